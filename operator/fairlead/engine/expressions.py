@@ -1,13 +1,13 @@
-"""Expressions by protocol, and the template syntax around them.
+"""What the engine knows about expressions: their names, their errors, and two protocols.
 
-`${…}` in a string is an expression. This module finds the expressions in a text, says which parameters and
-tasks an expression refers to, and renders templates; *evaluating* an expression is the business of an
-:class:`Evaluator` (CEL, in `fairlead.expr`), which the engine never imports.
+*Evaluating* an expression is the business of an :class:`Evaluator` (CEL, in `fairlead.expr`), which the engine
+never imports: it is handed one. Which names an expression uses is found by `references.py`; `${…}` in texts and
+in whole JSON trees is the business of `templates.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,21 +16,17 @@ from fairlead.engine.model import Json, Scope, ValueType
 __all__ = [
     "Declarations",
     "Evaluator",
-    "Expression",
     "ExpressionError",
     "Program",
     "Reference",
-    "Template",
-    "find_references",
-    "parse_template",
-    "to_text",
 ]
 
 
 class ExpressionError(Exception):
     """An expression that does not parse, does not type-check or fails when evaluated.
 
-    `column` counts from 1 within the expression's own source; None when it is not known.
+    `column` is the position, counted from 1 in characters, within the text that was given (for an expression
+    its own source, for a template the whole text); None when it is not known.
     """
 
     def __init__(self, message: str, column: int | None = None) -> None:
@@ -41,22 +37,25 @@ class ExpressionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declarations:
-    """The names that an expression may use, with their types.
+    """The names that an expression may use, with their types; a type of None is checked at run time only.
 
-    `tasks` maps each task in scope to its declared outputs; `variables` has further top-level names
-    (`item`, `index`; none yet). `run` (name, namespace, uid, startTime) is always there.
+    `tasks` maps each task in scope to its declared outputs (those of a `forEach` task are arrays);
+    `variables` has further top-level names (`item`, `index`, `object`). `run` (name, namespace, uid: strings;
+    startTime: a timestamp) is always there, and so is `tasks.<name>.phase`, a string.
     """
 
-    params: Mapping[str, ValueType] = field(default_factory=dict)
-    tasks: Mapping[str, Mapping[str, ValueType]] = field(default_factory=dict)
-    variables: Mapping[str, ValueType] = field(default_factory=dict)
+    params: Mapping[str, ValueType | None] = field(default_factory=dict)
+    tasks: Mapping[str, Mapping[str, ValueType | None]] = field(default_factory=dict)
+    variables: Mapping[str, ValueType | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One name that an expression uses: `params.day` is (params, day); `tasks['a'].outputs.x` is (tasks, a, outputs, x).
 
-    `optional` tells that the path was read with `.?` or through `orValue`, so that a missing value is no error.
+    A path is as long as the source tells: `toJson(params)` is (params,), `tasks[name]` is (tasks,), and
+    `tasks.a` is (tasks, a). It never goes on into a value: `params.config.host` is (params, config).
+    `optional` tells that the path was read with `.?`, `[?…]` or `has()`, so that a missing value is no error.
     """
 
     path: tuple[str, ...]
@@ -70,6 +69,11 @@ class Program(Protocol):
     @property
     def type(self) -> ValueType | None:
         """The static type of its value, None when only known at run time."""
+        ...
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The parameters, tasks and fields of the run that it uses, in the order of the source."""
         ...
 
     def evaluate(self, scope: Scope) -> Json:
