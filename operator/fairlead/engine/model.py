@@ -258,6 +258,10 @@ class Attempt:
         the object is known to exist (or to have existed) in the cluster; before that it is only an intent.
     held
         our finalizer keeps the finished object until its outcome is recorded.
+    main_ended_at
+        its main container has ended while the object as a whole has not (an injected sidecar runs on).
+    stuck
+        a reason such as `ImagePull` for which the object will not start without somebody's help.
     ending
         why we asked for its end (a reason such as `TimedOut`), or "" when we did not.
     revision
@@ -270,7 +274,9 @@ class Attempt:
     created: bool = False
     held: bool = False
     ending: str = ""
+    stuck: str = ""
     node_name: str = ""
+    main_ended_at: datetime | None = None
     started_at: datetime | None = None
     running_at: datetime | None = None
     finished_at: datetime | None = None
@@ -287,7 +293,7 @@ class NodeState:
 
     `reason` and `message` describe a terminal phase, or why an attempt does not get on (`ImagePull`);
     why a node waits is computed when somebody asks (`reasons.py`), never stored.
-    `pending` and the counters belong to `triggers.py`; `not_before` holds a queued node back (back-off, quota).
+    The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off, quota).
     """
 
     node: Node
@@ -301,6 +307,7 @@ class NodeState:
     pending: int = 0
     succeeded: int = 0
     failed: int = 0
+    upstream_failed: int = 0
     skipped: int = 0
 
     @property
@@ -327,7 +334,8 @@ class RunState:
 
     `counts` has the number of nodes in each phase. `revision` grows with each change that a status would show;
     `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
-    `queue` and `timers` are heaps kept by `limits.py` and `plan.py`; both are rebuilt from the rest.
+    `live` is the number of nodes with a live attempt; `queue` (by rank) and `timers` are heaps, `unsettled` names
+    nodes whose trigger has to be looked at, `unreleased` finished attempts whose objects we still hold.
     """
 
     uid: str
@@ -346,4 +354,5 @@ class RunState:
     live: int = 0
     queue: list[tuple[int, str]] = field(default_factory=list)
     timers: list[tuple[datetime, str]] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     unreleased: list[tuple[str, int]] = field(default_factory=list)

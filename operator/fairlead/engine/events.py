@@ -1,0 +1,77 @@
+"""Facts that the shell reports to the engine, as tagged values.
+
+A fact says what *is*, not what to do, and may be repeated, late or out of order: `plan()` must come to the same
+state. Facts about pods and Jobs arrive classified (`classify.py`); the engine never sees a manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from fairlead.engine.model import FailureClass, Outcome
+
+__all__ = ["AttemptGone", "AttemptSeen", "Event", "StartRefused", "StatusRecorded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSeen:
+    """The object that carries an attempt exists, and this is how it stands.
+
+    `running_at` is set once its main container has started, `outcome` once it has ended. `reason` and `message`
+    tell why it does not get on (`Unschedulable`, `ImagePull`); with `stuck` it never will without somebody's help.
+    `main_ended_at` is set when the main container has ended but the object has not. `ending` is the reason found on
+    the object if we asked for its end, `deleting` whether its deletion was asked for by anybody, `held` whether our
+    finalizer is on it.
+    """
+
+    node: str
+    number: int
+    object_name: str
+    started_at: datetime
+    running_at: datetime | None = None
+    node_name: str = ""
+    reason: str = ""
+    message: str = ""
+    stuck: bool = False
+    main_ended_at: datetime | None = None
+    ending: str = ""
+    deleting: bool = False
+    held: bool = False
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptGone:
+    """The object that carried an attempt is not there any more; confirmed, not guessed from a watch event."""
+
+    node: str
+    number: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRefused:
+    """An attempt could not be created, and nothing was.
+
+    With `retry_at` the node goes back to the queue until then (quota, lost rights, an outage); otherwise the
+    attempt has failed with `failure_class` (a pod that the API server calls invalid will be invalid again).
+    """
+
+    node: str
+    number: int
+    reason: str
+    message: str
+    retry_at: datetime | None = None
+    failure_class: FailureClass = FailureClass.CONFIGURATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRecorded:
+    """A status that shows everything up to `revision` is persisted."""
+
+    revision: int
+
+
+Event: TypeAlias = AttemptSeen | AttemptGone | StartRefused | StatusRecorded

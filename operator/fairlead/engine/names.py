@@ -1,0 +1,55 @@
+"""Deterministic names of the objects that a run creates.
+
+A name is a pure function of (run UID, node, attempt): creating it twice, by a controller that crashed in between or
+by two controllers at once, hits the same name, and the API server answers the second with AlreadyExists.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+__all__ = ["LABEL_LIMIT", "NAME_LIMIT", "attempt_name", "bucket", "label_value"]
+
+#: Names of children stay short: Jobs and label values end at 63 characters, and controllers append to them.
+NAME_LIMIT = 52
+
+#: Kubernetes' limit of a label value.
+LABEL_LIMIT = 63
+
+#: Runs hash into this many buckets. The number is in the labels of pods, so it never changes.
+BUCKETS = 256
+
+_HASH_LENGTH = 10
+
+
+def attempt_name(run_name: str, run_uid: str, node: str, number: int) -> str:
+    """Return the name of the object that carries an attempt, at most `NAME_LIMIT` characters, a DNS label.
+
+    The readable part is `run-node`, cut where needed; the hash of the whole identity makes it unique.
+    """
+    tail = f"-{_digest(run_uid, node)}-{number}"
+    head = _dns(f"{run_name}-{node}")[: NAME_LIMIT - len(tail)].rstrip("-")
+    return head + tail
+
+
+def label_value(text: str) -> str:
+    """Return `text` where it is a valid label value, else a readable beginning with a hash."""
+    if len(text) <= LABEL_LIMIT and text == _dns(text):
+        return text
+    digest = _digest(text)
+    return f"{_dns(text)[: LABEL_LIMIT - len(digest) - 1].rstrip('-')}-{digest}"
+
+
+def bucket(run_uid: str) -> int:
+    """Return the bucket of a run, 0 to 255; replicas will divide the runs by it."""
+    return sha256(run_uid.encode()).digest()[0] % BUCKETS
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def _dns(text: str) -> str:
+    # Keeps what a DNS label may hold: `task[3]` becomes `task-3`.
+    kept = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in text.lower())
+    return kept.strip("-")

@@ -1,0 +1,96 @@
+"""Reading what a task wrote to its outputs file: one JSON object, its declared members of the declared types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fairlead.engine.model import Json, OutputDeclaration, ValueType
+
+__all__ = ["TEXT_LIMIT", "OutputError", "has_type", "read_outputs"]
+
+#: The kubelet keeps the last 4,096 bytes of a termination message: one of that length may have lost its beginning.
+TEXT_LIMIT = 4096
+
+
+class OutputError(Exception):
+    """Outputs that are not what the task declared. `reason` is one of OutputTooLarge, OutputInvalid, OutputMissing."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def read_outputs(declared: Sequence[OutputDeclaration], text: str) -> dict[str, Json]:
+    """Return the declared outputs found in `text`, defaults filled in. Members nobody declared are left out.
+
+    Raises :class:`OutputError`. A task that declares no outputs may write what it likes: nothing is read.
+    """
+    if not declared:
+        return {}
+    if len(text.encode()) >= TEXT_LIMIT:
+        raise OutputError(
+            "OutputTooLarge",
+            f"the outputs are larger than {TEXT_LIMIT - 1} bytes; write large data to storage and output its address",
+        )
+    written = _parse(text)
+    values: dict[str, Json] = {}
+    for declaration in declared:
+        name = declaration.name
+        if name in written:
+            if not has_type(written[name], declaration.type):
+                raise OutputError(
+                    "OutputInvalid",
+                    f"output {name!r} is declared as {declaration.type.value}, the task wrote {_shown(written[name])}",
+                )
+            values[name] = written[name]
+        elif declaration.has_default:
+            values[name] = declaration.default
+        else:
+            raise OutputError(
+                "OutputMissing",
+                f"the task did not write its output {name!r}; write it to the file named by $FAIRLEAD_OUTPUTS "
+                "or give it a default",
+            )
+    return values
+
+
+def has_type(value: Json, expected: ValueType) -> bool:
+    """Tell whether a JSON value is of a declared type. As in JSON Schema, 3.0 is an integer and true is no number."""
+    match expected:
+        case ValueType.STRING:
+            return isinstance(value, str)
+        case ValueType.BOOLEAN:
+            return isinstance(value, bool)
+        case ValueType.ARRAY:
+            return isinstance(value, list)
+        case ValueType.OBJECT:
+            return isinstance(value, dict)
+        case ValueType.NUMBER:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ValueType.INTEGER:
+            if isinstance(value, bool):
+                return False
+            return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _parse(text: str) -> dict[str, Json]:
+    if not text.strip():
+        return {}
+    try:
+        written = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise OutputError("OutputInvalid", f"the outputs are not JSON: {error}") from None
+    if not isinstance(written, dict):
+        raise OutputError("OutputInvalid", f"the outputs must be one JSON object, the task wrote {_shown(written)}")
+    return written
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _shown(value: Json) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
