@@ -293,7 +293,8 @@ class NodeState:
 
     `reason` and `message` describe a terminal phase, or why an attempt does not get on (`ImagePull`);
     why a node waits is computed when somebody asks (`reasons.py`), never stored.
-    The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off, quota).
+    The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off,
+    quota).
     """
 
     node: Node
@@ -355,4 +356,4 @@ class RunState:
     queue: list[tuple[int, str]] = field(default_factory=list)
     timers: list[tuple[datetime, str]] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
-    unreleased: list[tuple[str, int]] = field(default_factory=list)
+    unreleased: dict[tuple[str, int], None] = field(default_factory=dict)

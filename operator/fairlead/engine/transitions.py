@@ -26,9 +26,7 @@ from fairlead.engine.model import ACTIVE, TERMINAL, NodeState, Phase, RunState
 __all__ = ["MOVES", "IllegalMove", "move", "path_to_starting"]
 
 MOVES: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset(
-        {Phase.QUEUED, Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.FAILED, Phase.CANCELLED}
-    ),
+    Phase.WAITING: frozenset({Phase.QUEUED, Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.FAILED, Phase.CANCELLED}),
     Phase.QUEUED: frozenset({Phase.STARTING, Phase.FAILED, Phase.CANCELLED}),
     Phase.STARTING: frozenset(
         {Phase.RUNNING, Phase.QUEUED, Phase.BACKOFF, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}

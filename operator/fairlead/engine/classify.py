@@ -1,0 +1,239 @@
+"""What a pod or a Job says about its attempt: a pure reading of what Kubernetes reports.
+
+The order in which things are believed is the contract (product.md, "Why a pod ended"): exit code 0 of the main
+container wins over everything; then the reason that we wrote on the object before we deleted it; then the disruption
+conditions of Kubernetes; then the main container's end; then the pod's own reason. Sources: the Pod lifecycle and
+"Pod disruption conditions" pages of the Kubernetes documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fairlead.engine.events import AttemptSeen
+from fairlead.engine.model import FailureClass, Outcome, Result
+from fairlead.engine.retry import ENDINGS
+
+__all__ = ["JobView", "PodView", "observe_job", "observe_pod"]
+
+#: Waiting reasons of a container that mean the image cannot be had.
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+
+#: Waiting reasons that mean something the container refers to is missing or wrong.
+_CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView:
+    """What the engine needs of a pod; about a third of a kilobyte, where the object itself takes tens."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    node: str
+    number: int
+    phase: str
+    created_at: datetime
+    node_name: str = ""
+    reason: str = ""
+    message: str = ""
+    running_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    main_reason: str = ""
+    main_message: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    init_failure: str = ""
+    unschedulable: str = ""
+    disruption: str = ""
+    disruption_message: str = ""
+    deleting_at: datetime | None = None
+    grace_seconds: int | None = None
+    ending: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    node: str
+    number: int
+    created_at: datetime
+    running_at: datetime | None = None
+    finished_at: datetime | None = None
+    succeeded: bool | None = None
+    reason: str = ""
+    message: str = ""
+    deleting_at: datetime | None = None
+    ending: str = ""
+    held: bool = False
+    text: str = ""
+    exit_code: int | None = None
+
+
+def observe_pod(pod: PodView) -> AttemptSeen:
+    """Return how the attempt that this pod carries stands."""
+    ended = _pod_ended(pod)
+    reason, message, stuck = ("", "", False) if ended else _why_not_running(pod)
+    return AttemptSeen(
+        node=pod.node,
+        number=pod.number,
+        object_name=pod.name,
+        started_at=pod.created_at,
+        running_at=pod.running_at,
+        node_name=pod.node_name,
+        reason=reason,
+        message=message,
+        stuck=stuck,
+        main_ended_at=pod.finished_at,
+        ending=pod.ending,
+        deleting=pod.deleting_at is not None,
+        held=pod.held,
+        outcome=_pod_outcome(pod) if ended else None,
+    )
+
+
+def _pod_ended(pod: PodView) -> bool:
+    if pod.phase in ("Succeeded", "Failed"):
+        return True
+    # A pod on its way out becomes terminal when its kubelet says so. One that no kubelet has, or that was deleted
+    # by force, never will.
+    return pod.deleting_at is not None and (not pod.node_name or pod.grace_seconds == 0)
+
+
+def _why_not_running(pod: PodView) -> tuple[str, str, bool]:
+    """Return (reason, message, stuck) of a pod that has not ended."""
+    if pod.deleting_at is not None:
+        return "Terminating", "", False
+    if pod.waiting_reason in _IMAGE_REASONS:
+        return "ImagePull", pod.waiting_message or pod.waiting_reason, True
+    if pod.waiting_reason in _CONFIG_REASONS:
+        return "ContainerConfig", pod.waiting_message or pod.waiting_reason, True
+    if pod.unschedulable and not pod.node_name:
+        return "Unschedulable", pod.unschedulable, False
+    return "", "", False
+
+
+def _pod_outcome(pod: PodView) -> Outcome:
+    finished = pod.finished_at or pod.deleting_at or pod.running_at or pod.created_at
+    if pod.exit_code == 0 or (pod.phase == "Succeeded" and pod.exit_code is None):
+        return Outcome(result=Result.SUCCEEDED, finished_at=finished, exit_code=0, text=pod.main_message)
+    failure_class, reason, message = _pod_failure(pod)
+    cancelled = pod.ending in ENDINGS and failure_class is None
+    return Outcome(
+        result=Result.CANCELLED if cancelled else Result.FAILED,
+        finished_at=finished,
+        failure_class=failure_class,
+        reason=reason,
+        message=message,
+        exit_code=pod.exit_code,
+    )
+
+
+def _pod_failure(pod: PodView) -> tuple[FailureClass | None, str, str]:
+    if pod.ending in ENDINGS:
+        return ENDINGS[pod.ending], pod.ending, _ENDING_MESSAGES.get(pod.ending, "")
+    if pod.disruption:
+        return FailureClass.INFRASTRUCTURE, pod.disruption, pod.disruption_message
+    if pod.exit_code is not None:
+        if _deletion_ended_it(pod):
+            return FailureClass.INFRASTRUCTURE, "PodDeleted", f"somebody deleted the pod {pod.name} while it ran"
+        if pod.main_reason == "OOMKilled":
+            return FailureClass.USER, "OOMKilled", "the container used more memory than its limit"
+        return FailureClass.USER, _exit_reason(pod), _exit_message(pod)
+    if pod.reason == "DeadlineExceeded":
+        return FailureClass.TIMEOUT, "ActiveDeadlineExceeded", pod.message
+    if pod.reason:
+        # Evicted, NodeShutdown, OutOfcpu, UnexpectedAdmissionError, …: the kubelet's, without a container's end.
+        return FailureClass.INFRASTRUCTURE, pod.reason, pod.message
+    if pod.init_failure:
+        return FailureClass.USER, "InitContainerFailed", pod.init_failure
+    if pod.deleting_at is not None:
+        return FailureClass.INFRASTRUCTURE, "PodDeleted", f"somebody deleted the pod {pod.name}"
+    return FailureClass.INFRASTRUCTURE, "PodFailed", pod.message or "the pod failed and does not say why"
+
+
+_ENDING_MESSAGES = {
+    "TimedOut": "the attempt ran longer than timeoutSeconds",
+    "DeadlineExceeded": "all attempts together took longer than deadlineSeconds",
+    "RunDeadlineExceeded": "the run took longer than its deadlineSeconds",
+    "ImagePull": "the image could not be pulled",
+    "ContainerConfig": "the container could not be created",
+}
+
+
+def _deletion_ended_it(pod: PodView) -> bool:
+    """Tell whether a container that failed did so because its pod was being deleted."""
+    if pod.deleting_at is None or pod.finished_at is None:
+        return False
+    # `deletionTimestamp` lies in the future by the grace period: the request came so much earlier.
+    asked_at = pod.deleting_at - timedelta(seconds=pod.grace_seconds or 0)
+    return pod.finished_at >= asked_at
+
+
+def _exit_reason(pod: PodView) -> str:
+    return pod.main_reason if pod.main_reason not in ("", "Error") else "ExitCode"
+
+
+def _exit_message(pod: PodView) -> str:
+    tail = pod.main_message.strip()
+    return f"exit code {pod.exit_code}" + (f": {tail}" if tail else "")
+
+
+def observe_job(job: JobView) -> AttemptSeen:
+    """Return how the attempt that this Job carries stands."""
+    outcome = _job_outcome(job)
+    return AttemptSeen(
+        node=job.node,
+        number=job.number,
+        object_name=job.name,
+        started_at=job.created_at,
+        running_at=job.running_at,
+        ending=job.ending,
+        deleting=job.deleting_at is not None,
+        held=job.held,
+        outcome=outcome,
+    )
+
+
+def _job_outcome(job: JobView) -> Outcome | None:
+    finished = job.finished_at or job.deleting_at
+    if job.succeeded is None and job.deleting_at is None:
+        return None
+    assert finished is not None
+    if job.succeeded:
+        return Outcome(result=Result.SUCCEEDED, finished_at=finished, exit_code=0, text=job.text)
+    if job.ending in ENDINGS:
+        failure_class = ENDINGS[job.ending]
+        return Outcome(
+            result=Result.CANCELLED if failure_class is None else Result.FAILED,
+            finished_at=finished,
+            failure_class=failure_class,
+            reason=job.ending,
+            message=_ENDING_MESSAGES.get(job.ending, ""),
+        )
+    if job.succeeded is None:
+        return Outcome(
+            result=Result.FAILED,
+            finished_at=finished,
+            failure_class=FailureClass.INFRASTRUCTURE,
+            reason="JobDeleted",
+            message=f"somebody deleted the Job {job.name} before it had ended",
+        )
+    timed_out = job.reason == "DeadlineExceeded"
+    return Outcome(
+        result=Result.FAILED,
+        finished_at=finished,
+        failure_class=FailureClass.TIMEOUT if timed_out else FailureClass.USER,
+        reason="ActiveDeadlineExceeded" if timed_out else job.reason or "JobFailed",
+        message=job.message,
+        exit_code=job.exit_code,
+    )

@@ -1,0 +1,256 @@
+"""Taking in one fact about an attempt: the only place where what was observed changes the state of a node.
+
+Facts may come twice, late, or before the state knows the attempt (a controller that starts afresh). Each function
+leaves the state as if the facts had come once and in order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from fairlead.engine import clocks
+from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
+from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
+from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Outcome, Phase, Result
+from fairlead.engine.names import attempt_name
+from fairlead.engine.outputs import OutputError, read_outputs
+from fairlead.engine.passes import Pass, end_attempt, end_node, enqueue, note, set_timer, shorten
+from fairlead.engine.retry import ENDINGS, decide_retry
+from fairlead.engine.transitions import move, path_to_starting
+
+__all__ = ["observe"]
+
+
+def observe(p: Pass, event: Event) -> None:
+    """Take in one fact."""
+    match event:
+        case AttemptSeen():
+            _attempt_seen(p, event)
+        case AttemptGone():
+            _attempt_gone(p, event)
+        case StartRefused():
+            _start_refused(p, event)
+        case StatusRecorded():
+            _status_recorded(p, event)
+
+
+def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
+    state = p.run.nodes.get(seen.node)
+    if state is None:
+        return
+    attempt = _known(state, seen.number)
+    if attempt is None:
+        if state.phase in TERMINAL or seen.number < len(state.attempts):
+            _dispose_of_stray(p, state, seen)
+            return
+        attempt = _adopt(p, state, seen)
+    first_sight = not attempt.created
+    attempt.created, attempt.held = True, seen.held
+    attempt.started_at = seen.started_at
+    if attempt.finished_at is not None:
+        # Its end is known already. Seen again after a crash between recording and releasing: release it now.
+        _await_release(p, state, attempt)
+        return
+    if first_sight:
+        p.run.revision += 1
+    if seen.node_name != attempt.node_name:
+        attempt.node_name = seen.node_name
+        p.run.revision += 1
+    attempt.main_ended_at = seen.main_ended_at
+    attempt.ending = seen.ending or attempt.ending
+    attempt.stuck = seen.reason if seen.stuck else ""
+    if seen.running_at is not None and state.phase is Phase.STARTING:
+        move(p.run, state, Phase.RUNNING)
+        attempt.running_at = seen.running_at
+    if (seen.reason, seen.message) != (state.reason, state.message):
+        state.reason, state.message = seen.reason, shorten(seen.message)
+        p.run.revision += 1
+    if seen.outcome is not None:
+        _conclude(p, state, attempt, seen.outcome)
+        return
+    if attempt.ending and not seen.deleting:
+        # Asked for before it existed, or by a controller that crashed before the delete.
+        end_attempt(p, state, attempt, attempt.ending)
+    elif not attempt.ending:
+        clocks.watch(p, state, attempt)
+
+
+def _known(state: NodeState, number: int) -> Attempt | None:
+    # Numbers are positions, counted from 1: `_adopt` fills gaps, so this is no search.
+    if 1 <= number <= len(state.attempts):
+        return state.attempts[number - 1]
+    return None
+
+
+def _adopt(p: Pass, state: NodeState, seen: AttemptSeen) -> Attempt:
+    """Make room for an attempt that some controller started and this state does not know."""
+    for number in range(len(state.attempts) + 1, seen.number):
+        state.attempts.append(
+            Attempt(
+                number=number,
+                object_name=attempt_name(p.run.name, p.run.uid, state.node.name, number),
+                finished_at=seen.started_at,
+                failure_class=FailureClass.INFRASTRUCTURE,
+                reason="Lost",
+                message="the object of this attempt vanished before its end was recorded",
+            )
+        )
+    attempt = Attempt(number=seen.number, object_name=seen.object_name)
+    state.attempts.append(attempt)
+    for phase in path_to_starting(state.phase):
+        move(p.run, state, phase)
+    state.not_before = None
+    return attempt
+
+
+def _dispose_of_stray(p: Pass, state: NodeState, seen: AttemptSeen) -> None:
+    """End or release the object of an attempt that must not count: its node is over."""
+    kind = state.node.work.kind
+    if seen.outcome is None:
+        if not seen.deleting:
+            p.commands.append(
+                EndAttempt(
+                    node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind, reason="Superseded"
+                )
+            )
+    elif seen.held:
+        p.commands.append(ReleaseAttempt(node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind))
+
+
+def _attempt_gone(p: Pass, gone: AttemptGone) -> None:
+    state = p.run.nodes.get(gone.node)
+    attempt = None if state is None else _known(state, gone.number)
+    if state is None or attempt is None:
+        return
+    attempt.held = False
+    if attempt.finished_at is not None or not attempt.created:
+        return
+    _conclude(p, state, attempt, _outcome_of_gone(attempt, gone.seen_at))
+
+
+def _outcome_of_gone(attempt: Attempt, at: datetime) -> Outcome:
+    if attempt.ending:
+        failure_class = ENDINGS.get(attempt.ending, FailureClass.USER)
+        return Outcome(
+            result=Result.CANCELLED if failure_class is None else Result.FAILED,
+            failure_class=failure_class,
+            reason=attempt.ending,
+            finished_at=at,
+        )
+    return Outcome(
+        result=Result.FAILED,
+        failure_class=FailureClass.INFRASTRUCTURE,
+        reason="ObjectGone",
+        message=f"{attempt.object_name} was removed by somebody else before its end was seen",
+        finished_at=at,
+    )
+
+
+def _start_refused(p: Pass, refused: StartRefused) -> None:
+    state = p.run.nodes.get(refused.node)
+    attempt = None if state is None else _known(state, refused.number)
+    if state is None or attempt is None or attempt.created or attempt.finished_at is not None:
+        return
+    ending = attempt.ending
+    if refused.retry_at is None and not ending:
+        outcome = Outcome(
+            result=Result.FAILED,
+            failure_class=refused.failure_class,
+            reason=refused.reason,
+            message=refused.message,
+            finished_at=p.now,
+        )
+        _conclude(p, state, attempt, outcome)
+        return
+    state.attempts.pop()  # nothing was created, so there was no attempt
+    if ending:
+        end_node(p, state, Phase.CANCELLED, reason=ending)
+        return
+    state.not_before = refused.retry_at
+    enqueue(p, state)
+    state.reason, state.message = refused.reason, shorten(refused.message)
+
+
+def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> None:
+    """Count the end of an attempt, once, and decide what follows."""
+    result, reason, message = outcome.result, outcome.reason, outcome.message
+    failure_class = outcome.failure_class
+    outputs = {}
+    if result is Result.SUCCEEDED:
+        try:
+            outputs = read_outputs(state.node.outputs, outcome.text)
+        except OutputError as error:
+            result, failure_class, reason, message = Result.FAILED, FailureClass.USER, error.reason, error.message
+    attempt.finished_at = outcome.finished_at
+    attempt.exit_code = outcome.exit_code
+    attempt.failure_class = failure_class
+    attempt.reason, attempt.message = reason, shorten(message)
+    match result:
+        case Result.SUCCEEDED:
+            state.outputs = outputs
+            end_node(p, state, Phase.SUCCEEDED, at=outcome.finished_at)
+        case Result.CANCELLED:
+            end_node(p, state, Phase.CANCELLED, reason=reason, message=message, at=outcome.finished_at)
+        case Result.FAILED:
+            _fail_or_retry(p, state, attempt)
+    attempt.revision = p.run.revision
+    _await_release(p, state, attempt)
+
+
+def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
+    name = state.node.name
+    decision = decide_retry(p.run.uid, state, attempt)
+    assert attempt.finished_at is not None
+    if not decision.again:
+        end_node(
+            p,
+            state,
+            Phase.FAILED,
+            reason=attempt.reason,
+            message=attempt.message + decision.why,
+            at=attempt.finished_at,
+        )
+        return
+    if p.run.stopping:
+        end_node(p, state, Phase.CANCELLED, reason=p.run.stopping, at=attempt.finished_at)
+        return
+    move(p.run, state, Phase.BACKOFF)
+    state.reason, state.message = attempt.reason, attempt.message
+    state.not_before = attempt.finished_at + decision.delay
+    set_timer(p, name, state.not_before)
+    note(
+        p,
+        EventType.WARNING,
+        "TaskRetrying",
+        f"task {name!r}, attempt {attempt.number}: {attempt.reason}: {attempt.message}; "
+        f"next attempt in {max(timedelta(0), state.not_before - p.now).total_seconds():.0f} s",
+        f"{name}/{attempt.number}/retry",
+    )
+
+
+def _await_release(p: Pass, state: NodeState, attempt: Attempt) -> None:
+    if not attempt.held or attempt.finished_at is None:
+        return
+    if attempt.revision <= p.run.recorded_revision:
+        p.commands.append(_release(state, attempt))
+    elif (state.node.name, attempt.number) not in p.run.unreleased:
+        p.run.unreleased[state.node.name, attempt.number] = None
+
+
+def _status_recorded(p: Pass, recorded: StatusRecorded) -> None:
+    run = p.run
+    run.recorded_revision = max(run.recorded_revision, recorded.revision)
+    for name, number in list(run.unreleased):
+        state = run.nodes[name]
+        attempt = state.attempts[number - 1]
+        if attempt.revision > run.recorded_revision:
+            break  # in the order in which they ended: the rest is later still
+        del run.unreleased[name, number]
+        if attempt.held:
+            p.commands.append(_release(state, attempt))
+
+
+def _release(state: NodeState, attempt: Attempt) -> ReleaseAttempt:
+    return ReleaseAttempt(
+        node=state.node.name, number=attempt.number, object_name=attempt.object_name, kind=state.node.work.kind
+    )
