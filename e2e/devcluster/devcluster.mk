@@ -1,0 +1,19 @@
+# The dev cluster: a real Kubernetes on this machine (docs/devcluster.md). Included by the Makefile at the top.
+#   make cluster-up KWOK_NODES=1                          simulated nodes as well
+#   make cluster-up CLUSTER_KUBECONFIG=path [CLUSTER_CONTEXT=name]   use a cluster you have
+KWOK_NODES ?= 0
+DEVCLUSTER ?= python3 -m e2e.devcluster
+export CLUSTER_KUBECONFIG CLUSTER_CONTEXT
+
+.PHONY: cluster-up cluster-down cluster-status cluster-env
+cluster-up: ## Start the dev cluster (KWOK_NODES=N adds simulated nodes; CLUSTER_KUBECONFIG=path uses yours)
+	@$(DEVCLUSTER) up --kwok-nodes $(KWOK_NODES)
+
+cluster-down: ## Stop the dev cluster and clear the machine of it
+	@$(DEVCLUSTER) down
+
+cluster-status: ## Say what of the dev cluster runs, and where its files are
+	@$(DEVCLUSTER) status
+
+cluster-env: ## Print KUBECONFIG and PATH: eval "$$(make -s cluster-env)"
+	@$(DEVCLUSTER) env
