@@ -36,8 +36,11 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class InvalidSpec(Exception):  # noqa: N818 - named after the condition's reason that users see
-    """A definition that cannot run. Carries every problem found, at least one."""
+class InvalidSpec(Exception):
+    """A definition that cannot run; named as the reason of the condition that users see.
+
+    Carries every problem found, at least one.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)

@@ -1,0 +1,46 @@
+"""The labels, annotations and the finalizer that Fairlead writes: part of its contract with users' tools."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ATTEMPT",
+    "BUCKET",
+    "ENDING",
+    "FINALIZER",
+    "MANAGED_BY",
+    "NODE",
+    "RUN",
+    "RUN_NAME",
+    "RUN_UID",
+    "TASK",
+]
+
+#: Label: the run's name, hashed where it is too long for a label. For people: `kubectl get pods -l …`.
+RUN = "fairlead.dev/workflow"
+
+#: Label: the run's UID. What the operator watches by.
+RUN_UID = "fairlead.dev/workflow-uid"
+
+#: Label: the task's name.
+TASK = "fairlead.dev/task"
+
+#: Label: the number of the attempt, from 1.
+ATTEMPT = "fairlead.dev/attempt"
+
+#: Label: the run's bucket, 0 to 255.
+BUCKET = "fairlead.dev/bucket"
+
+#: Label of Kubernetes' recommended set, with the value `fairlead`.
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+#: Annotation: the full name of the node, where a label cannot hold it.
+NODE = "fairlead.dev/node"
+
+#: Annotation: the full name of the run.
+RUN_NAME = "fairlead.dev/workflow-name"
+
+#: Annotation: why we asked for the end of this object, written before we delete it.
+ENDING = "fairlead.dev/ending"
+
+#: Finalizer: keeps a finished pod or Job until its outcome is recorded in the Workflow's status.
+FINALIZER = "fairlead.dev/outcome"

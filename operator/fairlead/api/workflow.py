@@ -1,0 +1,150 @@
+"""`Workflow` v1alpha1: one run of a DAG. Applying it runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
+
+from fairlead.api.fields import MAX_TASKS, ApiModel, Bound, Identifier, JsonValue, LimitSeconds, Text
+from fairlead.api.status import WorkflowStatus
+from fairlead.api.task import Task, TaskDefaults
+from fairlead.engine.model import ValueType
+
+__all__ = [
+    "Argument",
+    "Items",
+    "Parameter",
+    "RunOutput",
+    "Workflow",
+    "WorkflowSpec",
+]
+
+_Pattern = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class Items(ApiModel):
+    """What each item of an array must be."""
+
+    type: Annotated[ValueType, Field(strict=False)] = Field(description="The JSON type of an item.")
+    enum: Annotated[list[JsonValue], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="The values that an item may have."
+    )
+    pattern: _Pattern | None = Field(
+        None, description="A regular expression (RE2) that must match somewhere in an item that is a string."
+    )
+    minimum: Bound | None = Field(None, description="The least value of an item that is a number.")
+    maximum: Bound | None = Field(None, description="The greatest value of an item that is a number.")
+
+
+class Parameter(ApiModel):
+    """A declared parameter, which expressions read as `params.NAME`."""
+
+    name: Identifier = Field(description="The name of the parameter, unique in the workflow.")
+    type: Annotated[ValueType, Field(strict=False)] = Field(
+        ValueType.STRING, description="The JSON type of the value. Default: `string`."
+    )
+    default: JsonValue = Field(
+        None, description="The value when no argument gives one. Without a default an argument is required."
+    )
+    description: Text | None = Field(None, description="What the parameter means, for people.")
+    enum: Annotated[list[JsonValue], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="The values that are allowed."
+    )
+    pattern: _Pattern | None = Field(
+        None,
+        description="A regular expression (RE2) that must match somewhere in a string; anchor it with ^ and $.",
+    )
+    minimum: Bound | None = Field(None, description="The least value of a number.")
+    maximum: Bound | None = Field(None, description="The greatest value of a number.")
+    items: Items | None = Field(None, description="What each item of an array must be.")
+
+
+class Argument(ApiModel):
+    """The value of a parameter."""
+
+    name: Identifier = Field(description="The name of a declared parameter.")
+    value: JsonValue = Field(description="Its value, any JSON. Expressions are not replaced in it.")
+
+
+class RunOutput(ApiModel):
+    """A result of the run as a whole."""
+
+    name: Identifier = Field(description="The name of the result in `status.outputs`.")
+    value: Annotated[str, Field(min_length=1, max_length=16_384)] = Field(
+        description="An expression `${…}`, evaluated once when the run succeeds."
+    )
+
+
+class WorkflowSpec(ApiModel):
+    """The definition of a run.
+
+    Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds` and `ttlSecondsAfterFinished`.
+    """
+
+    params: Annotated[list[Parameter], Field(max_length=256)] | None = Field(None, description="Declared parameters.")
+    arguments: Annotated[list[Argument], Field(max_length=256)] | None = Field(
+        None, description="Values of declared parameters."
+    )
+    task_defaults: TaskDefaults | None = Field(
+        None,
+        description="What tasks have unless they say otherwise; a task's own value wins field by field.",
+    )
+    tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)] = Field(
+        description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."
+    )
+    outputs: Annotated[list[RunOutput], Field(max_length=64)] | None = Field(
+        None, description="Results of the run as a whole."
+    )
+    parallelism: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="How many tasks may run at the same time. May be changed during the run. Default: no limit."
+    )
+    deadline_seconds: LimitSeconds | None = Field(
+        None,
+        description="The longest that the run may take, time in suspension left out. May be changed during the run. "
+        "Default: no limit.",
+    )
+    suspend: bool | None = Field(
+        None,
+        description="While true, no further task is started; those that run go on. May be changed during the run. "
+        "Default: false.",
+    )
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = Field(
+        None,
+        description="How long after its end the Workflow is deleted with everything it owns. "
+        "May be changed during the run. Default: it is kept.",
+    )
+
+
+def _fixed_once_started() -> Iterator[JsonDict]:
+    """Rules at the root, since they read `status.startTime`: an invalid Workflow never starts, and may be corrected."""
+    for name in ("tasks", "taskDefaults", "params", "arguments", "outputs"):
+        new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
+        unchanged = f"{new} == {old}"
+        if name != "tasks":  # the others are optional: `?` would hide their size from the cost estimate
+            unchanged = f"(has({new}) ? has({old}) && {unchanged} : !has({old}))"
+        yield {
+            "rule": f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || {unchanged}",
+            "fieldPath": f".spec.{name}",
+            "message": "must not change once the run has started; only `suspend`, `parallelism`, `deadlineSeconds` and "
+            "`ttlSecondsAfterFinished` may. Create another Workflow to run something else",
+        }
+
+
+class Workflow(ApiModel):
+    """One run of a directed acyclic graph of tasks. Applying it runs it."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [*_fixed_once_started()]})
+
+    GROUP: ClassVar[str] = "fairlead.dev"
+    VERSION: ClassVar[str] = "v1alpha1"
+    KIND: ClassVar[str] = "Workflow"
+    PLURAL: ClassVar[str] = "workflows"
+
+    api_version: str = Field("fairlead.dev/v1alpha1", description="fairlead.dev/v1alpha1.")
+    kind: str = Field("Workflow", description="Workflow.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Standard object metadata.")
+    spec: WorkflowSpec = Field(description="The definition of the run.")
+    status: WorkflowStatus | None = Field(None, description="What has happened so far, written by the operator.")
