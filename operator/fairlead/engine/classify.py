@@ -32,6 +32,7 @@ class PodView:
 
     name: str
     uid: str
+    owner_name: str
     owner_uid: str
     node: str
     number: int
@@ -59,10 +60,14 @@ class PodView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod."""
+    """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod.
+
+    `foreground` says that the garbage collector still waits for the Job's pods to go.
+    """
 
     name: str
     uid: str
+    owner_name: str
     owner_uid: str
     node: str
     number: int
@@ -73,6 +78,7 @@ class JobView:
     reason: str = ""
     message: str = ""
     deleting_at: datetime | None = None
+    foreground: bool = False
     ending: str = ""
     held: bool = False
     text: str = ""
@@ -206,7 +212,7 @@ def observe_job(job: JobView) -> AttemptSeen:
 
 def _job_outcome(job: JobView) -> Outcome | None:
     finished = job.finished_at or job.deleting_at
-    if job.succeeded is None and job.deleting_at is None:
+    if job.succeeded is None and (job.deleting_at is None or job.foreground):
         return None
     assert finished is not None
     if job.succeeded:

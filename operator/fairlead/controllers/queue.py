@@ -1,0 +1,152 @@
+"""The work queue: which runs have to be looked at, each by one worker at a time.
+
+`add(key)` is the only seam between whatever notices a change and the controller. Adding is idempotent; a key that is
+added while it is being worked on is worked on once more afterwards, so that no change is lost and none is handled by
+two workers at once. A key whose handler fails is retried with growing delays, and holds up no other key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+__all__ = ["QueueObserver", "WorkQueue"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_SECONDS = 0.5
+_LAST_RETRY_SECONDS = 60.0
+
+
+class QueueObserver(Protocol):
+    """What the queue tells about itself; `telemetry.metrics.Metrics` fits."""
+
+    def queue_added(self, queue: str) -> None:
+        """A key was added that was not waiting already."""
+        ...
+
+    def queue_started(self, queue: str, waited_seconds: float) -> None:
+        """A worker took up a key."""
+        ...
+
+    def queue_done(self, queue: str, worked_seconds: float) -> None:
+        """A worker is through with a key."""
+        ...
+
+    def queue_retried(self, queue: str) -> None:
+        """A key failed and will be tried again."""
+        ...
+
+
+class WorkQueue:
+    """Keys waiting for `handle`, which returns in how many seconds to look again (None: when something changes).
+
+    An exception out of `handle` means a retry after a delay that doubles from 0.5 s to one minute.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[str], Awaitable[float | None]],
+        observer: QueueObserver,
+        *,
+        workers: int = 16,
+    ) -> None:
+        self._name = name
+        self._handle = handle
+        self._observer = observer
+        self._workers = workers
+        self._waiting: dict[str, float] = {}
+        self._order: deque[str] = deque()
+        self._working: set[str] = set()
+        self._again: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._wakeups: asyncio.Queue[None] = asyncio.Queue()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Return how many keys wait."""
+        return len(self._order)
+
+    def add(self, key: str) -> None:
+        """Look at `key` as soon as a worker is free."""
+        if self._closed or key in self._waiting:
+            return
+        if key in self._working:
+            self._again.add(key)
+            return
+        self._waiting[key] = asyncio.get_running_loop().time()
+        self._order.append(key)
+        self._observer.queue_added(self._name)
+        self._wakeups.put_nowait(None)
+
+    def add_after(self, key: str, seconds: float) -> None:
+        """Look at `key` in `seconds` at the latest; the earliest of several requests counts."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(0.0, seconds)
+        pending = self._timers.get(key)
+        if pending is not None:
+            if pending.when() <= due:
+                return
+            pending.cancel()
+        self._timers[key] = loop.call_at(due, self._due, key)
+
+    def _due(self, key: str) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    def close(self) -> None:
+        """Accept nothing more and forget what waits; handlers at work go on."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._order.clear()
+        self._waiting.clear()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._work(), name=f"{self._name}-worker-{number}")
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wakeups.get()
+            if not self._order:
+                continue
+            key = self._order.popleft()
+            self._observer.queue_started(self._name, loop.time() - self._waiting.pop(key))
+            self._working.add(key)
+            started = loop.time()
+            try:
+                await self._handle_once(key)
+            finally:
+                self._working.discard(key)
+                self._observer.queue_done(self._name, loop.time() - started)
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    async def _handle_once(self, key: str) -> None:
+        try:
+            delay = await self._handle(key)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # A bug, or an outage nobody caught: this key is put aside for a while, all others go on.
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            log.exception("cannot reconcile", extra={"key": key, "failures": failures})
+            self._observer.queue_retried(self._name)
+            self.add_after(key, min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16), _LAST_RETRY_SECONDS))
+        else:
+            self._failures.pop(key, None)
+            if delay is not None:
+                self.add_after(key, delay)

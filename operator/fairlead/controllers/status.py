@@ -1,0 +1,251 @@
+"""Between the engine's state of a run and the `status` of its Workflow: both ways, pure.
+
+What is written here is what a restarted operator believes, so `recorded(encode(state))` keeps every terminal fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from fairlead.api.problems import Problem
+from fairlead.api.status import PHASE_FIELDS
+from fairlead.controllers.views import time_of
+from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Phase, RunState, Settings
+from fairlead.engine.reasons import why
+from fairlead.engine.restore import NodeRecord
+
+__all__ = ["condition", "encode", "invalid_status", "is_finished", "is_invalid", "recorded_nodes", "suspension"]
+
+_Json = dict[str, Any]
+
+#: Kubernetes truncates nothing for us: a status message stays readable in a table.
+_MESSAGE_LIMIT = 1024
+
+
+def encode(
+    run: RunState, settings: Settings, *, generation: int, previous: Mapping[str, Any], now: datetime, stalled: str = ""
+) -> _Json:
+    """Return the whole status of a run. O(nodes).
+
+    `previous` is the status written before, whose transition times are kept for conditions that have not changed.
+    `stalled` says what keeps the operator itself from getting on (missing rights), else "".
+    """
+    total = len(run.nodes)
+    ended = sum(run.counts[phase] for phase in TERMINAL)
+    phase, message = _summary(run, settings, stalled)
+    status: _Json = {
+        "observedGeneration": generation,
+        "startTime": _text(run.started_at),
+        "phase": phase,
+        "message": message[:_MESSAGE_LIMIT],
+        "progress": f"{ended}/{total}",
+        "counts": {
+            "total": total,
+            **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
+        },
+        "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
+        "tasks": [_task(run, settings, state) for state in run.nodes.values()],
+    }
+    if run.suspended_seconds:
+        status["suspendedSeconds"] = round(run.suspended_seconds)
+    if run.outcome is not None:
+        status["completionTime"] = _text(run.outcome.finished_at)
+        if run.outputs:
+            status["outputs"] = run.outputs
+    return status
+
+
+def invalid_status(
+    problems: Sequence[Problem], *, generation: int, previous: Mapping[str, Any], now: datetime
+) -> _Json:
+    """Return the status of a Workflow that cannot run: every problem, with its field's path, before any pod."""
+    message = "; ".join(str(problem) for problem in problems)
+    shown = message if len(message) <= 4096 else message[:4095] + "…"
+    verdict = {
+        "Succeeded": ("False", "InvalidSpec", shown),
+        "Finished": ("True", "InvalidSpec", shown),
+        "Reconciling": ("False", "InvalidSpec", ""),
+        "Stalled": ("True", "InvalidSpec", shown),
+    }
+    return {
+        "observedGeneration": generation,
+        "phase": "Failed",
+        "message": shown[:_MESSAGE_LIMIT],
+        "conditions": [
+            condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict
+        ],
+    }
+
+
+def condition(
+    kind: str,
+    value: str,
+    reason: str,
+    message: str,
+    *,
+    generation: int,
+    previous: Mapping[str, Any],
+    now: datetime,
+) -> _Json:
+    """Return one metav1.Condition; its transition time moves only with its status (API conventions)."""
+    before = _find(previous, kind)
+    changed_at = before["lastTransitionTime"] if before.get("status") == value else _text(now)
+    return {
+        "type": kind,
+        "status": value,
+        "observedGeneration": generation,
+        "lastTransitionTime": changed_at,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def is_finished(status: Mapping[str, Any]) -> bool:
+    """Tell whether a run is over, by its recorded status."""
+    return _find(status, "Finished").get("status") == "True"
+
+
+def is_invalid(status: Mapping[str, Any]) -> bool:
+    """Tell whether the definition was refused, so that a corrected one may still run."""
+    return is_finished(status) and _find(status, "Succeeded").get("reason") == "InvalidSpec"
+
+
+def suspension(status: Mapping[str, Any]) -> tuple[datetime | None, float]:
+    """Return since when a run is suspended (None: it is not) and for how many seconds it was before that."""
+    found = _find(status, "Suspended")
+    since = time_of(found["lastTransitionTime"]) if found.get("status") == "True" else None
+    return since, float(status.get("suspendedSeconds", 0))
+
+
+def recorded_nodes(status: Mapping[str, Any]) -> list[NodeRecord]:
+    """Return what a status says of each node, for `restore`."""
+    return [
+        NodeRecord(
+            name=task["name"],
+            phase=Phase(task["phase"]),
+            reason=task.get("reason", ""),
+            message=task.get("message", ""),
+            completed_at=time_of(task.get("completionTime")),
+            outputs=task.get("outputs", {}),
+            attempts=tuple(_read_attempt(attempt) for attempt in task.get("attempts", ())),
+        )
+        for task in status.get("tasks", ())
+    ]
+
+
+def _summary(run: RunState, settings: Settings, stalled: str) -> tuple[str, str]:
+    """Return the phase and the message that people see in `kubectl get`."""
+    if run.outcome is not None:
+        return ("Succeeded" if run.outcome.succeeded else "Failed"), run.outcome.message
+    if stalled:
+        return "Running", stalled
+    if run.stopping:
+        return "Running", "stopping: " + run.stopping
+    active = [state.node.name for state in run.nodes.values() if state.phase in (Phase.STARTING, Phase.RUNNING)]
+    if settings.suspend:
+        return "Suspended", "spec.suspend is true" + (f"; still running: {_few(active)}" if active else "")
+    return "Running", f"running: {_few(active)}" if active else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def _conditions(
+    run: RunState,
+    settings: Settings,
+    generation: int,
+    previous: Mapping[str, Any],
+    now: datetime,
+    stalled: str,
+    message: str,
+) -> list[_Json]:
+    outcome = run.outcome
+    if outcome is None:
+        verdict = {
+            "Succeeded": ("Unknown", "Suspended" if settings.suspend else "Running", message),
+            "Finished": ("False", "Running", ""),
+            # kstatus: a suspended run is not "current" either, so it goes on reconciling.
+            "Reconciling": ("True", "Running", message),
+            "Stalled": ("True", "OperatorBlocked", stalled) if stalled else ("False", "Running", ""),
+        }
+    else:
+        reason, text = outcome.reason, outcome.message
+        verdict = {
+            "Succeeded": ("True" if outcome.succeeded else "False", reason, text),
+            "Finished": ("True", reason, text),
+            "Reconciling": ("False", reason, ""),
+            "Stalled": ("False", reason, "") if outcome.succeeded else ("True", reason, text),
+        }
+    suspended = run.suspended_at is not None and outcome is None
+    verdict["Suspended"] = ("True", "Suspended", "spec.suspend is true") if suspended else ("False", "NotSuspended", "")
+    result = [condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict]
+    if suspended and run.suspended_at is not None:
+        # The clock of the run's deadline stands still from here: a restarted operator must read the same moment.
+        result[-1]["lastTransitionTime"] = _text(run.suspended_at)
+    return result
+
+
+def _task(run: RunState, settings: Settings, state: NodeState) -> _Json:
+    reason, message = why(run, settings, state)
+    task: _Json = {"name": state.node.name, "phase": state.phase.value}
+    attempts = [_attempt(attempt) for attempt in state.attempts if attempt.created or attempt.finished_at]
+    task |= _present(
+        reason=reason,
+        message=message,
+        startTime=attempts[0].get("startTime") if attempts else None,
+        completionTime=_text(state.completed_at),
+        outputs=state.outputs,
+        attempts=attempts,
+    )
+    return task
+
+
+def _attempt(attempt: Attempt) -> _Json:
+    record = {"number": attempt.number} | _present(
+        podName=attempt.object_name,
+        nodeName=attempt.node_name,
+        startTime=_text(attempt.started_at),
+        runningTime=_text(attempt.running_at),
+        completionTime=_text(attempt.finished_at),
+        reason=attempt.reason,
+        message=attempt.message,
+    )
+    record["class"] = attempt.failure_class.value if attempt.failure_class else None
+    record["exitCode"] = attempt.exit_code
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _read_attempt(record: Mapping[str, Any]) -> Attempt:
+    failure_class = record.get("class")
+    return Attempt(
+        number=record["number"],
+        object_name=record.get("podName", ""),
+        created=True,
+        node_name=record.get("nodeName", ""),
+        started_at=time_of(record.get("startTime")),
+        running_at=time_of(record.get("runningTime")),
+        finished_at=time_of(record.get("completionTime")),
+        exit_code=record.get("exitCode"),
+        failure_class=FailureClass(failure_class) if failure_class else None,
+        reason=record.get("reason", ""),
+        message=record.get("message", ""),
+    )
+
+
+def _present(**fields: Any) -> _Json:
+    return {name: value for name, value in fields.items() if value}
+
+
+def _find(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for each in status.get("conditions") or ():
+        if each.get("type") == kind:
+            return each  # type: ignore[no-any-return]
+    return {}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,143 @@
+"""Projections: from a raw object of the API server to the few fields that the engine classifies. Pure.
+
+The informer keeps only what these functions return, about a third of a kilobyte a pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from fairlead.api import labels
+from fairlead.api.work import MAIN_CONTAINER
+from fairlead.engine.classify import JobView, PodView
+
+__all__ = ["job_view", "pod_view", "time_of", "with_pod_of_job"]
+
+_Raw = Mapping[str, Any]
+
+
+def pod_view(pod: _Raw) -> PodView:
+    """Return the view of a core/v1 Pod. Never raises on a pod that somebody else made or edited."""
+    metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
+    main = _named(status.get("containerStatuses", ()))
+    state = main.get("state", {})
+    terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+    running = state.get("running") or {}
+    if not waiting:
+        waiting = _waiting_init(status)
+    disruption = _condition(status, "DisruptionTarget", "True")
+    unscheduled = _condition(status, "PodScheduled", "False")
+    return PodView(
+        **_identity(metadata),
+        phase=status.get("phase", "Pending"),
+        node_name=spec.get("nodeName", ""),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        running_at=time_of(running.get("startedAt")) or time_of(terminated.get("startedAt")),
+        finished_at=time_of(terminated.get("finishedAt")),
+        exit_code=terminated.get("exitCode"),
+        main_reason=terminated.get("reason", ""),
+        main_message=terminated.get("message", ""),
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        init_failure=_init_failure(status),
+        unschedulable=unscheduled.get("message", "") if unscheduled.get("reason") == "Unschedulable" else "",
+        disruption=disruption.get("reason", ""),
+        disruption_message=disruption.get("message", ""),
+        deleting_at=time_of(metadata.get("deletionTimestamp")),
+        grace_seconds=metadata.get("deletionGracePeriodSeconds"),
+        ending=metadata.get("annotations", {}).get(labels.ENDING, ""),
+        held=labels.FINALIZER in metadata.get("finalizers", ()),
+    )
+
+
+def job_view(job: _Raw) -> JobView:
+    """Return the view of a batch/v1 Job, without what its pods would have to say."""
+    metadata, status = job["metadata"], job.get("status", {})
+    complete, failed = _condition(status, "Complete", "True"), _condition(status, "Failed", "True")
+    end = complete or failed
+    finalizers = metadata.get("finalizers", ())
+    return JobView(
+        **_identity(metadata),
+        running_at=time_of(status.get("startTime")),
+        finished_at=time_of(status.get("completionTime")) or time_of(end.get("lastTransitionTime")),
+        succeeded=bool(complete) if end else None,
+        reason=failed.get("reason", ""),
+        message=failed.get("message", ""),
+        deleting_at=time_of(metadata.get("deletionTimestamp")),
+        foreground="foregroundDeletion" in finalizers,
+        ending=metadata.get("annotations", {}).get(labels.ENDING, ""),
+        held=labels.FINALIZER in finalizers,
+    )
+
+
+def with_pod_of_job(job: JobView, pods: Iterable[_Raw]) -> JobView:
+    """Complete the view of a Job that has ended with what the main container of its last pod left behind."""
+    ends = [
+        terminated
+        for pod in pods
+        if (terminated := _named(pod.get("status", {}).get("containerStatuses", ())).get("state", {}).get("terminated"))
+    ]
+    ends.sort(key=lambda end: (end.get("exitCode") == 0, end.get("finishedAt") or ""))
+    if not ends:
+        return job
+    last = ends[-1]
+    text = last.get("message", "")
+    if job.succeeded:
+        return replace(job, text=text, exit_code=last.get("exitCode"))
+    tail = f"; exit code {last.get('exitCode')}" + (f": {text.strip()}" if text.strip() else "")
+    return replace(job, message=job.message + tail, exit_code=last.get("exitCode"))
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Return an RFC 3339 time of the API as an aware datetime."""
+    return None if not text else datetime.fromisoformat(text)
+
+
+def _identity(metadata: _Raw) -> dict[str, Any]:
+    own = metadata.get("labels", {})
+    annotations = metadata.get("annotations", {})
+    owner: _Raw = next((ref for ref in metadata.get("ownerReferences", ()) if ref.get("controller")), {})
+    number = own.get(labels.ATTEMPT, "")
+    created = time_of(metadata.get("creationTimestamp"))
+    assert created is not None, "the API server sets creationTimestamp on every object"
+    return {
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "owner_name": owner.get("name", ""),
+        "owner_uid": owner.get("uid", ""),
+        "node": annotations.get(labels.NODE) or own.get(labels.TASK, ""),
+        "number": int(number) if number.isdecimal() else 0,
+        "created_at": created,
+    }
+
+
+def _named(statuses: Iterable[_Raw]) -> _Raw:
+    return next((status for status in statuses if status.get("name") == MAIN_CONTAINER), {})
+
+
+def _condition(status: _Raw, kind: str, wanted: str) -> _Raw:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == wanted:
+            return condition  # type: ignore[no-any-return]
+    return {}
+
+
+def _waiting_init(status: _Raw) -> _Raw:
+    for container in status.get("initContainerStatuses") or ():
+        waiting: _Raw = container.get("state", {}).get("waiting") or {}
+        if waiting and waiting.get("reason") != "PodInitializing":
+            return waiting
+    return {}
+
+
+def _init_failure(status: _Raw) -> str:
+    for container in status.get("initContainerStatuses") or ():
+        end = container.get("state", {}).get("terminated") or {}
+        if end.get("exitCode"):
+            text = (end.get("message") or "").strip()
+            return f"init container {container['name']!r}: exit code {end['exitCode']}" + (f": {text}" if text else "")
+    return ""
