@@ -22,6 +22,7 @@ __all__ = [
     "Invalid",
     "NotFound",
     "ServerError",
+    "Silent",
     "TooLarge",
     "TooManyRequests",
     "Unauthorized",
@@ -96,7 +97,7 @@ class ApiError(Exception):
 
     @property
     def is_quota(self) -> bool:
-        """A ResourceQuota is used up: wait for room. (`failed quota: must specify …` is not this one.)"""
+        """A ResourceQuota is used up: wait for room. Not `failed quota: must specify …`, which never passes."""
         return self.status == 403 and "exceeded quota" in self.message
 
     @property
@@ -168,6 +169,10 @@ class Unreachable(ApiError):
         return self._maybe_applied
 
 
+class Silent(Unreachable):
+    """A connection that stands and says nothing for longer than allowed."""
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     401: Unauthorized,
     403: Forbidden,
@@ -205,9 +210,7 @@ def error_from_status(
     return kind(number, reason, message, details, retry_after, request=request)
 
 
-def error_from_response(
-    code: int, body: bytes, *, retry_after: float | None = None, request: str = ""
-) -> ApiError:
+def error_from_response(code: int, body: bytes, *, retry_after: float | None = None, request: str = "") -> ApiError:
     """Turn an HTTP error response into the narrowest error; the body may be anything a proxy made up."""
     try:
         parsed = orjson.loads(body)

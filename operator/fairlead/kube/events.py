@@ -1,21 +1,41 @@
-"""Kubernetes Events about our objects: best effort, bounded, never in anybody's way."""
+"""Kubernetes Events about our objects: best effort, bounded, never in anybody's way.
+
+Written as core/v1 (`kubectl describe` finds those by `involvedObject`, `kubectl get events` shows the same
+ones). The name of an Event is derived from what it says: if we crash after writing one and say it again, the
+server answers AlreadyExists, and nobody reads it twice. The price: the same thing said again on purpose within
+an Event's life (an hour) stays one Event; `identity` tells such things apart.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-from .observer import Observer
-from .transport import ApiClient
+from .errors import AlreadyExists, ApiError
+from .observer import NullObserver, Observer
+from .resources import EVENTS
+from .transport import ApiClient, JsonObject
 
 __all__ = ["EventRecorder", "ObjectReference"]
+
+_log = logging.getLogger(__name__)
+
+_MESSAGE_LIMIT = 1024  # characters; events.k8s.io/v1 refuses more, core/v1 only wastes etcd
+_NAME_LIMIT = 253
+_OBJECTS_REMEMBERED = 4096  # as client-go's spam filter
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """The object an Event is about."""
+    """The object an Event is about; `uid` is what `kubectl describe` looks for."""
 
     api_version: str
     kind: str
@@ -25,7 +45,20 @@ class ObjectReference:
 
 
 class EventRecorder:
-    """Queues Events and writes them in the background."""
+    """Queues Events and writes them, one after the other, in `run`.
+
+    Args:
+        client: sends the requests.
+        component: shown in the FROM column, and as the reporting controller.
+        instance: which replica; may be empty.
+        now: the time of day, UTC-aware.
+        clock: monotonic seconds, for the spam filter.
+        observer: is told of what is dropped.
+        queue_size: Events waiting at most; more are dropped.
+        burst: Events about one object at once (client-go: 25).
+        refill_seconds: how long one more takes to be allowed (client-go: 300).
+        retry_seconds: pause after the first failed attempt; doubled after the second, the last.
+    """
 
     def __init__(
         self,
@@ -33,13 +66,26 @@ class EventRecorder:
         *,
         component: str = "fairlead",
         instance: str = "",
-        now: Callable[[], datetime] = ...,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
         observer: Observer | None = None,
         queue_size: int = 1000,
         burst: int = 25,
         refill_seconds: float = 300.0,
+        retry_seconds: float = 1.0,
     ) -> None:
-        raise NotImplementedError
+        self._client = client
+        self._component = component
+        self._instance = instance
+        self._now = now
+        self._observer: Observer = observer or NullObserver()
+        self._queue_size = queue_size
+        self._retry_seconds = retry_seconds
+        self._budget = _Budget(burst, refill_seconds, clock)
+        self._queue: deque[JsonObject] = deque()
+        self._wake = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._closing = False
 
     def record(
         self,
@@ -51,14 +97,125 @@ class EventRecorder:
         identity: str = "",
         summary: bool = False,
     ) -> bool:
-        """Queue one; False if dropped. `identity` (such as 'node/attempt'; default: the message) makes its name, so
-        that a repeat is no duplicate. `summary`: exempt from the per-object budget (start and end of a run)."""
-        raise NotImplementedError
+        """Queue one Event; returns at once.
+
+        Args:
+            about: the object; the Event lives in its namespace.
+            type_: Warning is for what nobody expected.
+            reason: a CamelCase constant, at most 128 characters.
+            message: for people; cut at 1,024 characters. Never a value from a Secret (invariant S17).
+            identity: what makes this one different from others with the same reason, such as `node/attempt`;
+                by default the message.
+            summary: exempt from the budget of the object: for the few that every run has, its start and end,
+                which must not be lost because its tasks said so much.
+
+        Returns:
+            False if it was dropped.
+        """
+        if self._closing:
+            return self._drop("closing")
+        if len(self._queue) >= self._queue_size:
+            return self._drop("queue_full")
+        if not summary and not self._budget.take(about.uid):
+            return self._drop("spam")
+        self._queue.append(self._manifest(about, type_, reason, message, identity or message))
+        self._wake.set()
+        return True
 
     async def run(self) -> None:
-        """Write until cancelled or closed."""
-        raise NotImplementedError
+        """Write what is queued until `close` is called (or cancelled). Run it once, as a task."""
+        try:
+            while True:
+                while self._queue:
+                    await self._write(self._queue[0])
+                    self._queue.popleft()
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+        finally:
+            self._ended.set()
 
-    async def close(self, timeout: float = 2.0) -> None:
-        """Accept no more; write what is queued for at most `timeout` seconds."""
-        raise NotImplementedError
+    async def close(self, within: float = 2.0) -> None:
+        """Accept no more, and wait until `run` has written what is queued, for at most `within` seconds."""
+        self._closing = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(within):
+                await self._ended.wait()
+        except TimeoutError:
+            _log.warning("closing with %d events unwritten", len(self._queue))
+        for _ in self._queue:
+            self._drop("closing")
+        self._queue.clear()
+
+    async def _write(self, event: JsonObject) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._client.create(EVENTS, event, event["metadata"]["namespace"], metadata_only=True)
+            except AlreadyExists:
+                return
+            except ApiError as error:
+                if error.is_transient and attempt < _ATTEMPTS - 1 and not self._closing:
+                    await asyncio.sleep(self._retry_seconds * 2**attempt)
+                    continue
+                self._drop("refused")
+                if not error.is_namespace_terminating:
+                    _log.warning("event %s not recorded: %s", event["reason"], error)
+                return
+            else:
+                return
+
+    def _drop(self, reason: str) -> bool:
+        self._observer.event_dropped(reason=reason)
+        return False
+
+    def _manifest(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> JsonObject:
+        said = f"{about.uid}\0{type_}\0{reason}\0{identity}"
+        digest = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+        at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {
+                "name": f"{about.name[: _NAME_LIMIT - len(digest) - 1].rstrip('-.')}.{digest}",
+                "namespace": about.namespace or "default",  # where those about cluster-scoped objects live
+            },
+            "involvedObject": {
+                "apiVersion": about.api_version,
+                "kind": about.kind,
+                "namespace": about.namespace,
+                "name": about.name,
+                "uid": about.uid,
+            },
+            "type": type_,
+            "reason": reason,
+            "message": message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…",
+            "count": 1,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+        }
+
+
+class _Budget:
+    """A token bucket for each object, forgetting the one that has been quiet longest."""
+
+    def __init__(self, burst: int, refill_seconds: float, clock: Callable[[], float]) -> None:
+        self._burst = burst
+        self._refill_seconds = refill_seconds
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # uid -> tokens, as of when
+
+    def take(self, uid: str) -> bool:
+        now = self._clock()
+        tokens, since = self._buckets.get(uid, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) / self._refill_seconds)
+        allowed = tokens >= 1
+        self._buckets[uid] = (tokens - 1 if allowed else tokens, now)
+        self._buckets.move_to_end(uid)
+        if len(self._buckets) > _OBJECTS_REMEMBERED:
+            self._buckets.popitem(last=False)
+        return allowed

@@ -1,22 +1,118 @@
-"""Holding an object until its outcome is recorded, without touching the finalizers of others."""
+"""Holding an object until its outcome is recorded, without touching the finalizers of others.
+
+A merge patch of the list, or `finalizers: null`, wipes `foregroundDeletion` and Jobs' own tracking. For
+built-in kinds a strategic merge patch adds or removes one entry, is idempotent, and refuses another UID. Custom
+resources do not take those: there the list is read, and changed on condition that it still is what was read.
+"""
 
 from __future__ import annotations
 
+from .errors import Conflict, Invalid, NotFound
 from .resources import ObjectKey, Resource
-from .transport import ApiClient
+from .transport import ApiClient, JsonObject, PatchType
 
 __all__ = ["add_finalizer", "release_finalizer"]
 
+_ATTEMPTS = 5  # against somebody who changes the same list at the same time
 
-async def add_finalizer(
-    client: ApiClient, resource: Resource, key: ObjectKey, *, uid: str, finalizer: str
+
+async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *, uid: str, finalizer: str) -> None:
+    """Add ours; idempotent.
+
+    Raises:
+        NotFound: the object is gone.
+        Conflict: the name belongs to an object with another UID now.
+        Forbidden: it is being deleted already: no finalizer can be added then (422 for some kinds).
+        ApiError: anything else that goes wrong.
+    """
+    if resource.strategic:
+        body: JsonObject = {"metadata": {"uid": uid, "finalizers": [finalizer]}}
+        await _patch(client, resource, key, body, PatchType.STRATEGIC)
+        return
+    for attempt in range(_ATTEMPTS):
+        meta = await _metadata(client, resource, key)
+        present = meta.get("finalizers") or []
+        if finalizer in present and meta["uid"] == uid:
+            return
+        body = {
+            "metadata": {
+                "uid": uid,
+                "resourceVersion": meta["resourceVersion"],
+                "finalizers": [*present, finalizer],
+            }
+        }
+        try:
+            await _patch(client, resource, key, body, PatchType.MERGE)
+        except Conflict:
+            if meta["uid"] != uid or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+async def release_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *, uid: str, finalizer: str) -> bool:
+    """Remove ours and no other; idempotent.
+
+    Returns:
+        True if the object with this UID is there and free of our finalizer; False if it is gone.
+
+    Raises:
+        ApiError: anything that goes wrong, other than the object being gone.
+    """
+    try:
+        if resource.strategic:
+            return await _release_builtin(client, resource, key, uid, finalizer)
+        return await _release_custom(client, resource, key, uid, finalizer)
+    except NotFound:
+        return False
+
+
+async def _release_builtin(client: ApiClient, resource: Resource, key: ObjectKey, uid: str, finalizer: str) -> bool:
+    body = {"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}}
+    try:
+        await _patch(client, resource, key, body, PatchType.STRATEGIC)
+    except Conflict:
+        if (await _metadata(client, resource, key))["uid"] != uid:
+            return False
+        raise
+    return True
+
+
+async def _release_custom(client: ApiClient, resource: Resource, key: ObjectKey, uid: str, finalizer: str) -> bool:
+    for attempt in range(_ATTEMPTS):
+        meta = await _metadata(client, resource, key)
+        if meta["uid"] != uid:
+            return False
+        present = meta.get("finalizers") or []
+        if finalizer not in present:
+            return True
+        path = f"/metadata/finalizers/{present.index(finalizer)}"
+        body = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": path, "value": finalizer},
+            {"op": "remove", "path": path},
+        ]
+        try:
+            await _patch(client, resource, key, body, PatchType.JSON)
+        except Invalid:  # a `test` failed: the list has moved
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return True
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _metadata(client: ApiClient, resource: Resource, key: ObjectKey) -> JsonObject:
+    found = await client.get(resource, key.name, key.namespace or None, metadata_only=True)
+    meta: JsonObject = found["metadata"]
+    return meta
+
+
+async def _patch(
+    client: ApiClient,
+    resource: Resource,
+    key: ObjectKey,
+    body: JsonObject | list[JsonObject],
+    patch_type: PatchType,
 ) -> None:
-    """Add; idempotent. Raises NotFound, Conflict (another UID)."""
-    raise NotImplementedError
-
-
-async def release_finalizer(
-    client: ApiClient, resource: Resource, key: ObjectKey, *, uid: str, finalizer: str
-) -> bool:
-    """Remove ours only; idempotent. False if the object with this UID was already gone."""
-    raise NotImplementedError
+    await client.patch(resource, key.name, body, patch_type, key.namespace or None, metadata_only=True)

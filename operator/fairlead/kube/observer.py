@@ -14,9 +14,7 @@ __all__ = ["NullObserver", "Observer"]
 class Observer(Protocol):
     """Receives a note of everything worth counting."""
 
-    def request_finished(
-        self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int
-    ) -> None:
+    def request_finished(self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int) -> None:
         """One HTTP exchange ended; every retry is one of its own.
 
         Args:
@@ -40,9 +38,7 @@ class Observer(Protocol):
 class NullObserver:
     """Ignores everything: for tests and short-lived tools."""
 
-    def request_finished(
-        self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int
-    ) -> None:
+    def request_finished(self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int) -> None:
         """Ignore."""
 
     def watch_restarted(self, *, resource: str, reason: str) -> None:

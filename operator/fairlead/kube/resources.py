@@ -57,9 +57,7 @@ class Resource:
         """`pods`, or `jobs.batch`: how RBAC messages and people name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-    def path(
-        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
-    ) -> str:
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """URL path of the collection, of one object, or of a subresource of it.
 
         Without a namespace this is the collection across all namespaces, which has no single objects.

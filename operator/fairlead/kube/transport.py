@@ -1,21 +1,43 @@
-"""Requests to the API server: raw JSON in, raw JSON or a typed error out."""
+"""Requests to the API server: raw JSON in, raw JSON or a typed error out.
+
+Every request waits for one of a bounded number of slots, has a time-out of its own, and is told to the
+observer. A server that asks for patience (429, or a 5xx with Retry-After) is obeyed here, a few times and for a
+bounded while, *holding the slot*: that is the back-pressure. Everything else is the caller's decision, above
+all whether to repeat a write whose fate is unknown (`Unreachable.maybe_applied`).
+
+Watches take no slot (they last) and have no time-out but the silence allowed between two pieces of data.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import aiohttp
+import orjson
 
-from .observer import Observer
+from fairlead import __version__
+
+from .errors import ApiError, Silent, Unreachable, error_from_response
+from .observer import NullObserver, Observer
 from .resources import Resource
 
-__all__ = ["ApiClient", "JsonObject", "Page", "PatchType"]
+__all__ = ["USER_AGENT", "ApiClient", "JsonObject", "Page", "PatchType"]
 
 JsonObject = dict[str, Any]
+
+USER_AGENT = f"fairlead/{__version__}"
+
+_JSON = "application/json"
+# The server sends only metadata back, in these envelopes (KEP 2897 of old, "metadata-only" requests).
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_WATCH_BUFFER = 256 * 1024  # bytes that may pile up while the loop is busy, before the socket is paused
 
 
 class PatchType(StrEnum):
@@ -29,7 +51,13 @@ class PatchType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a LIST: raw objects (without apiVersion and kind, as the server sends them)."""
+    """One page of a LIST.
+
+    Attributes:
+        items: raw objects, without apiVersion and kind: the server leaves them out of lists.
+        resource_version: of the list as a whole, the same on every page; where a watch goes on from.
+        remaining: how many follow after this page, if the server says so (never with a selector).
+    """
 
     items: Sequence[JsonObject]
     resource_version: str
@@ -37,7 +65,19 @@ class Page:
 
 
 class ApiClient:
-    """Sends requests to the API server, bounded in flight, each timed and counted."""
+    """Sends requests over one session, which stays the caller's to close.
+
+    Args:
+        session: from `credentials.open_session`; its base URL is the API server's.
+        observer: is told of every exchange.
+        max_in_flight: requests under way at once; the rest queue up in order.
+        request_timeout: seconds for one attempt, from sending to the last byte; waiting for a slot and for
+            Retry-After comes on top.
+        connect_timeout: seconds for name resolution, connection and TLS.
+        max_retries: how often one request obeys Retry-After before it fails.
+        max_retry_wait: seconds; a longer Retry-After fails at once, and `retry_after` tells the caller.
+        field_manager: recorded as the author of every field written.
+    """
 
     def __init__(
         self,
@@ -51,7 +91,14 @@ class ApiClient:
         max_retry_wait: float = 10.0,
         field_manager: str = "fairlead",
     ) -> None:
-        raise NotImplementedError
+        self._session = session
+        self._observer: Observer = observer or NullObserver()
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._request_timeout = request_timeout
+        self._connect_timeout = connect_timeout
+        self._max_retries = max_retries
+        self._max_retry_wait = max_retry_wait
+        self._writer = {"fieldManager": field_manager}
 
     async def get(
         self,
@@ -62,10 +109,23 @@ class ApiClient:
         subresource: str | None = None,
         metadata_only: bool = False,
     ) -> JsonObject:
-        """GET one object. Raises NotFound, Forbidden, Unreachable, …"""
-        raise NotImplementedError
+        """GET one object, or only its metadata.
 
-    def list_pages(
+        Raises:
+            NotFound: there is none.
+            ApiError: anything else that goes wrong.
+        """
+        return _parse(
+            await self.request(
+                "GET",
+                resource.path(namespace, name, subresource),
+                verb="get",
+                resource=_label(resource, subresource),
+                accept=_METADATA if metadata_only else _JSON,
+            )
+        )
+
+    async def list_pages(
         self,
         resource: Resource,
         namespace: str | None = None,
@@ -76,8 +136,48 @@ class ApiClient:
         resource_version: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
-        """LIST page by page; raises Gone when the continue token expires in between."""
-        raise NotImplementedError
+        """LIST page by page, so that a large collection is never in memory as a whole.
+
+        Args:
+            resource: what to list.
+            namespace: None lists across all of them.
+            label_selector: in kubectl's syntax, evaluated by the server.
+            field_selector: likewise.
+            limit: objects a page; 0 asks for everything in one, which cannot expire in between.
+            resource_version: None reads the latest state; "0" whatever the server has at hand.
+            metadata_only: leave out spec and status.
+
+        Raises:
+            Gone: the continue token expired (after some minutes): what was read is not a whole; start again.
+            ApiError: anything else that goes wrong.
+        """
+        params = _selectors(label_selector, field_selector)
+        if limit:
+            params["limit"] = str(limit)
+        if resource_version is not None:
+            params["resourceVersion"] = resource_version
+        while True:
+            answer = _parse(
+                await self.request(
+                    "GET",
+                    resource.path(namespace),
+                    verb="list",
+                    resource=_label(resource),
+                    params=params,
+                    accept=_METADATA_LIST if metadata_only else _JSON,
+                )
+            )
+            meta = answer.get("metadata") or {}
+            yield Page(
+                items=answer.get("items") or [],
+                resource_version=meta.get("resourceVersion", ""),
+                remaining=meta.get("remainingItemCount"),
+            )
+            token = meta.get("continue")
+            if not token:
+                return
+            params["continue"] = token
+            params.pop("resourceVersion", None)  # the token holds it; the server refuses both
 
     async def create(
         self,
@@ -89,12 +189,36 @@ class ApiClient:
         dry_run: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:
-        """POST one object. Raises AlreadyExists, Invalid, Forbidden, Unreachable(maybe_applied), …
+        """POST one object; returns it as stored.
 
-        `before_send` runs right before every attempt leaves, after any wait for a free slot: it may raise to
-        abandon the create (a passed lease deadline, a suspended run).
+        Args:
+            resource: what to create.
+            body: the manifest, with apiVersion, kind and metadata.
+            namespace: where; None for a cluster-scoped kind.
+            before_send: runs right before every attempt leaves, after any wait for a slot or a Retry-After.
+                What it raises abandons the create: a passed lease deadline, a run suspended meanwhile.
+            dry_run: let the server admit and default it, and store nothing.
+            metadata_only: return only the metadata.
+
+        Raises:
+            AlreadyExists: the name is taken; compare the owner's UID.
+            Forbidden: see its properties: rights, quota, a terminating namespace, admission.
+            Invalid: the server's validation; `causes` lists the fields.
+            Unreachable: `maybe_applied` says whether the object may exist now.
+            ApiError: anything else that goes wrong.
         """
-        raise NotImplementedError
+        return _parse(
+            await self.request(
+                "POST",
+                resource.path(namespace),
+                verb="create",
+                resource=_label(resource),
+                params=self._writer | {"dryRun": "All"} if dry_run else self._writer,
+                body=orjson.dumps(body),
+                accept=_METADATA if metadata_only else _JSON,
+                before_send=before_send,
+            )
+        )
 
     async def patch(
         self,
@@ -108,8 +232,38 @@ class ApiClient:
         force: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:
-        """PATCH one object. `force` belongs to APPLY. `metadata_only` spares sending a large object back."""
-        raise NotImplementedError
+        """PATCH one object; returns it as stored.
+
+        A `metadata.uid` or `metadata.resourceVersion` in the body is a precondition.
+
+        Args:
+            resource: what to patch.
+            name: which one.
+            body: the patch: a list of operations for JSON, a partial object otherwise.
+            patch_type: STRATEGIC only where `resource.strategic`.
+            namespace: where; None for a cluster-scoped kind.
+            subresource: such as `status`.
+            force: take over fields of other managers; for APPLY only.
+            metadata_only: spare the server (and us) a large object in the answer.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: a precondition does not hold.
+            Invalid: validation, or the `test` of a JSON patch, failed.
+            ApiError: anything else that goes wrong.
+        """
+        return _parse(
+            await self.request(
+                "PATCH",
+                resource.path(namespace, name, subresource),
+                verb="patch",
+                resource=_label(resource, subresource),
+                params=self._writer | {"force": "true"} if force else self._writer,
+                body=orjson.dumps(body),
+                content_type=patch_type.value,
+                accept=_METADATA if metadata_only else _JSON,
+            )
+        )
 
     async def delete(
         self,
@@ -122,8 +276,32 @@ class ApiClient:
         propagation: str = "Background",
         grace_period_seconds: int | None = None,
     ) -> None:
-        """DELETE the object with this very UID. Raises NotFound, or Conflict when the name belongs to another."""
-        raise NotImplementedError
+        """DELETE the object with this very UID (invariant S8: every delete has this precondition).
+
+        Raises:
+            NotFound: it is gone already.
+            Conflict: the name belongs to another object now, or the resourceVersion moved.
+            ApiError: anything else that goes wrong.
+        """
+        preconditions = {"uid": uid}
+        if resource_version is not None:
+            preconditions["resourceVersion"] = resource_version
+        options: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": preconditions,
+            "propagationPolicy": propagation,
+        }
+        if grace_period_seconds is not None:
+            options["gracePeriodSeconds"] = grace_period_seconds
+        await self.request(
+            "DELETE",
+            resource.path(namespace, name),
+            verb="delete",
+            resource=_label(resource),
+            body=orjson.dumps(options),
+            accept=_METADATA,
+        )
 
     async def request(
         self,
@@ -134,15 +312,47 @@ class ApiClient:
         resource: str,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        timeout: float | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+        seconds: float | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> bytes:
-        """Send anything, return the body of the 2xx answer. Raises ApiError."""
-        raise NotImplementedError
+        """Send anything; return the body of a 2xx answer, unparsed.
 
-    def watch(
+        Args:
+            method: of HTTP.
+            path: below the server's URL, starting with a slash.
+            verb: of Kubernetes, for the observer and error messages.
+            resource: plural and subresource, likewise.
+            params: the query.
+            body: what to send.
+            content_type: of the body.
+            accept: of the answer.
+            seconds: for one attempt, instead of the client's own time-out.
+            before_send: see `create`.
+
+        Raises:
+            ApiError: the narrowest subclass.
+        """
+        headers = _headers(accept)
+        if body is not None:
+            headers["Content-Type"] = content_type
+        limits = aiohttp.ClientTimeout(total=seconds or self._request_timeout, connect=self._connect_timeout)
+        async with self._slots:
+            for attempt in range(self._max_retries + 1):
+                if before_send is not None:
+                    before_send()
+                try:
+                    return await self._exchange(method, path, verb, resource, params, body, headers, limits)
+                except ApiError as error:
+                    wait = _patience(error)
+                    if wait is None or wait > self._max_retry_wait or attempt == self._max_retries:
+                        raise
+                await asyncio.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def watch(
         self,
         resource: Resource,
         namespace: str | None = None,
@@ -150,7 +360,164 @@ class ApiClient:
         resource_version: str,
         label_selector: str | None = None,
         field_selector: str | None = None,
-        timeout_seconds: int = 300,
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a watch: chunks of bytes as they arrive (the informer splits lines)."""
-        raise NotImplementedError
+        server_timeout: float = 300.0,
+        idle_timeout: float = 90.0,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch; yields its bytes as they arrive, cut anywhere.
+
+        The iterator ends when the server closes the watch, which it does at `server_timeout`, on a restart, and
+        to a watcher that falls behind.
+
+        Args:
+            resource: what to watch.
+            namespace: None watches all of them.
+            resource_version: the watch tells what happened after it.
+            label_selector: in kubectl's syntax, evaluated by the server.
+            field_selector: likewise.
+            server_timeout: seconds after which the server is asked to close it.
+            idle_timeout: seconds without a single byte that count as a dead connection.
+
+        Raises:
+            Gone: the version is no longer in the server's history: list again.
+            Unreachable: the connection failed, broke, or fell silent (`Silent`); also while iterating.
+            ApiError: anything else that goes wrong.
+        """
+        params = _selectors(label_selector, field_selector)
+        params |= {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(max(1, round(server_timeout))),
+        }
+        path, label = resource.path(namespace), _label(resource)
+        limits = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, sock_read=idle_timeout)
+        asked = f"watch {label}"
+        start, code = time.perf_counter(), "<error>"
+        try:
+            try:
+                async with asyncio.timeout(self._request_timeout):
+                    response = await self._session.request(
+                        "GET",
+                        path.lstrip("/"),
+                        params=params,
+                        headers=_headers(_JSON),
+                        timeout=limits,
+                        allow_redirects=False,
+                        read_bufsize=_WATCH_BUFFER,
+                    )
+                    code = str(response.status)
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+                raise _unreachable(error, "GET", asked) from error
+            finally:
+                seconds = time.perf_counter() - start
+                self._observer.request_finished(verb="watch", resource=label, code=code, seconds=seconds, sent_bytes=0)
+            try:
+                if response.status != 200:
+                    async with asyncio.timeout(self._request_timeout):
+                        refusal = await response.read()
+                    raise error_from_response(
+                        response.status, refusal, retry_after=_retry_after(response), request=asked
+                    )
+                yield response.content.iter_any()
+            finally:
+                response.close()
+        except aiohttp.SocketTimeoutError as error:
+            raise Silent(f"no data for {idle_timeout:g} s", maybe_applied=False, request=asked) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unreachable(error, "GET", asked) from error
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        verb: str,
+        resource: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        limits: aiohttp.ClientTimeout,
+    ) -> bytes:
+        """One attempt: send, read all of the answer, tell the observer."""
+        start, code = time.perf_counter(), "<error>"
+        asked = f"{verb} {path}"
+        try:
+            async with self._session.request(
+                method,
+                path.lstrip("/"),  # relative: the base URL may have a path (a gateway for many clusters)
+                params=params,
+                data=body,
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+            ) as response:
+                answer = await response.read()
+                code = str(response.status)
+                if 200 <= response.status < 300:
+                    return answer
+                raise error_from_response(response.status, answer, retry_after=_retry_after(response), request=asked)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise _unreachable(error, method, asked) from error
+        finally:
+            self._observer.request_finished(
+                verb=verb,
+                resource=resource,
+                code=code,
+                seconds=time.perf_counter() - start,
+                sent_bytes=len(body) if body else 0,
+            )
+
+
+def _headers(accept: str) -> dict[str, str]:
+    # Uncompressed: inside a cluster the server's time for gzip costs more than the bytes.
+    return {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+
+
+def _label(resource: Resource, subresource: str | None = None) -> str:
+    return f"{resource.plural}/{subresource}" if subresource else resource.plural
+
+
+def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    params = {}
+    if label_selector:
+        params["labelSelector"] = label_selector
+    if field_selector:
+        params["fieldSelector"] = field_selector
+    return params
+
+
+def _parse(answer: bytes) -> JsonObject:
+    try:
+        parsed = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        # Not the API server's doing: a proxy in between answered 200 with a page of its own.
+        raise Unreachable(f"the answer is not a JSON object: {answer[:100]!r}", maybe_applied=True)
+    return parsed
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Seconds. The API server sends whole seconds; the date form of the header is not used by it."""
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _patience(error: ApiError) -> float | None:
+    """Seconds to wait before sending the same request again; None if that is not what the server asked for.
+
+    The rule of client-go (rest/with_retry.go): 429, and any 5xx that carries Retry-After.
+    """
+    if error.status == 429:
+        return 1.0 if error.retry_after is None else error.retry_after
+    return error.retry_after if error.status >= 500 else None
+
+
+def _unreachable(error: Exception, method: str, asked: str) -> Unreachable:
+    # Nothing was sent before a connection stood; after that, a write's fate is unknown.
+    connecting = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+    what = str(error) or "no answer in time"
+    return Unreachable(
+        f"{type(error).__name__}: {what}", maybe_applied=method != "GET" and not connecting, request=asked
+    )
