@@ -1,8 +1,8 @@
 """What the engine knows about expressions: their names, their errors, and two protocols.
 
 *Evaluating* an expression is the business of an :class:`Evaluator` (CEL, in `fairlead.expr`), which the engine
-never imports: it is handed one. Which names an expression uses is found by `references.py`; `${…}` in texts and
-in whole JSON trees is the business of `templates.py`.
+never imports: it is handed one. Which names an expression uses is found by `references.py`; `${…}` in a
+text is read by `texts.py`, and in a whole JSON tree by `templates.py`.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ class Declarations:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One name that an expression uses: `params.day` is (params, day); `tasks['a'].outputs.x` is (tasks, a, outputs, x).
+    """One name that an expression uses, as a path.
 
-    A path is as long as the source tells: `toJson(params)` is (params,), `tasks[name]` is (tasks,), and
-    `tasks.a` is (tasks, a). It never goes on into a value: `params.config.host` is (params, config).
-    `optional` tells that the path was read with `.?`, `[?…]` or `has()`, so that a missing value is no error.
+    `params.day` is (params, day), and `tasks['sign-off'].outputs.by` is (tasks, sign-off, outputs, by). A path is
+    as long as the source tells: `toJson(params)` is (params,), `tasks[name]` is (tasks,), and `tasks.a` is
+    (tasks, a). It never goes on into a value: `params.config.host` is (params, config). `optional` tells that
+    the path was read with `.?`, `[?…]` or `has()`, so that a missing value is no error.
     """
 
     path: tuple[str, ...]
