@@ -58,7 +58,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def verify(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, PIPELINE / "verify.py", folder]
+    command = [sys.executable, str(PIPELINE / "verify.py"), str(folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
