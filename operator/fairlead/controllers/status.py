@@ -205,7 +205,7 @@ def _task(run: RunState, settings: Settings, state: NodeState) -> _Json:
 
 
 def _attempt(attempt: Attempt) -> _Json:
-    record = {"number": attempt.number} | _present(
+    record: _Json = {"number": attempt.number} | _present(
         podName=attempt.object_name,
         nodeName=attempt.node_name,
         startTime=_text(attempt.started_at),

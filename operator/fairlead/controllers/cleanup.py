@@ -1,0 +1,173 @@
+"""Runs that are over or gone: letting go of what is held, TTL, and the sweep that finds what no watch told.
+
+A pod or Job of ours is held by our finalizer until its outcome is recorded. Once its run is over, being deleted, or
+gone, nothing is left to be recorded, and everything is released, so that deletion always completes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
+from fairlead.kube.errors import ApiError, Conflict, NotFound
+from fairlead.kube.resources import WORKFLOWS, ObjectKey
+from fairlead.kube.transport import ApiClient
+
+from .apply import Applier
+from .gather import Gatherer, View
+from .status import condition
+from .store import Workflow, WorkflowStore
+from .views import time_of
+from .writer import StatusWriter
+
+__all__ = ["Cleaner"]
+
+log = logging.getLogger(__name__)
+
+#: Metadata by which Argo CD and Flux track what they have applied.
+_TRACKING = (
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+)
+
+
+class Cleaner:
+    """Cleans up after runs. `notify(uid)` asks for a run to be looked at."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        store: WorkflowStore,
+        gatherer: Gatherer,
+        applier: Applier,
+        writer: StatusWriter,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._gatherer = gatherer
+        self._applier = applier
+        self._writer = writer
+        self._notify = notify
+        self._confirmed_gone: dict[str, None] = {}
+
+    async def finished(self, workflow: Workflow) -> float | None:
+        """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
+        for (kind, key), view in self._gatherer.take(workflow.uid).items():
+            if _has_ended(view):
+                if view.held:
+                    self._applier.release(kind, key, view.uid)
+            elif view.deleting_at is None:
+                self._applier.remove(kind, key, view.uid)
+        if workflow.status.get("observedGeneration") != workflow.generation:
+            await self._observe_generation(workflow)
+        return await self._expire(workflow)
+
+    async def abandoned(self, uid: str, workflow: Workflow | None) -> float | None:
+        """Look at a run that is being deleted, or that we know nothing of: release all that it owns."""
+        objects = self._gatherer.objects(uid)
+        self._gatherer.take(uid)
+        if not any(view.held for view in objects.values()):
+            return None
+        if workflow is None and uid not in self._confirmed_gone:
+            key, view = next((key, view) for (_, key), view in objects.items())
+            if not await self.reread(uid, ObjectKey(key.namespace, view.owner_name)):
+                return None  # it does exist: the watch is late, and the run has been put in line again
+            self._confirmed_gone[uid] = None
+            while len(self._confirmed_gone) > 10_000:
+                del self._confirmed_gone[next(iter(self._confirmed_gone))]
+        for (kind, key), view in objects.items():
+            if view.held:
+                self._applier.release(kind, key, view.uid)
+        return None
+
+    async def reread(self, uid: str, key: ObjectKey) -> bool:
+        """Read a Workflow afresh and put it in line. Returns True if there is none with this UID any more."""
+        try:
+            raw = await self._client.get(WORKFLOWS, key.name, key.namespace)
+        except NotFound:
+            raw = {}
+        if raw.get("metadata", {}).get("uid") != uid:
+            self._store.remove(uid)
+            return True
+        self._store.put(raw)
+        self._notify(uid)
+        return False
+
+    async def sweep(self) -> None:
+        """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
+        seen: set[str] = set()
+        known_before = {workflow.uid for workflow in self._store}
+        async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
+            for item in page.items:
+                metadata = item["metadata"]
+                seen.add(metadata["uid"])
+                known = self._store.get(metadata["uid"])
+                if known is None or known.version < int(metadata["resourceVersion"]):
+                    await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
+        for uid in known_before - seen:
+            self._store.remove(uid)
+            self._notify(uid)
+
+    async def _observe_generation(self, workflow: Workflow) -> None:
+        """The spec of a finished run was edited: nothing follows, and that is said (`observedGeneration`)."""
+        now = datetime.now(UTC)
+        status = {
+            "observedGeneration": workflow.generation,
+            "conditions": [
+                condition(
+                    each["type"],
+                    each["status"],
+                    each["reason"],
+                    each["message"],
+                    generation=workflow.generation,
+                    previous=workflow.status,
+                    now=now,
+                )
+                for each in workflow.status["conditions"]
+            ],
+        }
+        try:
+            await self._writer.write(workflow.owner, workflow.version, status)
+        except (Conflict, NotFound):
+            await self.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
+
+    async def _expire(self, workflow: Workflow) -> float | None:
+        ttl = workflow.spec.get("ttlSecondsAfterFinished")
+        completed = time_of(workflow.status.get("completionTime"))
+        if ttl is None or completed is None:
+            return None
+        left = (completed + timedelta(seconds=ttl) - datetime.now(UTC)).total_seconds()
+        if left > 0:
+            return left
+        if _is_tracked(workflow):
+            # Deleting it would make the GitOps controller apply it again, and so run it again: only its children go.
+            for (kind, key), view in self._gatherer.objects(workflow.uid).items():
+                if view.deleting_at is None:
+                    self._applier.remove(kind, key, view.uid)
+            return None
+        try:
+            await self._client.delete(WORKFLOWS, workflow.name, workflow.namespace, uid=workflow.uid)
+        except (NotFound, Conflict):
+            self._store.remove(workflow.uid)
+        except ApiError as error:
+            log.warning("cannot delete %s after its TTL: %s", workflow.name, error)
+            return 10.0
+        return None
+
+
+def _has_ended(view: View) -> bool:
+    match view:
+        case PodView():
+            return observe_pod(view).outcome is not None
+        case JobView():
+            return observe_job(view).outcome is not None
+
+
+def _is_tracked(workflow: Workflow) -> bool:
+    metadata = workflow.raw["metadata"]
+    return any(key in metadata.get(kind, {}) for key in _TRACKING for kind in ("labels", "annotations"))

@@ -1,0 +1,173 @@
+"""Gathering facts: from what the informers noticed to what the engine understands.
+
+The informers call :meth:`Gatherer.changed` for every object that appears, changes or leaves their view. It is kept per
+run until the run's worker asks for it, newest view only: ten changes of a pod between two plans are one fact. A
+vanished object is believed to be gone only after a GET has said so; one whose labels were stripped is labelled again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from fairlead.api import labels
+from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
+from fairlead.engine.events import AttemptGone, Event
+from fairlead.engine.model import WorkKind
+from fairlead.engine.names import bucket, label_value
+from fairlead.kube.errors import ApiError, NotFound
+from fairlead.kube.informer import Informer
+from fairlead.kube.resources import JOBS, PODS, ObjectKey
+from fairlead.kube.transport import ApiClient, PatchType
+
+from .run import Run
+from .views import with_pod_of_job
+
+__all__ = ["Gatherer", "View"]
+
+log = logging.getLogger(__name__)
+
+View: TypeAlias = PodView | JobView
+
+_RESOURCES = {WorkKind.POD: PODS, WorkKind.JOB: JOBS}
+
+
+class Gatherer:
+    """What changed, by run. `notify(uid)` is called when there is something new about a run."""
+
+    def __init__(
+        self, client: ApiClient, informers: Mapping[WorkKind, Informer[Any]], notify: Callable[[str], None]
+    ) -> None:
+        self._client = client
+        self._informers = informers
+        self._notify = notify
+        self._changed: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
+        self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
+        self._heard_at: dict[str, float] = {}
+
+    def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
+        """Take note of a change; an informer's callback."""
+        view = new or old
+        assert view is not None
+        uid = view.owner_uid
+        if new is None:
+            self._changed.get(uid, {}).pop((kind, key), None)
+            self._left.setdefault(uid, {})[kind, key] = view
+        else:
+            self._changed.setdefault(uid, {})[kind, key] = new
+        if uid not in self._heard_at:
+            self._heard_at[uid] = asyncio.get_running_loop().time()
+        self._notify(uid)
+
+    def expect_all(self, uid: str) -> None:
+        """Report every object of a run once more with the next facts."""
+        pending = self._changed.setdefault(uid, {})
+        for kind, informer in self._informers.items():
+            for key, view in informer.by_owner(uid).items():
+                pending[kind, key] = view
+
+    def take(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
+        """Return, once, the objects of a run that have changed since last time; for runs that are over."""
+        self._left.pop(uid, None)
+        self._heard_at.pop(uid, None)
+        return self._changed.pop(uid, {})
+
+    def objects(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
+        """Return all objects of a run."""
+        return {
+            (kind, key): view
+            for kind, informer in self._informers.items()
+            for key, view in informer.by_owner(uid).items()
+        }
+
+    def heard_at(self, uid: str) -> float:
+        """Return, once, the loop time of the oldest change not yet handed on; 0.0 for none."""
+        return self._heard_at.pop(uid, 0.0)
+
+    async def facts(self, run: Run) -> list[Event]:
+        """Return what is new about a run: answers to its commands, then changed objects in order of their attempts."""
+        facts, run.inbox = run.inbox, []
+        changed = self._changed.pop(run.uid, {})
+        left = self._left.pop(run.uid, {})
+        views = sorted(changed.items(), key=lambda item: (item[1].node, item[1].number))
+        for (kind, key), view in views:
+            if isinstance(view, PodView):
+                facts.append(observe_pod(view))
+            else:
+                facts.append(observe_job(await self._complete(key, view)))
+            left.pop((kind, key), None)
+        for (kind, key), view in (left | self._missing(run)).items():
+            if await self._is_gone(kind, key, view, run):
+                facts.append(AttemptGone(node=view.node, number=view.number, seen_at=datetime.now(UTC)))
+        return facts
+
+    def _missing(self, run: Run) -> dict[tuple[WorkKind, ObjectKey], Any]:
+        """Return live attempts that are not in the informers' view; asked for at a resync only."""
+        if not run.resync:
+            return {}
+        run.resync = False
+        missing: dict[tuple[WorkKind, ObjectKey], Any] = {}
+        for state in run.state.nodes.values():
+            attempt = state.current
+            if attempt is None or not attempt.created:
+                continue
+            kind = state.node.work.kind
+            key = ObjectKey(run.owner.namespace, attempt.object_name)
+            if self._informers[kind].get(key) is None:
+                missing[kind, key] = _Missing(state.node.name, attempt.number)
+        return missing
+
+    async def _is_gone(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> bool:
+        uid = getattr(view, "uid", None)
+        try:
+            if await self._informers[kind].confirm_gone(key, uid):
+                return True
+            if self._informers[kind].get(key) is None:
+                await self._label_again(kind, key, view, run)
+        except NotFound:
+            return True
+        except ApiError as error:
+            log.warning("cannot tell whether %s is gone: %s; trying again", key, error)
+            self._left.setdefault(run.uid, {})[kind, key] = view
+            asyncio.get_running_loop().call_later(1.0, self._notify, run.uid)
+        return False
+
+    async def _label_again(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> None:
+        """Somebody took our labels off: put back those that we find it by."""
+        metadata: dict[str, Any] = {
+            "labels": {
+                labels.RUN_UID: run.uid,
+                labels.BUCKET: str(bucket(run.uid)),
+                labels.TASK: label_value(view.node),
+                labels.ATTEMPT: str(view.number),
+            }
+        }
+        if getattr(view, "uid", None):
+            metadata["uid"] = view.uid
+        await self._client.patch(
+            _RESOURCES[kind], key.name, {"metadata": metadata}, PatchType.MERGE, key.namespace, metadata_only=True
+        )
+
+    async def _complete(self, key: ObjectKey, job: JobView) -> JobView:
+        """Add to a Job that has ended what its last pod left behind: exit code and outputs."""
+        if job.succeeded is None:
+            return job
+        selector = f"batch.kubernetes.io/job-name={key.name}"
+        pods = [
+            pod
+            async for page in self._client.list_pages(PODS, key.namespace, label_selector=selector)
+            for pod in page.items
+        ]
+        return with_pod_of_job(job, pods)
+
+
+class _Missing:
+    """Stands for an object that was created and that no informer has seen."""
+
+    def __init__(self, node: str, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.uid = None

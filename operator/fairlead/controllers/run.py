@@ -1,0 +1,79 @@
+"""One active run in the operator's memory: the engine's state and what the shell needs around it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairlead.api.compile import Compiled
+from fairlead.engine.events import Event
+from fairlead.engine.model import RunState, Settings
+
+from .pods import Owner
+
+__all__ = ["Run"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run that has not ended, or whose end is not recorded yet.
+
+    owner, compiled
+        what its children refer to, and its compiled definition.
+    settings, generation
+        the live part of the spec, and the generation it was read from.
+    state
+        the engine's; touched by nobody but the queue's worker of this run.
+    inbox
+        facts from requests that were carried out in the background.
+    written, version
+        the status as last persisted, and the resourceVersion that the next write expects.
+    persisted_revision
+        the revision of `state` that the persisted status shows; -1 before the first.
+    stalled
+        what keeps the operator from getting on with this run, for its `Stalled` condition.
+    closed
+        no more is to be created or written for it.
+    resync
+        whether the next facts must account for every live attempt.
+    heard_at
+        loop time at which the oldest fact not yet planned for was heard; for the hop metric.
+    """
+
+    owner: Owner
+    compiled: Compiled
+    settings: Settings
+    generation: int
+    state: RunState
+    written: dict[str, Any]
+    version: int
+    inbox: list[Event] = field(default_factory=list)
+    persisted_revision: int = -1
+    persisted_generation: int = 0
+    persisted_stalled: str = ""
+    stalled: str = ""
+    closed: bool = False
+    heard_at: float = 0.0
+    next_resync: float = 0.0
+    resync: bool = False
+    scripts: set[str] = field(default_factory=set)
+    ending: set[str] = field(default_factory=set)
+    writing: asyncio.Task[None] | None = None
+    write_timer: asyncio.TimerHandle | None = None
+    write_due: float = 0.0
+    counted: bool = False
+
+    @property
+    def uid(self) -> str:
+        """The Workflow's UID: the run's key everywhere."""
+        return self.owner.uid
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the persisted status does not show everything yet."""
+        return (
+            self.persisted_revision < self.state.revision
+            or self.persisted_generation != self.generation
+            or self.persisted_stalled != self.stalled
+        )

@@ -1,0 +1,97 @@
+"""The Workflows that exist, as last heard of: by kopf's watch, by our own sweep, or from an answer to a write.
+
+Reports come by several ways and may overtake each other; the newest resourceVersion wins (they are comparable
+integers: KEP-5504).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.kube.resources import WORKFLOWS
+
+from .pods import Owner
+
+__all__ = ["Workflow", "WorkflowStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One Workflow resource as it was at `version`."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    generation: int
+    deleting: bool
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Workflow:
+        """Read a raw object of the API server."""
+        metadata = raw["metadata"]
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            version=int(metadata["resourceVersion"]),
+            generation=metadata.get("generation", 1),
+            deleting="deletionTimestamp" in metadata,
+            raw=raw,
+        )
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The definition, as the user wrote it."""
+        return self.raw.get("spec") or {}
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What was last recorded."""
+        return self.raw.get("status") or {}
+
+    @property
+    def owner(self) -> Owner:
+        """What its children name as their owner."""
+        return Owner(
+            api_version=WORKFLOWS.api_version,
+            kind=WORKFLOWS.kind,
+            name=self.name,
+            namespace=self.namespace,
+            uid=self.uid,
+        )
+
+
+class WorkflowStore:
+    """Workflows by UID."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, Workflow] = {}
+
+    def __len__(self) -> int:
+        """Return how many Workflows are known."""
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[Workflow]:
+        """Iterate over the Workflows known now."""
+        return iter(list(self._by_uid.values()))
+
+    def get(self, uid: str) -> Workflow | None:
+        """Return the Workflow with this UID."""
+        return self._by_uid.get(uid)
+
+    def put(self, raw: Mapping[str, Any]) -> Workflow:
+        """Take in a report unless a newer one is known; return what is known now."""
+        workflow = Workflow.of(raw)
+        known = self._by_uid.get(workflow.uid)
+        if known is not None and known.version >= workflow.version:
+            return known
+        self._by_uid[workflow.uid] = workflow
+        return workflow
+
+    def remove(self, uid: str) -> None:
+        """Forget a Workflow that is gone."""
+        self._by_uid.pop(uid, None)

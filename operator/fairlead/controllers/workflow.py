@@ -1,0 +1,244 @@
+"""The controller of Workflows: gather what is known about one run, let the engine plan, apply what it decided.
+
+`reconcile(uid)` is level-triggered: an event only says "look again". It is called for one run by one worker at a
+time, and never waits for the requests that carry out a plan; what comes of them is the next call's facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fairlead.api.compile import Compiled, compile_settings, compile_workflow
+from fairlead.api.problems import InvalidSpec
+from fairlead.engine.expressions import Evaluator
+from fairlead.engine.model import RunState
+from fairlead.engine.plan import begin, plan
+from fairlead.engine.restore import restore
+from fairlead.kube.errors import ApiError, Conflict, NotFound
+from fairlead.kube.events import EventRecorder, ObjectReference
+from fairlead.kube.resources import ObjectKey
+from fairlead.telemetry.metrics import Metrics
+
+from .apply import Applier
+from .cleanup import Cleaner
+from .gather import Gatherer
+from .run import Run
+from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, suspension
+from .store import Workflow, WorkflowStore
+from .views import time_of
+from .writer import StatusWriter
+
+__all__ = ["WorkflowController"]
+
+log = logging.getLogger(__name__)
+
+_CONTROLLER = "workflow"
+
+#: Every active run is looked at in full this often, whatever the watches told.
+_RESYNC_SECONDS = 60.0
+
+
+class WorkflowController:
+    """Drives all runs of this process. `queue_add(uid)` asks for another call of `reconcile`."""
+
+    def __init__(
+        self,
+        *,
+        store: WorkflowStore,
+        gatherer: Gatherer,
+        applier: Applier,
+        writer: StatusWriter,
+        cleaner: Cleaner,
+        recorder: EventRecorder,
+        evaluator: Evaluator,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._gatherer = gatherer
+        self._applier = applier
+        self._writer = writer
+        self._cleaner = cleaner
+        self._recorder = recorder
+        self._evaluator = evaluator
+        self._metrics = metrics
+        self._runs: dict[str, Run] = {}
+        self._draining = False
+
+    @property
+    def active(self) -> Mapping[str, Run]:
+        """The runs in memory, by UID."""
+        return self._runs
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
+        started = time.perf_counter()
+        try:
+            delay = await self._reconcile(uid)
+        except ApiError:
+            self._metrics.reconcile_error(_CONTROLLER, "transient")
+            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
+            raise
+        except Exception:
+            self._metrics.reconcile_error(_CONTROLLER, "bug")
+            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
+            # Whatever state the bug left in memory is not to be trusted: the next try reads it afresh.
+            self.forget(uid)
+            raise
+        result = "success" if delay is None else "requeue_after"
+        self._metrics.reconciled(_CONTROLLER, result, time.perf_counter() - started)
+        return delay
+
+    def forget(self, uid: str) -> None:
+        """Drop what memory has of a run, so that it is read again from what is persisted."""
+        run = self._runs.pop(uid, None)
+        if run is not None:
+            run.closed = True
+            if run.write_timer is not None:
+                run.write_timer.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Create nothing more, let what is under way finish, and persist what is known; at most so long."""
+        self._draining = True
+        async with asyncio.timeout(seconds):
+            await self._applier.drain(seconds / 2)
+            await asyncio.gather(*(self._writer.flush(run) for run in self._runs.values()))
+
+    async def _reconcile(self, uid: str) -> float | None:
+        if self._draining:
+            return None
+        workflow = self._store.get(uid)
+        if workflow is None or workflow.deleting:
+            self.forget(uid)
+            return await self._cleaner.abandoned(uid, workflow)
+        run = self._runs.get(uid)
+        if run is None:
+            corrected = is_invalid(workflow.status) and workflow.status["observedGeneration"] != workflow.generation
+            if is_finished(workflow.status) and not corrected:
+                return await self._cleaner.finished(workflow)
+            run = await self._open(workflow)
+            if run is None:
+                return None
+        return await self._advance(run, workflow)
+
+    async def _open(self, workflow: Workflow) -> Run | None:
+        """Begin a run, or take up one that was begun before this process. None if its definition is invalid."""
+        try:
+            compiled = compile_workflow(
+                workflow.spec, evaluator=self._evaluator, name=workflow.name, namespace=workflow.namespace
+            )
+        except InvalidSpec as error:
+            await self._refuse(workflow, error)
+            return None
+        now = datetime.now(UTC)
+        started_at = time_of(workflow.status.get("startTime"))
+        run = Run(
+            owner=workflow.owner,
+            compiled=compiled,
+            settings=compiled.settings,
+            generation=workflow.generation,
+            state=_state_of(workflow, compiled, started_at or now),
+            written=dict(workflow.status),
+            version=workflow.version,
+        )
+        if started_at is None:
+            # Before the first pod: the start is on record and the spec fixed from here on.
+            status = encode(run.state, run.settings, generation=run.generation, previous=run.written, now=now)
+            try:
+                stored = await self._writer.write(run.owner, run.version, status)
+            except (Conflict, NotFound):
+                await self._reread(workflow)
+                return None
+            run.written, run.version = status, int(stored["metadata"]["resourceVersion"])
+            run.persisted_revision, run.persisted_generation = run.state.revision, run.generation
+            self._event(workflow, "Normal", "Started", f"{len(run.state.nodes)} tasks", "start")
+            for warning in compiled.warnings:
+                self._event(workflow, "Warning", "SpecWarning", str(warning), str(warning))
+        self._runs[workflow.uid] = run
+        return run
+
+    async def _advance(self, run: Run, workflow: Workflow) -> float | None:
+        loop = asyncio.get_running_loop()
+        if workflow.generation != run.generation:
+            run.settings, run.generation = compile_settings(workflow.spec), workflow.generation
+        if loop.time() >= run.next_resync:
+            run.next_resync = loop.time() + _RESYNC_SECONDS
+            run.resync = True
+            self._gatherer.expect_all(run.uid)
+        facts = await self._gatherer.facts(run)
+        run.heard_at = self._gatherer.heard_at(run.uid)
+        now = datetime.now(UTC)
+        started = time.perf_counter()
+        planned = plan(run.compiled.graph, run.state, facts, run.settings, now)
+        self._metrics.plan_took(time.perf_counter() - started)
+        for command in planned.commands:
+            self._applier.dispatch(run, command)
+        changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
+        self._writer.request(run, urgent=changed or run.state.outcome is not None)
+        if run.state.outcome is not None:
+            return self._conclude(run)
+        due = run.next_resync - loop.time()
+        if planned.wake_at is not None:
+            due = min(due, max(0.0, (planned.wake_at - now).total_seconds()))
+        return due
+
+    def _conclude(self, run: Run) -> float | None:
+        """Count the end of a run once, and let go of it when its end is persisted."""
+        outcome = run.state.outcome
+        assert outcome is not None
+        if not run.counted:
+            run.counted = True
+            self._metrics.run_finished("succeeded" if outcome.succeeded else "failed", outcome.reason)
+        if run.dirty or run.inbox:
+            return _RESYNC_SECONDS
+        self.forget(run.uid)
+        ttl = run.compiled.ttl_seconds_after_finished
+        return None if ttl is None else 0.0
+
+    async def _refuse(self, workflow: Workflow, error: InvalidSpec) -> None:
+        status = invalid_status(
+            error.problems, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC)
+        )
+        try:
+            await self._writer.write(workflow.owner, workflow.version, status)
+        except (Conflict, NotFound):
+            await self._reread(workflow)
+            return
+        self._metrics.reconcile_error(_CONTROLLER, "user")
+        self._metrics.run_finished("failed", "InvalidSpec")
+        self._event(workflow, "Warning", "InvalidSpec", status["message"], f"invalid/{workflow.generation}")
+
+    async def _reread(self, workflow: Workflow) -> None:
+        """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""
+        await self._cleaner.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
+
+    def _event(self, workflow: Workflow, type_: Any, reason: str, message: str, identity: str) -> None:
+        owner = workflow.owner
+        about = ObjectReference(owner.api_version, owner.kind, owner.namespace, owner.name, owner.uid)
+        self._recorder.record(about, type_, reason, message, identity=identity, summary=True)
+
+
+def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> RunState:
+    """Return the engine's state of a run as far as the Workflow's status knows it."""
+    if "startTime" not in workflow.status:
+        return begin(
+            compiled.graph,
+            uid=workflow.uid,
+            name=workflow.name,
+            namespace=workflow.namespace,
+            started_at=started_at,
+        )
+    state = restore(
+        compiled.graph,
+        recorded_nodes(workflow.status),
+        uid=workflow.uid,
+        name=workflow.name,
+        namespace=workflow.namespace,
+        started_at=started_at,
+    )
+    state.suspended_at, state.suspended_seconds = suspension(workflow.status)
+    return state

@@ -1,0 +1,163 @@
+"""Writing the status of runs: coalesced, with preconditions, and never in the way of the next task.
+
+Most changes wait for the next write, about one a second and less often where a write is expensive; the start of a run,
+its end and a change of its conditions are written at once. The Workflow's UID and resourceVersion are preconditions, so
+that neither a namesake nor another controller's newer status is overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fairlead.engine.events import StatusRecorded
+from fairlead.kube.errors import ApiError, Conflict, NotFound
+from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.transport import ApiClient, PatchType
+
+from .pods import Owner
+from .run import Run
+from .status import encode
+from .store import WorkflowStore
+
+__all__ = ["StatusWriter"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two writes of one run, and the share of the time that writing one may take.
+_INTERVAL_SECONDS = 1.0
+_SHARE = 0.02
+_LONGEST_INTERVAL_SECONDS = 30.0
+
+_RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class StatusWriter:
+    """Persists the status of any run. `notify(uid)` tells that something came of a write; `lost(run)` that the
+    persisted status is not what we wrote, so that the run has to be read again.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        store: WorkflowStore,
+        notify: Callable[[str], None],
+        lost: Callable[[Run], None],
+        wrote: Callable[[str, int], None],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._notify = notify
+        self._lost = lost
+        self._wrote = wrote
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def request(self, run: Run, *, urgent: bool) -> None:
+        """See to it that the current state gets persisted: now if `urgent`, else when its next write is due."""
+        if run.closed or run.writing is not None or not run.dirty:
+            return
+        loop = asyncio.get_running_loop()
+        delay = 0.0 if urgent else run.write_due - loop.time()
+        if delay <= 0:
+            self._begin(run)
+        elif run.write_timer is None:
+            run.write_timer = loop.call_later(delay, self._begin, run)
+
+    async def flush(self, run: Run) -> None:
+        """Persist the current state now and wait for it; for shutting down."""
+        self.request(run, urgent=True)
+        while run.writing is not None:
+            await asyncio.wait({run.writing})
+
+    async def write(self, owner: Owner, version: int, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Persist some members of a status; return the Workflow as stored. Raises `ApiError`."""
+        body = {"metadata": {"uid": owner.uid, "resourceVersion": str(version)}, "status": status}
+        stored = await self._client.patch(
+            WORKFLOWS, owner.name, body, PatchType.MERGE, owner.namespace, subresource="status"
+        )
+        self._wrote("summary", len(str(status)))
+        self._store.put(stored)
+        return stored
+
+    def _begin(self, run: Run) -> None:
+        if run.write_timer is not None:
+            run.write_timer.cancel()
+            run.write_timer = None
+        if run.closed or run.writing is not None:
+            return
+        run.writing = asyncio.create_task(self._persist(run))
+        self._tasks.add(run.writing)
+        run.writing.add_done_callback(self._tasks.discard)
+
+    async def _persist(self, run: Run) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        revision, generation, stalled = run.state.revision, run.generation, run.stalled
+        status = encode(
+            run.state,
+            run.settings,
+            generation=generation,
+            previous=run.written,
+            now=datetime.now(UTC),
+            stalled=stalled,
+        )
+        changed = {key: value for key, value in status.items() if run.written.get(key) != value}
+        try:
+            if changed and not await self._insist(run, changed):
+                return
+            run.written = status
+            run.persisted_revision, run.persisted_generation, run.persisted_stalled = revision, generation, stalled
+            run.inbox.append(StatusRecorded(revision=revision))
+        finally:
+            cost = loop.time() - started
+            run.write_due = loop.time() + min(max(_INTERVAL_SECONDS, cost / _SHARE), _LONGEST_INTERVAL_SECONDS)
+            run.writing = None
+            if not run.closed:
+                self._notify(run.uid)
+
+    async def _insist(self, run: Run, changed: Mapping[str, Any]) -> bool:
+        """Write until it is persisted. Returns False where the run has to be read again, or is gone."""
+        failures = 0
+        while not run.closed:
+            try:
+                stored = await self.write(run.owner, run.version, changed)
+            except NotFound:
+                self._lost(run)
+                return False
+            except Conflict:
+                if not await self._renew(run):
+                    return False
+            except ApiError as error:
+                # Nothing else can say it in the resource itself: the log and the metrics do.
+                log.error("cannot write the status: %s", error, extra={"workflow": run.owner.name})
+                await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+            else:
+                run.version = int(stored["metadata"]["resourceVersion"])
+                return True
+        return False
+
+    async def _renew(self, run: Run) -> bool:
+        """After a conflict: was it only the spec or the metadata that changed? Then write again, on top of it."""
+        try:
+            raw = await self._client.get(WORKFLOWS, run.owner.name, run.owner.namespace)
+        except ApiError as error:
+            if isinstance(error, NotFound):
+                self._lost(run)
+                return False
+            await asyncio.sleep(_RETRY_SECONDS[0])
+            return True
+        same_object = raw["metadata"]["uid"] == run.uid
+        if not same_object or _differs(raw.get("status") or {}, run.written):
+            self._lost(run)
+            return False
+        self._store.put(raw)
+        run.version = int(raw["metadata"]["resourceVersion"])
+        return True
+
+
+def _differs(stored: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
+    return any(stored.get(key) != value for key, value in written.items())
