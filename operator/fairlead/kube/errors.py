@@ -34,6 +34,8 @@ __all__ = [
 # The authorizer's sentence (apiserver/pkg/endpoints/handlers/responsewriters/errors.go); admission plug-ins
 # and quota phrase theirs differently.
 _RBAC = re.compile(r'\bcannot [a-z*]+ (?:resource|path|verb) ?"')
+# Two spellings, from registry/rest and from the etcd store.
+_WRONG_UID = re.compile(r"\bUID in (?:the )?precondition\b")
 _MESSAGE_LIMIT = 2000
 
 
@@ -89,6 +91,17 @@ class ApiError(Exception):
         """The `details.causes` list: `reason`, `message` and `field` of each."""
         causes = self.details.get("causes")
         return [c for c in causes if isinstance(c, Mapping)] if isinstance(causes, list) else []
+
+    @property
+    def is_wrong_uid(self) -> bool:
+        """The name belongs to an object with another UID than the request said: ours is gone.
+
+        A delete's precondition answers 409; a patch that carries `metadata.uid` answers 422, because that field
+        is immutable.
+        """
+        if self.status == 409:
+            return _WRONG_UID.search(self.message) is not None
+        return self.status == 422 and any(c.get("field") == "metadata.uid" for c in self.causes)
 
     @property
     def is_namespace_terminating(self) -> bool:

@@ -21,8 +21,8 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
 
     Raises:
         NotFound: the object is gone.
-        Conflict: the name belongs to an object with another UID now.
-        Forbidden: it is being deleted already: no finalizer can be added then (422 for some kinds).
+        Invalid: the name belongs to an object with another UID now (`is_wrong_uid`), or it is being deleted
+            already: no finalizer can be added then.
         ApiError: anything else that goes wrong.
     """
     if resource.strategic:
@@ -33,7 +33,7 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
         meta = await _metadata(client, resource, key)
         present = meta.get("finalizers") or []
         if finalizer in present and meta["uid"] == uid:
-            return
+            return  # otherwise the server says what is wrong, as for built-in kinds
         body = {
             "metadata": {
                 "uid": uid,
@@ -44,7 +44,7 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
         try:
             await _patch(client, resource, key, body, PatchType.MERGE)
         except Conflict:
-            if meta["uid"] != uid or attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS - 1:
                 raise
         else:
             return
@@ -71,8 +71,8 @@ async def _release_builtin(client: ApiClient, resource: Resource, key: ObjectKey
     body = {"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}}
     try:
         await _patch(client, resource, key, body, PatchType.STRATEGIC)
-    except Conflict:
-        if (await _metadata(client, resource, key))["uid"] != uid:
+    except Invalid as error:
+        if error.is_wrong_uid:
             return False
         raise
     return True

@@ -149,6 +149,7 @@ class Informer(Generic[T]):
         self._resume = ""  # where the next watch goes on from; '' = list first
         self._seen = 0  # the same as a number, and kept when `_resume` expires
         self._warned: str | None = None
+        self._suspect = False  # the last watch fell silent
         self._failures = 0  # in a row, without a working watch between them
         self._expired_lists = 0
         self._stale_lists = 0
@@ -216,6 +217,8 @@ class Informer(Generic[T]):
             self._moved_at = self._clock()
             retry_after = 0.0
             try:
+                if self._suspect:
+                    await self._probe()
                 if not self._resume:
                     await self._list()
                 await self._watch()
@@ -228,6 +231,7 @@ class Informer(Generic[T]):
                 # Not a complaint: a quiet resource without bookmarks looks the same. If the server is away,
                 # the next attempt says so.
                 reason = RestartReason.SILENT
+                self._suspect = True
                 _log.debug("%s: %s", self._resource.qualified, error.message)
             except ApiError as error:
                 reason, retry_after = RestartReason.ERROR, error.retry_after or 0.0
@@ -280,6 +284,28 @@ class Informer(Generic[T]):
         self._replace(fresh)
         self._resume, self._seen = version, _number(version)
         self.synced.set()
+
+    async def _probe(self) -> None:
+        """After a silence, see whether the server still knows of the version we follow.
+
+        A watch from a version of the future is accepted, and silent until history gets there: that is what an
+        etcd restored from a backup looks like (tried on a real server). One object is asked for, for its list's
+        version.
+        """
+        pages = self._client.list_pages(
+            self._resource,
+            self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            limit=1,
+            metadata_only=True,
+        )
+        async for page in pages:
+            if _number(page.resource_version) < self._seen:
+                self._resume = ""
+            break
+        self._suspect = False
+        self._heard()
 
     def _check_age(self, version: str) -> None:
         if _number(version) >= self._seen or self._stale_lists >= _STALE_LISTS_BEFORE_REWIND:
@@ -428,6 +454,8 @@ def _explain(error: Exception, resource: Resource, namespace: str | None) -> str
                 "is its CustomResourceDefinition installed?"
             )
         case ApiError():
+            return f"cannot follow {what}: {error}"
+        case _StaleList():
             return f"cannot follow {what}: {error}"
         case _:
             return f"cannot follow {what}: {type(error).__name__}: {error}"

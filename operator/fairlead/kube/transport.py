@@ -234,7 +234,8 @@ class ApiClient:
     ) -> JsonObject:
         """PATCH one object; returns it as stored.
 
-        A `metadata.uid` or `metadata.resourceVersion` in the body is a precondition.
+        A `metadata.resourceVersion` in the body is a precondition (409), and so is a `metadata.uid` (422, see
+        `ApiError.is_wrong_uid`).
 
         Args:
             resource: what to patch.

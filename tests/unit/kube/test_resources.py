@@ -1,0 +1,44 @@
+import pytest
+
+from fairlead.kube.resources import JOBS, NAMESPACES, PODS, WORKFLOWS, ObjectKey, Resource
+
+
+@pytest.mark.parametrize(
+    ("resource", "address", "path"),
+    [
+        (PODS, (None, None, None), "/api/v1/pods"),
+        (PODS, ("ns", None, None), "/api/v1/namespaces/ns/pods"),
+        (PODS, ("ns", "a", None), "/api/v1/namespaces/ns/pods/a"),
+        (JOBS, ("ns", "a", "status"), "/apis/batch/v1/namespaces/ns/jobs/a/status"),
+        (WORKFLOWS, ("ns", "w", "status"), "/apis/fairlead.dev/v1alpha1/namespaces/ns/workflows/w/status"),
+        (NAMESPACES, (None, "ns", None), "/api/v1/namespaces/ns"),
+        (
+            Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False),
+            (None, "a/b:c", None),
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%2Fb%3Ac",
+        ),
+    ],
+)
+def test_paths(resource: Resource, address: tuple[str | None, str | None, str | None], path: str) -> None:
+    assert resource.path(*address) == path
+
+
+@pytest.mark.parametrize(
+    ("resource", "address", "complaint"),
+    [
+        (PODS, (None, "a", None), "needs its namespace"),
+        (NAMESPACES, ("ns", "a", None), "cluster-scoped"),
+        (PODS, ("ns", None, "status"), "needs a name"),
+    ],
+)
+def test_what_addresses_nothing(
+    resource: Resource, address: tuple[str | None, str | None, str | None], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        resource.path(*address)
+
+
+def test_names_for_manifests_and_people() -> None:
+    assert (PODS.api_version, JOBS.api_version) == ("v1", "batch/v1")
+    assert (PODS.qualified, JOBS.qualified) == ("pods", "jobs.batch")
+    assert (str(ObjectKey("ns", "a")), str(ObjectKey("", "node"))) == ("ns/a", "node")
