@@ -6,8 +6,9 @@ import argparse
 import shlex
 import sys
 import time
+from pathlib import Path
 
-from e2e.devcluster import clearing, cluster, processes, state
+from e2e.devcluster import binaries, builds, clearing, cluster, processes, state
 from e2e.devcluster.progress import Failure, say
 
 
@@ -34,6 +35,18 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop it and clear the machine").set_defaults(run=_down)
     commands.add_parser("status", help="say what runs, and where things are").set_defaults(run=_status)
     commands.add_parser("env", help="print export lines for `eval`").set_defaults(run=_env)
+    image = commands.add_parser("image", help="build a Dockerfile and give the image to the node")
+    image.add_argument("--name", required=True)
+    image.add_argument("--dockerfile", type=Path, required=True)
+    image.add_argument("--context", type=Path, required=True)
+    image.add_argument("--requirements", type=Path, action="append", default=[], metavar="FILE")
+    image.set_defaults(run=_image)
+    several = commands.add_parser("images", help="have images of this repository on the node")
+    several.add_argument("names", nargs="*", default=["python"], choices=("python", *builds.catalogue()))
+    several.set_defaults(run=_images)
+    program = commands.add_parser("program", help="have a program (helm, kwok, ...) on the cluster's PATH")
+    program.add_argument("names", nargs="+", choices=[name for c in binaries.COMPONENTS for name in c.programs])
+    program.set_defaults(run=_program)
     restart = commands.add_parser("restart", help="stop and start one component")
     restart.add_argument("component")
     restart.set_defaults(run=_restart)
@@ -96,6 +109,32 @@ def _env(arguments: argparse.Namespace) -> None:
         raise Failure("the cluster is down", "`make cluster-up` starts it")
     print(f"export KUBECONFIG={shlex.quote(record.kubeconfig)}")
     print(f'export PATH={shlex.quote(record.bin_dir)}:"$PATH"')
+
+
+def _image(arguments: argparse.Namespace) -> None:
+    recipe = builds.Recipe(
+        arguments.name, arguments.dockerfile, arguments.context.resolve(), tuple(arguments.requirements)
+    )
+    builds.build_image(state.layout(), recipe)
+    say(f"{builds.full_name(arguments.name)} is on the node")
+
+
+def _images(arguments: argparse.Namespace) -> None:
+    at = state.layout()
+    for name in arguments.names:
+        if name == "python":
+            builds.give_python(at)
+        else:
+            builds.build_image(at, builds.catalogue()[name])
+        say(f"{name}: on the node")
+
+
+def _program(arguments: argparse.Namespace) -> None:
+    at = state.layout()
+    for name, path in binaries.ensure(arguments.names).items():
+        if at.bin.exists():
+            cluster.link_program(at, name, path)
+        print(path)
 
 
 def _restart(arguments: argparse.Namespace) -> None:

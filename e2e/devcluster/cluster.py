@@ -81,7 +81,7 @@ def _from_nothing(at: Layout, *, with_node: bool) -> Cluster:
             provisioner = [sys.executable, "-m", "e2e.devcluster.storage"]
             cluster = _start(at, cluster, "volumes", provisioner, cwd=_REPOSITORY)
             _wait(cluster, "kubelet", "the node to be Ready", lambda: _node_ready(api, NODE_NAME), 90)
-    _link_programs(at, cluster)
+    link_program(at, "kubectl", found["kubectl"])
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     _wait(cluster, "controller-manager", "the default service account", lambda: api.exists(account), 30)
     cluster = replace(cluster, phase="up")
@@ -212,12 +212,12 @@ def _check_ports(*, with_node: bool) -> None:
                 raise Failure(f"port {port} is in use on this machine", "`ss -ltnp` shows by what") from error
 
 
-def _link_programs(at: Layout, cluster: Cluster) -> None:
-    """A directory for the user's PATH with what a user calls, and not the servers."""
+def link_program(at: Layout, name: str, path: Path) -> None:
+    """Put a program into the directory for the user's PATH: what a user calls, and not the servers."""
     at.bin.mkdir(parents=True, exist_ok=True)
-    link = at.bin / "kubectl"
+    link = at.bin / name
     link.unlink(missing_ok=True)
-    link.symlink_to(cluster.binaries["kubectl"])
+    link.symlink_to(path)
 
 
 def _containerd() -> str:

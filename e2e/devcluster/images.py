@@ -58,7 +58,12 @@ def import_base(at: Layout) -> None:
 
 def import_tar(at: Layout, tar: Path) -> None:
     """Give an image file to the node."""
-    run([*_ctr(at), "images", "import", str(tar)])
+    run(import_command(at, tar))
+
+
+def import_command(at: Layout, tar: Path) -> list[str]:
+    """The command that does it, for an image so big that progress is worth showing."""
+    return [*_ctr(at), "images", "import", str(tar)]
 
 
 def present(at: Layout) -> set[str]:

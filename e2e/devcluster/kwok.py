@@ -23,7 +23,8 @@ def command(program: Path, at: Layout) -> list[str]:
         f"--config={_STAGES}",
         "--manage-all-nodes=false",
         f"--manage-nodes-with-annotation-selector={_MARK}=fake",
-        "--node-lease-duration-seconds=40",
+        # Short: a kwok that was killed and started again waits for the lease of its predecessor to end.
+        "--node-lease-duration-seconds=8",
         f"--server-address=127.0.0.1:{KWOK_PORT}",
     ]
 

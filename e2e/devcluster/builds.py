@@ -1,0 +1,177 @@
+"""Images from Dockerfiles: built when asked for, kept by the hash of what goes in, given to the node.
+
+The context is a copy of the files that git knows (or of all, outside a repository), with the Python packages as
+wheels in its folder `wheels/`, fetched here: the build itself needs no network. The Dockerfile takes `ARG BASE`
+with the public image as its default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.devcluster import base_image, buildah, images, packages
+from e2e.devcluster.progress import Failure, run_long, say
+from e2e.devcluster.state import Layout, cache_root
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_PYTHON = (3, 11)  # the base image's, which the wheels must fit
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is built from."""
+
+    name: str
+    dockerfile: Path
+    context: Path
+    requirements: tuple[Path, ...] = ()
+
+
+def catalogue() -> dict[str, Recipe]:
+    """The images of this repository that `images NAME...` knows by a short name."""
+    flights = _REPOSITORY / "examples" / "nycflights"
+    return {
+        "demo": Recipe(
+            "fairlead.dev/nycflights:demo", flights / "Dockerfile", flights, (flights / "requirements.txt",)
+        ),
+    }
+
+
+def give_python(at: Layout) -> None:
+    """Have the Python base image on the node."""
+    _give(at, base_image.PYTHON_IMAGE, base_image.ensure())
+
+
+def build_image(at: Layout, recipe: Recipe) -> Path:
+    """Have an image on the node: out of the cache where nothing of it has changed. Returns its archive."""
+    archive = ensure_built(recipe)
+    _give(at, full_name(recipe.name), archive)
+    return archive
+
+
+def ensure_built(recipe: Recipe) -> Path:
+    """The image as an archive in the cache."""
+    base = base_image.ensure()
+    files = context_files(recipe.context)
+    digest = inputs_digest(recipe, files, base.name)
+    name = full_name(recipe.name)
+    archive = cache_root() / "images" / f"{name.replace('/', '_').replace(':', '_')}-{digest[:16]}.tar"
+    if archive.exists():
+        return archive
+    packages.ensure(packages.IMAGES)
+    logs = cache_root() / "logs"
+    with tempfile.TemporaryDirectory(prefix="fairlead-build-") as scratch:
+        context = Path(scratch) / "context"
+        for file in files:
+            target = context / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(recipe.context / file, target, follow_symlinks=False)
+        if recipe.requirements:
+            shutil.copytree(_wheels(recipe.requirements), context / "wheels")
+        dockerfile = Path(scratch) / "Dockerfile"
+        shutil.copy2(recipe.dockerfile, dockerfile)
+        arguments = {"BASE": base_image.PYTHON_IMAGE}
+        buildah.build(dockerfile, context, name, arguments, log=logs / f"image-{archive.stem}.log")
+    buildah.export(name, archive)
+    _trim(archive.parent)
+    return archive
+
+
+def full_name(name: str) -> str:
+    """A name as containerd and the kubelet know it: with a host and a tag."""
+    first, slash, _ = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        name = f"docker.io/{name}"
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def context_files(context: Path) -> list[str]:
+    """The files of a build context, relative to it, in order."""
+    listing = ["git", "-C", str(context), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        names: Iterable[str] = done.stdout.split("\0")
+    else:
+        names = (str(path.relative_to(context)) for path in context.rglob("*"))
+    # git also lists what is deleted in the working tree; the wheels are fetched for the copy.
+    wanted = {name for name in names if name and not name.startswith("wheels/")}
+    return sorted(name for name in wanted if (context / name).is_file() or (context / name).is_symlink())
+
+
+def inputs_digest(recipe: Recipe, files: Iterable[str], base: str) -> str:
+    """The hash of everything that decides what the image is."""
+    digest = hashlib.sha256()
+    for path in (recipe.dockerfile, *recipe.requirements):
+        digest.update(path.read_bytes() + b"\0")
+    for name in files:
+        path = recipe.context / name
+        content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        mode = path.lstat().st_mode & 0o111
+        digest.update(f"{name}\0{mode}\0{len(content)}\0".encode() + content)
+    digest.update(f"{base}\0{full_name(recipe.name)}".encode())
+    return digest.hexdigest()
+
+
+def _give(at: Layout, name: str, archive: Path) -> None:
+    if not at.containerd_socket.exists() or not images.answers(at):
+        raise Failure("there is no node to give images to", "`make cluster-up` starts one")
+    mark = at.containerd / f"given-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    if mark.exists() and mark.read_text() == archive.name and name in images.present(at):
+        return
+    run_long(f"giving {name} to the node", images.import_command(at, archive), log=at.logs / "images.log")
+    mark.write_text(archive.name)
+
+
+def _wheels(requirements: tuple[Path, ...]) -> Path:
+    """A folder with the wheels of the requirements, and of pip: kept by their text."""
+    texts = "\0".join(path.read_text() for path in requirements)
+    folder = cache_root() / "wheels" / hashlib.sha256(texts.encode()).hexdigest()[:16]
+    if folder.exists():
+        return folder
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    options = [part for path in requirements for part in ("-r", str(path))]
+    # `wheel` and not `download`: a package that is published as a source archive only is built here.
+    command = [_python(), "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(partial), *options, "pip"]
+    run_long("fetching wheels", command, log=cache_root() / "logs" / "wheels.log")
+    partial.replace(folder)
+    return folder
+
+
+def _python() -> str:
+    """A Python on this machine whose wheels fit the image, and that has pip."""
+    wanted = ".".join(map(str, _PYTHON))
+    for name in (sys.executable, f"python{wanted}", "python3", "/usr/bin/python3"):
+        found = shutil.which(name)
+        if not found:
+            continue
+        check = f"import sys, pip; sys.exit(sys.version_info[:2] != {_PYTHON})"
+        if subprocess.run([found, "-c", check], capture_output=True, check=False).returncode == 0:
+            return found
+    say("the wheels of an image are fetched with the pip of the same Python version")
+    raise Failure(f"no Python {wanted} with pip on this machine", "Debian: apt-get install python3-pip")
+
+
+def describe(archive: Path) -> str:
+    """One line about an archive for the user."""
+    return f"{archive.name}, {archive.stat().st_size / 1e6:.0f} MB"
+
+
+def _trim(folder: Path, keep: int = 3) -> None:
+    """Remove all but the newest archives of each name: a day of development would fill the disk."""
+    by_name: dict[str, list[Path]] = {}
+    for archive in folder.glob("*.tar"):
+        by_name.setdefault(archive.name.rpartition("-")[0], []).append(archive)
+    for archives in by_name.values():
+        for old in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
+            old.unlink()
