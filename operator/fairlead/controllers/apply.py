@@ -8,6 +8,7 @@ at any await: names are deterministic, and ending or releasing twice is harmless
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -182,7 +183,8 @@ class Applier:
         name = manifest["metadata"]["name"]
         if name in run.scripts:
             return
-        try:
+        # It may exist: its name is the hash of its content and our UID, and it is immutable.
+        with contextlib.suppress(AlreadyExists):
             await self._client.create(
                 CONFIGMAPS,
                 manifest,
@@ -190,8 +192,6 @@ class Applier:
                 before_send=lambda: _check_wanted(run, start),
                 metadata_only=True,
             )
-        except AlreadyExists:
-            pass  # its name is the hash of its content and our UID, and it is immutable
         run.scripts.add(name)
 
     async def _end(self, run: Run, end: EndAttempt) -> None:
@@ -221,6 +221,13 @@ class Applier:
             log.warning("cannot end %s: %s; trying again", key, error, extra={"workflow": run.owner.name})
         finally:
             run.ending.discard(end.object_name)
+
+    async def _uid(self, kind: WorkKind, key: ObjectKey) -> str:
+        view = self._informers[kind].get(key)
+        if view is not None:
+            return str(view.uid)
+        raw = await self._client.get(_RESOURCES[kind], key.name, key.namespace, metadata_only=True)
+        return str(raw["metadata"]["uid"])
 
     async def _insist(self, run: Run, call: Callable[[], Awaitable[object]]) -> None:
         """Repeat a call that is safe to repeat while the API server is away or the rights are missing."""

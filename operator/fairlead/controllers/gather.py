@@ -89,17 +89,30 @@ class Gatherer:
 
     async def facts(self, run: Run) -> list[Event]:
         """Return what is new about a run: answers to its commands, then changed objects in order of their attempts."""
-        facts, run.inbox = run.inbox, []
         changed = self._changed.pop(run.uid, {})
         left = self._left.pop(run.uid, {})
-        views = sorted(changed.items(), key=lambda item: (item[1].node, item[1].number))
-        for (kind, key), view in views:
-            if isinstance(view, PodView):
-                facts.append(observe_pod(view))
-            else:
-                facts.append(observe_job(await self._complete(key, view)))
-            left.pop((kind, key), None)
-        for (kind, key), view in (left | self._missing(run)).items():
+        try:
+            facts = await self._facts_of(run, changed, left)
+        except ApiError:
+            # Nothing is lost by an outage in between: what was noted is handed on with the next facts.
+            self._changed[run.uid] = changed | self._changed.get(run.uid, {})
+            self._left[run.uid] = left | self._left.get(run.uid, {})
+            raise
+        answers, run.inbox = run.inbox, []
+        return [*answers, *facts]
+
+    async def _facts_of(
+        self, run: Run, changed: dict[tuple[WorkKind, ObjectKey], View], left: dict[tuple[WorkKind, ObjectKey], View]
+    ) -> list[Event]:
+        facts: list[Event] = []
+        for (_, key), view in sorted(changed.items(), key=lambda item: (item[1].node, item[1].number)):
+            match view:
+                case PodView():
+                    facts.append(observe_pod(view))
+                case JobView():
+                    facts.append(observe_job(await self._complete(run, key, view)))
+        gone = {key: view for key, view in left.items() if key not in changed}
+        for (kind, key), view in (gone | self._missing(run)).items():
             if await self._is_gone(kind, key, view, run):
                 facts.append(AttemptGone(node=view.node, number=view.number, seen_at=datetime.now(UTC)))
         return facts
@@ -151,9 +164,11 @@ class Gatherer:
             _RESOURCES[kind], key.name, {"metadata": metadata}, PatchType.MERGE, key.namespace, metadata_only=True
         )
 
-    async def _complete(self, key: ObjectKey, job: JobView) -> JobView:
-        """Add to a Job that has ended what its last pod left behind: exit code and outputs."""
-        if job.succeeded is None:
+    async def _complete(self, run: Run, key: ObjectKey, job: JobView) -> JobView:
+        """Add to a Job that has just ended what its last pod left behind: exit code and outputs."""
+        state = run.state.nodes.get(job.node)
+        known = state is not None and any(a.number == job.number and a.finished_at for a in state.attempts)
+        if job.succeeded is None or known:
             return job
         selector = f"batch.kubernetes.io/job-name={key.name}"
         pods = [

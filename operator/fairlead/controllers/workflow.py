@@ -177,6 +177,8 @@ class WorkflowController:
         self._metrics.plan_took(time.perf_counter() - started)
         for command in planned.commands:
             self._applier.dispatch(run, command)
+        for failure_class in planned.ended:
+            self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
         self._writer.request(run, urgent=changed or run.state.outcome is not None)
         if run.state.outcome is not None:

@@ -36,8 +36,10 @@ _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class StatusWriter:
-    """Persists the status of any run. `notify(uid)` tells that something came of a write; `lost(run)` that the
-    persisted status is not what we wrote, so that the run has to be read again.
+    """Persists the status of any run.
+
+    `notify(uid)` tells that something came of a write; `lost(run)` that the persisted status is not what we wrote, so
+    that the run has to be read again.
     """
 
     def __init__(

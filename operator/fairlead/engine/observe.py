@@ -194,6 +194,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
         case Result.FAILED:
             _fail_or_retry(p, state, attempt)
     attempt.revision = p.run.revision
+    p.ended.append(attempt)
     _await_release(p, state, attempt)
 
 

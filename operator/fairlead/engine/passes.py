@@ -37,13 +37,14 @@ _FAILED_ENDS = frozenset({Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.CANCELLED})
 
 @dataclass(slots=True)
 class Pass:
-    """The inputs of one call of `plan()`, and the commands it has decided on so far."""
+    """The inputs of one call of `plan()`, the commands it has decided on so far, and the attempts that ended."""
 
     graph: Graph
     run: RunState
     settings: Settings
     now: datetime
     commands: list[Command] = field(default_factory=list)
+    ended: list[Attempt] = field(default_factory=list)
 
 
 def scope_of(p: Pass, node: Node | None) -> Scope:

@@ -19,6 +19,7 @@ from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import (
     TERMINAL,
     Attempt,
+    FailureClass,
     Graph,
     NodeState,
     Phase,
@@ -37,10 +38,15 @@ __all__ = ["Plan", "begin", "plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done now, and when to look again without being told anything (None: not before a fact comes)."""
+    """What is to be done now, and when to look again without being told anything (None: not before a fact comes).
+
+    `ended` has, for each attempt whose end was counted by this call, the class of its failure (None: it succeeded or
+    was cancelled).
+    """
 
     commands: tuple[Command, ...]
     wake_at: datetime | None
+    ended: tuple[FailureClass | None, ...] = ()
 
 
 def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: datetime) -> RunState:
@@ -75,7 +81,7 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
         while _grant(p):
             _settle(p)
         _finish(p)
-    return Plan(tuple(p.commands), _wake_at(p))
+    return Plan(tuple(p.commands), _wake_at(p), tuple(attempt.failure_class for attempt in p.ended))
 
 
 def _fire_timers(p: Pass) -> None:

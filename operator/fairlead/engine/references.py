@@ -37,12 +37,11 @@ def find_references(source: str) -> tuple[Reference, ...]:
     Raises :class:`ExpressionError` when the source cannot be cut into tokens (an unclosed string), and when a
     macro's variable is given one of the three names, which would change what they mean.
     """
-    return tuple(occurrence.reference for occurrence in scan(source))
+    return tuple(occurrence.reference for occurrence in scan(tuple(tokenize(source))))
 
 
-def scan(source: str) -> tuple[Occurrence, ...]:
-    """Like :func:`find_references`, with the place of each."""
-    tokens = tuple(tokenize(source))
+def scan(tokens: Sequence[Token]) -> tuple[Occurrence, ...]:
+    """Like :func:`find_references`, for the tokens of a source, and with the place of each reference."""
     return tuple(
         _follow(tokens, index)
         for index, token in enumerate(tokens)

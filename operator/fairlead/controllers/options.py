@@ -1,0 +1,36 @@
+"""What an operator can be told at its start: one typed object, filled from the command line or the chart's values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.telemetry.logs import LogFormat
+
+__all__ = ["OperatorOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorOptions:
+    """The operator's settings.
+
+    kubeconfig, context
+        which cluster to serve, outside of one; None means the pod's own service account, else the default file.
+    listen, port
+        where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes a free one.
+    log_format, log_level
+        how to log, and from which level on.
+    max_in_flight
+        requests to the API server at once.
+    strict_x509
+        whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    listen: str = "0.0.0.0"
+    port: int = 8080
+    log_format: LogFormat = LogFormat.AUTO
+    log_level: str = "INFO"
+    max_in_flight: int = 64
+    strict_x509: bool = True
