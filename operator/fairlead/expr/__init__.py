@@ -1,0 +1,1 @@
+"""Expressions in CEL: the one implementation of `fairlead.engine.expressions.Evaluator`."""
