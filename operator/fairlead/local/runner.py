@@ -1,0 +1,227 @@
+"""Runs a compiled workflow with local processes: the loop around `plan()`.
+
+It is the operator's loop with the cluster taken out: facts in, commands out, wait for the next fact or `wake_at`.
+What a process does is told to the engine the way a pod would tell it (a `PodView`, read by `observe_pod`), so that
+ends, time-outs and failures are classified by the very rules that count in a cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fairlead.api.compile import Compiled
+from fairlead.engine.classify import PodView, observe_pod
+from fairlead.engine.commands import Command, EndAttempt, StartAttempt
+from fairlead.engine.events import Event, StartRefused
+from fairlead.engine.model import FailureClass, RunState, Settings
+from fairlead.engine.passes import Pass, cancel
+from fairlead.engine.plan import begin, plan
+from fairlead.local.guard import Guard
+from fairlead.local.process import Process
+from fairlead.local.sandbox import OUTPUTS, Cannot, Launch, Sandbox, prepare
+
+__all__ = ["GRACE_SECONDS", "LocalRun"]
+
+#: Between SIGTERM and SIGKILL for tasks that set no `pod.terminationGracePeriodSeconds`. Kubernetes' 30 is for
+#: services that drain connections; here somebody sits and waits.
+GRACE_SECONDS = 5.0
+
+#: Why attempts are ended when the user stops a run; one of `engine.retry.ENDINGS`.
+_STOPPED = "Cancelled"
+
+
+@dataclass(slots=True)
+class _Live:
+    """An attempt that has a process."""
+
+    view: PodView
+    launch: Launch
+    process: Process
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class LocalRun:
+    """One run of a workflow on this machine. Await :meth:`execute` once; `state` may be read at any time.
+
+    Args:
+        compiled: what to run.
+        settings: in place of `compiled.settings`; never suspended, as nobody could resume the run.
+        uid: identifies the run; seeds names and jitter.
+        workdir: an existing directory; each attempt makes its own below it.
+        base: the environment that every task begins with.
+        on_change: called after each step that changed the state.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        *,
+        settings: Settings,
+        uid: str,
+        workdir: Path,
+        base: Mapping[str, str],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.graph = compiled.graph
+        self.settings = settings
+        self.stopped = False
+        self.state: RunState = begin(
+            compiled.graph, uid=uid, name=compiled.name, namespace=compiled.namespace, started_at=_now()
+        )
+        self._workdir = workdir
+        self._base = base
+        self._on_change = on_change
+        self._facts: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._live: dict[str, _Live] = {}
+        self._carriers: set[asyncio.Task[None]] = set()
+
+    async def execute(self) -> RunState:
+        """Run to the end and return the final state. No process is left when this returns or raises."""
+        with Guard() as guard:
+            async with asyncio.TaskGroup() as carriers:
+                await self._loop(guard, carriers)
+        return self.state
+
+    def stop(self) -> None:
+        """Start nothing new and ask what runs to end (SIGTERM); the run then ends as Cancelled."""
+        self.stopped = True
+        self._facts.put_nowait(None)
+
+    def kill(self) -> None:
+        """End every process at once (SIGKILL)."""
+        for live in self._live.values():
+            live.process.kill()
+
+    def sandbox(self, node: str, number: int) -> Sandbox:
+        """Return where an attempt finds its files, and leaves its log."""
+        return Sandbox(self._workdir / node / str(number))
+
+    async def _loop(self, guard: Guard, carriers: asyncio.TaskGroup) -> None:
+        run, revision, facts = self.state, -1, list[Event]()
+        while True:
+            now = _now()
+            commands = self._cancel(now) if self.stopped and run.outcome is None and not run.stopping else []
+            planned = plan(self.graph, run, facts, self.settings, now)
+            for command in (*commands, *planned.commands):
+                self._carry_out(command, guard, carriers)
+            if run.revision != revision:
+                revision = run.revision
+                self._on_change()
+            if run.outcome is not None:
+                return
+            if planned.wake_at is None and not self._carriers:
+                raise RuntimeError(f"the run {run.name!r} cannot get on: nothing runs and nothing is due")
+            facts = await self._next_facts(planned.wake_at)
+
+    async def _next_facts(self, wake_at: datetime | None) -> list[Event]:
+        """Wait for something to happen, at most until `wake_at`, and return all that has happened."""
+        timeout = None if wake_at is None else max(0.0, (wake_at - _now()).total_seconds())
+        found: list[Event | None] = []
+        with suppress(TimeoutError):
+            found.append(await asyncio.wait_for(self._facts.get(), timeout))
+        while not self._facts.empty():
+            found.append(self._facts.get_nowait())
+        return [fact for fact in found if fact is not None]
+
+    def _cancel(self, now: datetime) -> list[Command]:
+        """Cancel every node that has not ended, as the engine does when the run's deadline passes."""
+        p = Pass(self.graph, self.state, self.settings, now)
+        self.state.stopping = _STOPPED
+        for state in self.state.nodes.values():
+            cancel(p, state, _STOPPED, "the run was stopped")
+        return p.commands
+
+    def _carry_out(self, command: Command, guard: Guard, carriers: asyncio.TaskGroup) -> None:
+        match command:
+            case StartAttempt():
+                carrier = carriers.create_task(self._carry(command, guard), name=command.object_name)
+                self._carriers.add(carrier)
+                carrier.add_done_callback(self._carriers.discard)
+            case EndAttempt():
+                self._end(command, carriers)
+            case _:
+                pass  # nothing is held here, and what happens is shown from the state
+
+    async def _carry(self, start: StartAttempt, guard: Guard) -> None:
+        """Carry one attempt from its start to its end: what a kubelet does for a pod."""
+        created_at = _now()
+        sandbox = self.sandbox(start.node, start.number)
+        identity = {
+            "FAIRLEAD_WORKFLOW": self.state.name,
+            "FAIRLEAD_TASK": start.node,
+            "FAIRLEAD_ATTEMPT": str(start.number),
+        }
+        try:
+            launch = prepare(start.work, sandbox, base=self._base, identity=identity, grace_seconds=GRACE_SECONDS)
+            process = await Process.start(
+                launch.argv, env=launch.env, cwd=sandbox.work, log=sandbox.log, mark=OUTPUTS, guard=guard
+            )
+        except Cannot as error:
+            self._refuse(start, error.reason, error.message)
+            return
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            self._refuse(start, "StartError", f"the process cannot be started: {error}")
+            return
+        view = PodView(
+            name=start.object_name,
+            uid="",
+            owner_uid=self.state.uid,
+            owner_name=self.state.name,
+            node=start.node,
+            number=start.number,
+            phase="Running",
+            created_at=created_at,
+            running_at=_now(),
+        )
+        live = self._live[start.object_name] = _Live(view, launch, process)
+        self._facts.put_nowait(observe_pod(view))
+        try:
+            exit_code = await process.wait()
+        finally:
+            del self._live[start.object_name]
+            live.ended.set()
+        ended = replace(
+            live.view,
+            phase="Failed" if exit_code else "Succeeded",
+            finished_at=_now(),
+            exit_code=exit_code,
+            main_message=sandbox.message(exit_code),
+        )
+        self._facts.put_nowait(observe_pod(ended))
+
+    def _refuse(self, start: StartAttempt, reason: str, message: str) -> None:
+        self._facts.put_nowait(
+            StartRefused(
+                node=start.node,
+                number=start.number,
+                reason=reason,
+                message=message,
+                failure_class=FailureClass.CONFIGURATION,
+            )
+        )
+
+    def _end(self, end: EndAttempt, carriers: asyncio.TaskGroup) -> None:
+        live = self._live.get(end.object_name)
+        if live is None or live.view.ending:
+            return  # over already, or asked before
+        live.view = replace(
+            live.view, ending=end.reason, deleting_at=_now(), grace_seconds=round(live.launch.grace_seconds)
+        )
+        live.process.terminate()
+        carriers.create_task(_kill_after(live), name=f"{end.object_name}/end")
+
+
+async def _kill_after(live: _Live) -> None:
+    try:
+        await asyncio.wait_for(live.ended.wait(), live.launch.grace_seconds)
+    except TimeoutError:
+        live.process.kill()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
