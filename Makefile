@@ -1,0 +1,72 @@
+# One entry point for people and CI. `make help` lists everything.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+include e2e/devcluster/devcluster.mk
+
+.PHONY: help demo test check gen lock fmt unit contract e2e e2e-install bench image clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
+
+demo: $(READY) cluster-up ## Run the flights pipeline as real pods on a real Kubernetes, and show its report
+	@$(BIN)/python -m e2e.demo
+
+test: check unit contract ## Everything but the end-to-end suite: checks, unit and property tests, contract tests
+
+unit: $(READY) ## Unit and property tests; no cluster
+	@$(BIN)/pytest tests --ignore tests/contract
+
+contract: $(READY) cluster-up ## The CRDs against the real API server
+	@$(BIN)/pytest tests/contract
+
+e2e: $(READY) cluster-up ## The end-to-end suite: real pods, real faults
+	@$(BIN)/pytest e2e/tests $(if $(K),-k '$(K)')
+
+e2e-install: $(READY) cluster-up ## Build the image, install the chart with the real Helm, run hello, uninstall
+	@$(BIN)/python -m e2e.install
+
+bench: $(READY) ## Hop and makespan against a bare create-and-watch loop, in one run, as ratios
+	@$(DEVCLUSTER) up --kwok-nodes 1
+	@$(BIN)/python -m e2e.bench
+
+image: $(READY) cluster-up ## Build the operator's image and load it into the dev cluster
+	@$(BIN)/python -m e2e.install --image-only
+
+check: $(READY) ## Import contracts, lint, types, layout, generated files without drift
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/ruff check operator tests e2e tools examples
+	@$(BIN)/ruff format --check operator tests e2e tools examples
+	@$(BIN)/mypy
+	@$(BIN)/python tools/checks.py
+	@$(BIN)/python -m tools.generate --check
+
+gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference
+	@$(BIN)/python -m tools.generate
+
+fmt: $(READY) ## Format the code
+	@$(BIN)/ruff check --fix operator tests e2e tools examples
+	@$(BIN)/ruff format operator tests e2e tools examples
+
+lock: ## Resolve the development dependencies anew into requirements/dev.lock
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet 'uv>=0.9'
+	@$(VENV)/lock/bin/uv pip compile pyproject.toml requirements/dev.in --extra demo --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --no-header --quiet --upgrade -o requirements/dev.lock
+
+clean: ## Remove what the tools leave behind (not the cluster: make cluster-down)
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@echo "Setting up the Python environment in $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
