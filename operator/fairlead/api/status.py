@@ -33,7 +33,7 @@ class Condition(ApiModel):
         description="One of Succeeded, Finished, Suspended, Reconciling, Stalled."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    observed_generation: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+    observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         None, description="The generation of the object that the condition was computed for."
     )
     last_transition_time: datetime = Field(description="When `status` last changed.")
@@ -94,8 +94,13 @@ class TaskStatus(ApiModel):
 class WorkflowStatus(ApiModel):
     """What has happened so far."""
 
-    observed_generation: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+    observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         None, description="The generation of the spec that this status belongs to."
+    )
+    revision: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        None,
+        description="Raised by each write of the status; by it the API server knows such a write from a change of "
+        "the spec, without comparing all tasks.",
     )
     start_time: datetime | None = Field(None, description="When the run started. Its spec is fixed from then on.")
     completion_time: datetime | None = Field(None, description="When the run ended.")
