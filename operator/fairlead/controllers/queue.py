@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from fairlead.kube.errors import ApiError
+
 __all__ = ["QueueObserver", "WorkQueue"]
 
 log = logging.getLogger(__name__)
@@ -140,10 +142,11 @@ class WorkQueue:
             delay = await self._handle(key)
         except asyncio.CancelledError:
             raise
-        except Exception:
-            # A bug, or an outage nobody caught: this key is put aside for a while, all others go on.
+        except Exception as error:
+            # An outage, or a bug: this key is put aside for a while, all others go on.
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            log.exception("cannot reconcile", extra={"key": key, "failures": failures})
+            trace = None if isinstance(error, ApiError) else error
+            log.error("cannot reconcile: %s", error, exc_info=trace, extra={"key": key, "failures": failures})
             self._observer.queue_retried(self._name)
             self.add_after(key, min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16), _LAST_RETRY_SECONDS))
         else:

@@ -16,7 +16,16 @@ from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Ph
 from fairlead.engine.reasons import why
 from fairlead.engine.restore import NodeRecord
 
-__all__ = ["condition", "encode", "invalid_status", "is_finished", "is_invalid", "recorded_nodes", "suspension"]
+__all__ = [
+    "condition",
+    "encode",
+    "invalid_status",
+    "is_finished",
+    "is_invalid",
+    "merge_patch",
+    "recorded_nodes",
+    "suspension",
+]
 
 _Json = dict[str, Any]
 
@@ -77,6 +86,19 @@ def invalid_status(
             condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict
         ],
     }
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> _Json:
+    """Return the JSON merge patch (RFC 7386) that turns `before` into `after`: lists whole, null for what is no more."""
+    patch: _Json = dict.fromkeys(before.keys() - after.keys())
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            if nested := merge_patch(old, value):
+                patch[key] = nested
+        elif key not in before or old != value:
+            patch[key] = value
+    return patch
 
 
 def condition(

@@ -28,7 +28,7 @@ from .apply import Applier
 from .cleanup import Cleaner
 from .gather import Gatherer
 from .run import Run
-from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, suspension
+from .status import encode, invalid_status, is_finished, is_invalid, merge_patch, recorded_nodes, suspension
 from .store import Workflow, WorkflowStore
 from .views import time_of
 from .writer import StatusWriter
@@ -149,7 +149,7 @@ class WorkflowController:
             # Before the first pod: the start is on record and the spec fixed from here on.
             status = encode(run.state, run.settings, generation=run.generation, previous=run.written, now=now)
             try:
-                stored = await self._writer.write(run.owner, run.version, status)
+                stored = await self._writer.write(run.owner, run.version, merge_patch(run.written, status))
             except (Conflict, NotFound):
                 await self._reread(workflow)
                 return None
@@ -206,7 +206,7 @@ class WorkflowController:
             error.problems, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC)
         )
         try:
-            await self._writer.write(workflow.owner, workflow.version, status)
+            await self._writer.write(workflow.owner, workflow.version, merge_patch(workflow.status, status))
         except (Conflict, NotFound):
             await self._reread(workflow)
             return

@@ -20,7 +20,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 
 from .pods import Owner
 from .run import Run
-from .status import encode
+from .status import encode, merge_patch
 from .store import WorkflowStore
 
 __all__ = ["StatusWriter"]
@@ -74,13 +74,13 @@ class StatusWriter:
         while run.writing is not None:
             await asyncio.wait({run.writing})
 
-    async def write(self, owner: Owner, version: int, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Persist some members of a status; return the Workflow as stored. Raises `ApiError`."""
-        body = {"metadata": {"uid": owner.uid, "resourceVersion": str(version)}, "status": status}
+    async def write(self, owner: Owner, version: int, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Persist a merge patch of the status; return the Workflow as stored. Raises `ApiError`."""
+        body = {"metadata": {"uid": owner.uid, "resourceVersion": str(version)}, "status": patch}
         stored = await self._client.patch(
             WORKFLOWS, owner.name, body, PatchType.MERGE, owner.namespace, subresource="status"
         )
-        self._wrote("summary", len(str(status)))
+        self._wrote("summary", len(str(patch)))
         self._store.put(stored)
         return stored
 
@@ -106,7 +106,7 @@ class StatusWriter:
             now=datetime.now(UTC),
             stalled=stalled,
         )
-        changed = {key: value for key, value in status.items() if run.written.get(key) != value}
+        changed = merge_patch(run.written, status)
         try:
             if changed and not await self._insist(run, changed):
                 return

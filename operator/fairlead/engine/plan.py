@@ -204,7 +204,7 @@ _CANCELLED_BECAUSE = {"RunDeadlineExceeded": ("DeadlineExceeded", "the run took 
 
 def _summary(run: RunState) -> str:
     counted = [f"{count} {phase.value}" for phase, count in run.counts.items() if count]
-    return f"{len(run.nodes)} tasks: " + ", ".join(counted)
+    return f"{len(run.nodes)} task{'s' * (len(run.nodes) != 1)}: " + ", ".join(counted)
 
 
 def _failures(run: RunState) -> str:
