@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -196,6 +197,7 @@ def open_session(credentials: Credentials) -> aiohttp.ClientSession:
         base_url=credentials.host + "/",
         connector=aiohttp.TCPConnector(
             ssl=credentials.ssl_context or True,
+            socket_factory=_socket,
             limit=0,  # the transport bounds requests; watches must never wait for a place
             keepalive_timeout=60,  # warm connections shorten a short chain; the server's own limit is 90 s
         ),
@@ -205,6 +207,20 @@ def open_session(credentials: Credentials) -> aiohttp.ClientSession:
         proxy=credentials.proxy,
         trust_env=False,
     )
+
+
+# Seconds and counts: a peer that vanished without a word is noticed after 30 + 3*10 s, also by an idle watch.
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # macOS calls the first one otherwise; its default will do
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 async def _in_cluster(directory: Path | None = None) -> Login:

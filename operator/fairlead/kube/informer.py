@@ -95,7 +95,8 @@ class Informer(Generic[T]):
         field_selector: likewise.
         observer: is told of restarts.
         page_size: objects a LIST page.
-        idle_timeout: seconds of silence that make us reconnect. The server sends a bookmark about once a minute.
+        idle_timeout: seconds of silence that make us reconnect: more than the server's pause between bookmarks
+            (a minute; the first after two), or a quiet watch never learns of newer versions.
         server_timeout: seconds after which the server closes a watch, give or take a fifth.
         backoff: first and longest pause in seconds after failures; doubled in between, with jitter.
         random: a float in [0, 1).
@@ -119,7 +120,7 @@ class Informer(Generic[T]):
         field_selector: str | None = None,
         observer: Observer | None = None,
         page_size: int = 500,
-        idle_timeout: float = 90.0,
+        idle_timeout: float = 150.0,
         server_timeout: float = 300.0,
         backoff: tuple[float, float] = (0.25, 5.0),
         random: Callable[[], float] = random_module.random,
@@ -308,11 +309,17 @@ class Informer(Generic[T]):
         self._heard()
 
     def _check_age(self, version: str) -> None:
-        if _number(version) >= self._seen or self._stale_lists >= _STALE_LISTS_BEFORE_REWIND:
+        """Refuse a list older than what was seen; believe it when it comes again and again."""
+        if _number(version) >= self._seen:
             self._stale_lists = 0
             return
         self._stale_lists += 1
-        raise _StaleList(f"the server listed version {version}, older than {self._seen} seen before")
+        if self._stale_lists <= _STALE_LISTS_BEFORE_REWIND:
+            raise _StaleList(f"the server listed version {version}, older than {self._seen} seen before")
+        _log.warning("%s: the server's history was rewound to version %s", self._resource.qualified, version)
+        self._stale_lists = 0
+        for entry in self._objects.values():
+            entry.version = 0  # of a history that did not happen: whatever is listed now is newer
 
     def _replace(self, fresh: Mapping[ObjectKey, _Entry[T] | None]) -> None:
         """Make the copy equal to a list; None stands for an object that could not be projected."""

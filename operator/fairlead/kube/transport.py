@@ -362,7 +362,7 @@ class ApiClient:
         label_selector: str | None = None,
         field_selector: str | None = None,
         server_timeout: float = 300.0,
-        idle_timeout: float = 90.0,
+        idle_timeout: float = 150.0,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch; yields its bytes as they arrive, cut anywhere.
 

@@ -8,7 +8,7 @@ import pytest
 from fairlead.kube import errors
 from fairlead.kube.errors import ApiError, Unreachable, error_from_response, error_from_status
 
-RBAC = 'pods is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods" in API group "" in the namespace "a"'
+RBAC = 'pods is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods" in API group "" in the n…'
 QUOTA = 'pods "q" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0'
 QUOTA_UNSET = 'pods "q" is forbidden: failed quota: q: must specify limits.cpu for: main'
 TERMINATING = 'configmaps "c" is forbidden: unable to create new content in namespace a because it is being terminated'

@@ -1,0 +1,170 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fairlead.kube.events import EventRecorder, ObjectReference
+from fairlead.kube.transport import ApiClient
+
+RUN = ObjectReference("fairlead.dev/v1alpha1", "Workflow", "ns", "etl", "u1")
+OTHER = ObjectReference("fairlead.dev/v1alpha1", "Workflow", "ns", "other", "u2")
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+Start = Callable[..., EventRecorder]
+
+
+@pytest.fixture
+async def recorder(client: ApiClient, notes: Any) -> AsyncIterator[Start]:
+    tasks = []
+
+    def start(*, running: bool = True, **options: Any) -> EventRecorder:
+        made = EventRecorder(client, now=lambda: NOON, observer=notes, retry_seconds=0.001, **options)
+        if running:
+            tasks.append(asyncio.create_task(made.run()))
+        return made
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_event_as_kubectl_expects_it(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(instance="fairlead-0")
+    assert record.record(RUN, "Warning", "TaskFailed", "load failed")
+    await record.close()
+    [asked] = api.asked
+    assert asked.path == "/api/v1/namespaces/ns/events"
+    name = asked.body["metadata"].pop("name")
+    assert name.startswith("etl.")
+    assert asked.body == {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": "ns"},
+        "involvedObject": {
+            "apiVersion": "fairlead.dev/v1alpha1",
+            "kind": "Workflow",
+            "namespace": "ns",
+            "name": "etl",
+            "uid": "u1",
+        },
+        "type": "Warning",
+        "reason": "TaskFailed",
+        "message": "load failed",
+        "count": 1,
+        "firstTimestamp": "2026-11-23T12:00:00Z",
+        "lastTimestamp": "2026-11-23T12:00:00Z",
+        "source": {"component": "fairlead"},
+        "reportingComponent": "fairlead",
+        "reportingInstance": "fairlead-0",
+    }
+
+
+async def test_the_name_says_what_was_said(api: Any, recorder: Start) -> None:
+    """So that after a crash the same Event is AlreadyExists; what differs has another name."""
+    api.others.append(api.json({}, 201))
+    before, after = recorder(), recorder()
+    before.record(RUN, "Normal", "Started", "go")
+    after.record(RUN, "Normal", "Started", "go")
+    after.record(RUN, "Normal", "Started", "go again")
+    after.record(RUN, "Normal", "Started", "attempt 1 of 3", identity="load/1")
+    after.record(RUN, "Normal", "Started", "first attempt of 3", identity="load/1")
+    after.record(OTHER, "Normal", "Started", "go")
+    await before.close()
+    await after.close()
+    first, again, different, one, same_one, other = [asked.body["metadata"]["name"] for asked in api.asked]
+    assert first == again
+    assert one == same_one
+    assert len({first, different, one, other}) == 4
+
+
+async def test_already_exists_is_success(api: Any, recorder: Start, notes: Any) -> None:
+    api.others.append(api.error(409, "AlreadyExists"))
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "go")
+    await record.close()
+    assert len(api.asked) == 1
+    assert notes.dropped == []
+
+
+async def test_transient_errors_are_tried_again_a_few_times(
+    api: Any, recorder: Start, notes: Any, eventually: Any
+) -> None:
+    api.others += [api.error(500), api.error(500), api.json({}, 201), api.error(500)]
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "go")
+    await eventually(lambda: len(api.asked) == 3)
+    assert notes.dropped == []
+    record.record(RUN, "Normal", "Finished", "done")
+    await eventually(lambda: notes.dropped == ["refused"])
+    assert len(api.asked) == 6
+
+
+@pytest.mark.parametrize("code", [403, 422])
+async def test_a_refused_event_does_not_hold_up_the_next(api: Any, recorder: Start, notes: Any, code: int) -> None:
+    api.others += [api.error(code), api.json({}, 201)]
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "go")
+    record.record(RUN, "Normal", "Finished", "done")
+    await record.close()
+    assert notes.dropped == ["refused"]
+    assert len(api.asked) == 2
+
+
+async def test_the_queue_is_bounded(recorder: Start, notes: Any) -> None:
+    record = recorder(running=False, queue_size=2)
+    kept = [record.record(RUN, "Normal", "Started", str(n)) for n in range(4)]
+    assert kept == [True, True, False, False]
+    assert notes.dropped == ["queue_full"] * 2
+
+
+async def test_one_noisy_object_does_not_silence_the_others(recorder: Start, notes: Any) -> None:
+    now = 0.0
+    record = recorder(running=False, burst=2, refill_seconds=300, clock=lambda: now)
+
+    def say(about: ObjectReference, **more: Any) -> bool:
+        return record.record(about, "Normal", "Started", "go", **more)
+
+    assert [say(RUN), say(RUN), say(RUN)] == [True, True, False]
+    assert say(OTHER)
+    assert say(RUN, summary=True), "how the run ended is told however much its tasks said"
+    now = 299.0
+    assert not say(RUN)
+    now = 301.0
+    assert [say(RUN), say(RUN)] == [True, False]
+    assert notes.dropped == ["spam"] * 3
+
+
+async def test_close_writes_what_is_queued_and_takes_no_more(api: Any, recorder: Start, notes: Any) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder()
+    for n in range(5):
+        record.record(RUN, "Normal", "Started", str(n))
+    await record.close()
+    assert len(api.asked) == 5
+    assert not record.record(RUN, "Normal", "Started", "late")
+    assert notes.dropped == ["closing"]
+
+
+async def test_close_is_bounded(api: Any, recorder: Start, notes: Any, eventually: Any) -> None:
+    api.others.append(api.silence())
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "one")
+    record.record(RUN, "Normal", "Started", "two")
+    await eventually(lambda: api.asked)
+    await record.close(within=0.02)
+    assert notes.dropped == ["closing"] * 2
+
+
+async def test_long_texts_are_cut(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder()
+    record.record(ObjectReference("v1", "Node", "", "n" * 253, "u"), "Normal", "Started", "x" * 5000)
+    await record.close()
+    body = api.asked[0].body
+    assert len(body["message"]) == 1024
+    assert len(body["metadata"]["name"]) <= 253
+    assert body["metadata"]["namespace"] == "default"  # a cluster-scoped object's Events live there
