@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from e2e.devcluster import binaries, builds, clearing, cluster, processes, state
+from e2e.devcluster import binaries, builds, clearing, cluster, existing, processes, state
 from e2e.devcluster.progress import Failure, say
 
 
@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> None:
     at = state.layout()
+    if named := existing.named():
+        for line in existing.check(existing.kubeconfig(at, named)):
+            say(line)
+        return
     begun = time.monotonic()
     with state.exclusive(at, "up"):
         before = state.load(at)
@@ -74,6 +78,8 @@ def _describe(record: state.Cluster) -> str:
 
 def _down(arguments: argparse.Namespace) -> None:
     at = state.layout()
+    if existing.named():
+        raise Failure("CLUSTER_KUBECONFIG names a cluster of yours: it is never stopped from here")
     with state.exclusive(at, "down"):
         record = _record_or_none(at)
         clearing.clear(at, record, keep_results=True)
@@ -90,6 +96,9 @@ def _record_or_none(at: state.Layout) -> state.Cluster | None:
 
 def _status(arguments: argparse.Namespace) -> int:
     at = state.layout()
+    if named := existing.named():
+        print("\n".join(existing.check(existing.kubeconfig(at, named))))
+        return 0
     record = state.load(at)
     if record is None:
         print("down")
@@ -104,7 +113,11 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _env(arguments: argparse.Namespace) -> None:
-    record = state.load(state.layout())
+    at = state.layout()
+    if named := existing.named():
+        print(f"export KUBECONFIG={shlex.quote(str(existing.kubeconfig(at, named)))}")
+        return
+    record = state.load(at)
     if record is None:
         raise Failure("the cluster is down", "`make cluster-up` starts it")
     print(f"export KUBECONFIG={shlex.quote(record.kubeconfig)}")

@@ -21,11 +21,11 @@ def build(dockerfile: Path, context: Path, name: str, arguments: Mapping[str, st
 
 
 def export(name: str, archive: Path) -> None:
-    """Write an image as an OCI archive that carries its name. Layers stay uncompressed: it is read next door."""
+    """Write an image as an OCI archive that carries its name."""
     partial = archive.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     archive.parent.mkdir(parents=True, exist_ok=True)
-    run(_command("push", "--quiet", "--disable-compression", name, f"oci-archive:{partial}:{name}"))
+    run(_command("push", "--quiet", name, f"oci-archive:{partial}:{name}"))
     partial.replace(archive)
 
 

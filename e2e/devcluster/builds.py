@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.devcluster import base_image, buildah, images, packages
+from e2e.devcluster import base_image, buildah, existing, images, packages
 from e2e.devcluster.progress import Failure, run_long, say
 from e2e.devcluster.state import Layout, cache_root
 
@@ -123,6 +123,8 @@ def inputs_digest(recipe: Recipe, files: Iterable[str], base: str) -> str:
 
 
 def _give(at: Layout, name: str, archive: Path) -> None:
+    if existing.named():
+        raise Failure(f"your cluster gets its images your way: {archive} is {name}, as an OCI archive")
     if not at.containerd_socket.exists() or not images.answers(at):
         raise Failure("there is no node to give images to", "`make cluster-up` starts one")
     mark = at.containerd / f"given-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -160,11 +162,6 @@ def _python() -> str:
             return found
     say("the wheels of an image are fetched with the pip of the same Python version")
     raise Failure(f"no Python {wanted} with pip on this machine", "Debian: apt-get install python3-pip")
-
-
-def describe(archive: Path) -> str:
-    """One line about an archive for the user."""
-    return f"{archive.name}, {archive.stat().st_size / 1e6:.0f} MB"
 
 
 def _trim(folder: Path, keep: int = 3) -> None:

@@ -57,10 +57,9 @@ def identities() -> tuple[Identity, ...]:
 def make_all(at: Layout) -> None:
     """Make the authority, every certificate, the service-account key and nothing else."""
     at.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
-    run(
-        ["openssl", "req", "-x509", *_new_key(at.pki / "ca.key"), "-out", str(at.pki / "ca.crt"), "-days", _DAYS]
-        + ["-subj", "/CN=fairlead-devcluster", "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
-    )
+    authority = ["openssl", "req", "-x509", *_new_key(at.pki / "ca.key"), "-out", str(at.pki / "ca.crt")]
+    authority += ["-days", _DAYS, "-subj", "/CN=fairlead-devcluster"]
+    run([*authority, "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"])
     for identity in identities():
         run(issue_command(at.pki, identity))
     key = at.pki / "service-account.key"

@@ -1,7 +1,7 @@
 """Clear what a cluster of this state directory left on the machine, however it ended.
 
 Order matters: our processes, then every container (found by its cgroup, since a killed containerd forgets them),
-then mounts, network namespaces and the bridge, and the files last. Only things that carry our names are touched.
+then mounts and the files. Only things that carry our names are touched.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from e2e.devcluster import network, processes
-from e2e.devcluster.node import CGROUP
 from e2e.devcluster.progress import run, say, wait_until
 from e2e.devcluster.state import Cluster, Layout
 
+# The place that every kubelet uses, whatever its root directory is.
+_PLUGIN_SOCKET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
 _CGROUPS = Path("/sys/fs/cgroup")
 # The kubelet is first, so that it does not restart what is killed after it; etcd is last.
 _ORDER = ("volumes", "kwok", "kubelet", "kube-proxy", "containerd", "scheduler", "controller-manager", "apiserver")
@@ -31,13 +33,13 @@ def clear(at: Layout, cluster: Cluster | None, *, keep_results: bool) -> None:
         _stop_processes(cluster)
         if cluster.node and os.geteuid() == 0:
             _forget_service_rules(cluster, at)
+            network.tear_down()
     if os.geteuid() == 0:
         _stop_containers(at)
         _unmount(at.root)
-        network.tear_down()
         for link in _dangling_log_links(at):
             link.unlink(missing_ok=True)
-        _remove_empty(Path("/var/lib/kubelet/device-plugins"), Path("/var/lib/kubelet"))
+        _remove_plugin_directory()
     for entry in sorted(at.root.iterdir()) if at.root.exists() else ():
         if entry.name == "lock" or (keep_results and entry.name in _KEPT):
             continue
@@ -63,12 +65,11 @@ def _forget_service_rules(cluster: Cluster, at: Layout) -> None:
 
 def _stop_containers(at: Layout) -> None:
     """Kill the shims of our containerd and every process in our cgroup, then remove the cgroup."""
-    socket = str(at.containerd_socket)
-    for pid in _processes_with_argument(socket, "containerd-shim"):
+    for pid in _processes_with_argument(str(at.containerd_socket), "containerd-shim"):
         _kill(pid)
 
     def emptied() -> bool:
-        remaining = {pid for group in _groups() for pid in _members(group)}
+        remaining = {pid for group in _groups(at.cgroup) for pid in _members(group)}
         for pid in remaining:
             _kill(pid)
         return not remaining
@@ -76,20 +77,20 @@ def _stop_containers(at: Layout) -> None:
     wait_until("the containers to end", emptied, seconds=20)
 
     def removed() -> bool:
-        for group in _groups():
+        for group in _groups(at.cgroup):
             try:
                 group.rmdir()
             except OSError:  # busy for a moment after its last process ended
                 continue
-        return not list(_groups())
+        return not list(_groups(at.cgroup))
 
     wait_until("the containers' cgroups to be removed", removed, seconds=20)
 
 
-def make_cgroup() -> None:
+def make_cgroup(cgroup: str) -> None:
     """Make our group in every hierarchy: the kubelet wants it to be there."""
     for hierarchy in _hierarchies():
-        group = hierarchy / CGROUP
+        group = hierarchy / cgroup
         group.mkdir(exist_ok=True)
         for knob in ("cpuset.cpus", "cpuset.mems"):
             # In version 1 a new cpuset is empty, and nothing can run in it until it is filled.
@@ -104,10 +105,10 @@ def _hierarchies() -> list[Path]:
     return [child for child in sorted(_CGROUPS.iterdir()) if child.is_dir() and not child.is_symlink()]
 
 
-def _groups() -> Iterator[Path]:
+def _groups(cgroup: str) -> Iterator[Path]:
     """Our groups, the innermost first."""
     for hierarchy in _hierarchies():
-        for directory, _, _ in os.walk(hierarchy / CGROUP, topdown=False):
+        for directory, _, _ in os.walk(hierarchy / cgroup, topdown=False):
             yield Path(directory)
 
 
@@ -144,7 +145,7 @@ def mounts_below(mountinfo: str, root: Path) -> list[str]:
 
 
 def _unescape(path: str) -> str:
-    """The kernel writes a space as \\040, and so on."""
+    """Undo the kernel's octal escapes of white space and of the backslash."""
     return path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 
 
@@ -161,13 +162,26 @@ def _dangling_log_links(at: Layout) -> Iterator[Path]:
             yield link
 
 
-def _remove_empty(*directories: Path) -> None:
-    """The kubelet makes these whatever its root directory is; where another one uses them, they are not empty."""
-    for directory in directories:
+def _remove_plugin_directory() -> None:
+    """The kubelet makes this one whatever its root directory is. Another kubelet's answers, and stays."""
+    if other_kubelet():
+        return
+    _PLUGIN_SOCKET.unlink(missing_ok=True)
+    for empty in (_PLUGIN_SOCKET.parent, _PLUGIN_SOCKET.parent.parent):
         try:
-            directory.rmdir()
+            empty.rmdir()
         except OSError:
             return
+
+
+def other_kubelet() -> bool:
+    """Whether a kubelet answers on this machine, when ours is known not to run."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(_PLUGIN_SOCKET))
+        except OSError:
+            return False
+    return True
 
 
 def _remove(entry: Path) -> None:

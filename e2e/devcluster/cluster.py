@@ -6,13 +6,26 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
-from e2e.devcluster import binaries, certificates, clearing, controlplane, images, kwok, network, node, packages
-from e2e.devcluster import processes, storage
-from e2e.devcluster.api import Api, connect
+from e2e.devcluster import (
+    binaries,
+    certificates,
+    clearing,
+    controlplane,
+    images,
+    kwok,
+    network,
+    node,
+    packages,
+    processes,
+    storage,
+)
+from e2e.devcluster.api import Api, Refusal, connect
 from e2e.devcluster.progress import Failure, say, step, wait_until
 from e2e.devcluster.state import (
     API_PORT,
@@ -52,15 +65,23 @@ def _from_nothing(at: Layout, *, with_node: bool) -> Cluster:
     found = binaries.ensure((*_CONTROL_PLANE, *(_NODE if with_node else ())))
     for path in sorted({path.parent for path in found.values()}):
         say(f"using {', '.join(sorted(n for n, p in found.items() if p.parent == path))}: {_origin(found, path)}")
-    clearing.clear(at, load(at), keep_results=False)
+    old = load(at)
+    if old is None:
+        _check_ports(with_node=with_node)  # before anything is touched: a cluster of another user may be up
+    clearing.clear(at, old, keep_results=False)
     _check_ports(with_node=with_node)
+    if with_node and clearing.other_kubelet():
+        raise Failure(
+            "a kubelet of another cluster runs on this machine: two would take each other's rules away",
+            "stop it, or use that cluster: CLUSTER_KUBECONFIG=...",
+        )
     cluster = _record(at, found, with_node=with_node)
     save(at, cluster)
     with step("starting the control plane"):
         _write_configuration(at, with_node=with_node)
         if with_node:
             network.set_up(at)
-            clearing.make_cgroup()
+            clearing.make_cgroup(at.cgroup)
             cluster = _start(at, cluster, "containerd", node.containerd(_containerd(), at))
         cluster = _start(at, cluster, "etcd", controlplane.etcd(found["etcd"], at))
         server = controlplane.apiserver(found["kube-apiserver"], at, with_node=with_node)
@@ -120,7 +141,7 @@ def _add_kwok_nodes(at: Layout, cluster: Cluster, count: int) -> Cluster:
         kwok.add_nodes(api, count)
         for number in range(count):
             name = kwok.node_name(number)
-            _wait(cluster, "kwok", f"{name} to be Ready", lambda name=name: _node_ready(api, name), 30)
+            _wait(cluster, "kwok", f"{name} to be Ready", partial(_node_ready, api, name), 30)
     cluster = replace(cluster, kwok_nodes=count)
     save(at, cluster)
     return cluster
@@ -135,13 +156,12 @@ def _start(at: Layout, cluster: Cluster, name: str, argv: Sequence[str], cwd: Pa
     return cluster
 
 
-def _wait(cluster: Cluster, component: str, what: str, ready: object, seconds: float) -> None:
+def _wait(cluster: Cluster, component: str, what: str, ready: Callable[[], bool], seconds: float) -> None:
     process = cluster.processes[component]
 
     def check() -> bool:
         processes.must_live(component, process)
-        assert callable(ready)
-        return bool(ready())
+        return ready()
 
     wait_until(what, check, seconds=seconds, log=Path(process.log))
 
@@ -149,8 +169,8 @@ def _wait(cluster: Cluster, component: str, what: str, ready: object, seconds: f
 def _node_ready(api: Api, name: str) -> bool:
     try:
         return kwok.is_ready(api.request("GET", f"/api/v1/nodes/{name}"))
-    except Exception:  # noqa: BLE001 - not there yet, or no answer yet: the wait has a deadline
-        return False
+    except (Refusal, OSError, HTTPException):
+        return False  # not there yet, or no answer yet: the wait has a deadline
 
 
 def _record(at: Layout, found: dict[str, Path], *, with_node: bool) -> Cluster:

@@ -16,6 +16,7 @@ from e2e.devcluster.progress import Failure, run
 from e2e.devcluster.state import BRIDGE, GATEWAY, POD_SUBNET, Layout
 
 NETWORK = "fairlead-devcluster"
+_LEFT_CHAIN = "KUBE-FIREWALL"
 _RESULTS = Path("/var/lib/cni/results")  # libcni's own, cannot be moved
 
 
@@ -42,6 +43,9 @@ def tear_down() -> None:
         for table, chain, rule in rules():
             while _has_rule(table, chain, rule):
                 run([iptables, "-w", "-t", table, "-D", chain, *rule])
+    for program in ("iptables", "ip6tables"):
+        if found := find(Need("iptables", (program,))):
+            _drop_empty_chain(found)
     if ip and _bridge_exists():
         run([ip, "link", "delete", BRIDGE])
     for leftover in _RESULTS.glob(f"{NETWORK}-*"):
@@ -86,13 +90,32 @@ def plugins_directory() -> Path:
     raise Failure("no CNI plugins on this machine", "package containernetworking-plugins")
 
 
-def _bridge_exists() -> bool:
-    return Path("/sys/class/net", BRIDGE).exists()
-
-
-def _has_rule(table: str, chain: str, rule: list[str]) -> bool:
+def _drop_empty_chain(iptables: str) -> None:
+    """Remove the one chain that kube-proxy's own clean-up empties and leaves; with rules in it, it is another's."""
+    command = [iptables, "-w", "-t", "filter"]
     try:
-        run([_iptables(), "-w", "-t", table, "-C", chain, *rule])
+        if len(run([*command, "-S", _LEFT_CHAIN]).splitlines()) > 1:
+            return
+    except Failure:
+        return  # there is none
+    for chain in ("INPUT", "OUTPUT"):
+        jump = ["-j", _LEFT_CHAIN]
+        while _has_rule("filter", chain, jump, iptables):
+            run([*command, "-D", chain, *jump])
+    run([*command, "-X", _LEFT_CHAIN])
+
+
+def _bridge_exists() -> bool:
+    try:
+        run([_ip(), "link", "show", "dev", BRIDGE])
+    except Failure:
+        return False
+    return True
+
+
+def _has_rule(table: str, chain: str, rule: list[str], iptables: str = "") -> bool:
+    try:
+        run([iptables or _iptables(), "-w", "-t", table, "-C", chain, *rule])
     except Failure:
         return False
     return True

@@ -19,8 +19,6 @@ from e2e.devcluster.state import (
 )
 
 PAUSE_IMAGE = "localhost/fairlead-devcluster/pause:1"
-# All containers run below this group, so that clearing finds every one of their processes, even orphans.
-CGROUP = "fairlead-devcluster"
 
 
 def containerd(program: str, at: Layout) -> list[str]:
@@ -92,7 +90,7 @@ def kubelet_config(at: Layout, nameservers: Sequence[str]) -> dict[str, Any]:
         "tlsPrivateKeyFile": f"{at.pki}/kubelet.key",
         "containerRuntimeEndpoint": f"unix://{at.containerd_socket}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{at.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         # kube-proxy's chains are enough; the kubelet's would stay behind on the machine.

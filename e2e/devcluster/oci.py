@@ -72,7 +72,7 @@ def write(image: Image, path: Path) -> None:
 
 
 def architecture() -> str:
-    """This machine's, as images name it."""
+    """Name this machine's architecture as images do."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 

@@ -8,6 +8,7 @@ Nothing here starts or stops anything.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -98,6 +99,11 @@ class Layout:
     @property
     def pod_logs(self) -> Path:
         return self.root / "pod-logs"
+
+    @property
+    def cgroup(self) -> str:
+        """All containers run below this group, so that clearing finds every process of theirs, even orphans."""
+        return "fairlead-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     @property
     def cni(self) -> Path:

@@ -72,53 +72,69 @@ def volume_for(claim: Object, directory: Path) -> Object:
 
 
 def released(volume: Object) -> Path | None:
-    """The directory of a volume of ours whose claim is gone. (Failed: the built-in deleter knows /tmp only.)"""
+    """The directory of a volume of ours whose claim is gone, or None."""
     directory = volume["metadata"].get("annotations", {}).get(_MARK)
     phase = volume.get("status", {}).get("phase")
     return Path(directory) if directory and phase in ("Released", "Failed") else None
 
 
-def provide(api: Api, at: Layout, claim: Object) -> None:
+def directory_of(at: Layout, claim: Object) -> Path:
+    """Where a claim's data lies."""
+    return at.volumes / str(claim["metadata"]["namespace"]) / str(claim["metadata"]["name"])
+
+
+def provide(api: Api, claim: Object, directory: Path) -> None:
     """Make the directory and the volume of a claim."""
-    metadata = claim["metadata"]
-    directory = at.volumes / metadata["namespace"] / metadata["name"]
     directory.mkdir(parents=True, exist_ok=True)
     # Any user may write, as pods run under any id: hostPath volumes know no fsGroup.
     directory.chmod(0o777)
     api.ensure(_VOLUMES, volume_for(claim, directory))
-    print(f"claim {metadata['namespace']}/{metadata['name']}: {directory}", flush=True)
+    print(f"provided {directory}", flush=True)
 
 
 def reclaim(api: Api, at: Layout, volume: Object, directory: Path) -> None:
-    """Remove a volume, and its directory where it is one below ours."""
-    name = volume["metadata"]["name"]
+    """Remove the directory of a volume, where it is one below ours, and then the volume."""
+    if directory.resolve().is_relative_to(at.volumes.resolve()) and directory.resolve() != at.volumes.resolve():
+        shutil.rmtree(directory, ignore_errors=True)
     try:
-        api.request("DELETE", f"{_VOLUMES}/{name}")
+        api.request("DELETE", f"{_VOLUMES}/{volume['metadata']['name']}")
     except Refusal as refusal:
         if refusal.status != 404:
             raise
-    if directory.resolve().is_relative_to(at.volumes.resolve()) and directory != at.volumes:
-        shutil.rmtree(directory, ignore_errors=True)
-    print(f"volume {name}: removed with {directory}", flush=True)
+    print(f"reclaimed {directory}", flush=True)
+
+
+def turn(api: Api, at: Layout) -> tuple[str, bool]:
+    """One look at everything: reclaim, then provide. Returns the claims' version, and whether some must wait.
+
+    A claim that was deleted and made again waits until its predecessor's directory is gone: it would see, and
+    then lose, the old data.
+    """
+    claims = api.request("GET", _CLAIMS)
+    taken: set[str] = set()
+    for volume in api.request("GET", _VOLUMES)["items"]:
+        if directory := released(volume):
+            reclaim(api, at, volume, directory)
+        else:
+            taken.add(volume["metadata"].get("annotations", {}).get(_MARK, ""))
+    waiting = False
+    for claim in filter(wants_volume, claims["items"]):
+        directory = directory_of(at, claim)
+        if str(directory) in taken:
+            waiting = True
+        else:
+            provide(api, claim, directory)
+    return claims["metadata"]["resourceVersion"], waiting
 
 
 def serve(api: Api, at: Layout) -> None:
-    """List and watch for ever. The two kinds take turns: seconds a turn, as claims come rarely and volumes go rarely."""
+    """Look, then sleep on a watch until a claim comes or goes, for ever."""
     while True:
         try:
-            claims = api.request("GET", _CLAIMS)
-            for claim in filter(wants_volume, claims["items"]):
-                provide(api, at, claim)
-            for volume in api.request("GET", _VOLUMES)["items"]:
-                if directory := released(volume):
-                    reclaim(api, at, volume, directory)
-            for event in api.watch(_CLAIMS, claims["metadata"]["resourceVersion"], seconds=20):
-                if event["type"] == "ERROR":
+            version, waiting = turn(api, at)
+            for event in api.watch(_CLAIMS, version, seconds=1 if waiting else 20):
+                if event["type"] in ("DELETED", "ERROR") or wants_volume(event["object"]):
                     break
-                if event["type"] == "DELETED":
-                    break  # its volume is about to be released: list again
-                if wants_volume(event["object"]):
-                    provide(api, at, event["object"])
         except (OSError, http.client.HTTPException, Refusal, ValueError) as error:
             print(f"trying again in a second: {error}", file=sys.stderr, flush=True)
             time.sleep(1)  # noqa: TID251 - a process of its own, no event loop here
