@@ -23,7 +23,8 @@ import orjson
 
 from fairlead import __version__
 
-from .errors import ApiError, Silent, Unreachable, error_from_response
+from .answers import no_answer, object_in, patience, refusal
+from .errors import ApiError, Silent
 from .observer import NullObserver, Observer
 from .resources import Resource
 
@@ -115,7 +116,7 @@ class ApiClient:
             NotFound: there is none.
             ApiError: anything else that goes wrong.
         """
-        return _parse(
+        return object_in(
             await self.request(
                 "GET",
                 resource.path(namespace, name, subresource),
@@ -157,7 +158,7 @@ class ApiClient:
         if resource_version is not None:
             params["resourceVersion"] = resource_version
         while True:
-            answer = _parse(
+            answer = object_in(
                 await self.request(
                     "GET",
                     resource.path(namespace),
@@ -207,7 +208,7 @@ class ApiClient:
             Unreachable: `maybe_applied` says whether the object may exist now.
             ApiError: anything else that goes wrong.
         """
-        return _parse(
+        return object_in(
             await self.request(
                 "POST",
                 resource.path(namespace),
@@ -253,7 +254,7 @@ class ApiClient:
             Invalid: validation, or the `test` of a JSON patch, failed.
             ApiError: anything else that goes wrong.
         """
-        return _parse(
+        return object_in(
             await self.request(
                 "PATCH",
                 resource.path(namespace, name, subresource),
@@ -346,7 +347,7 @@ class ApiClient:
                 try:
                     return await self._exchange(method, path, verb, resource, params, body, headers, limits)
                 except ApiError as error:
-                    wait = _patience(error)
+                    wait = patience(error)
                     if wait is None or wait > self._max_retry_wait or attempt == self._max_retries:
                         raise
                 await asyncio.sleep(wait)
@@ -408,24 +409,22 @@ class ApiClient:
                     )
                     code = str(response.status)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                raise _unreachable(error, "GET", asked) from error
+                raise no_answer(error, "GET", asked) from error
             finally:
                 seconds = time.perf_counter() - start
                 self._observer.request_finished(verb="watch", resource=label, code=code, seconds=seconds, sent_bytes=0)
             try:
                 if response.status != 200:
                     async with asyncio.timeout(self._request_timeout):
-                        refusal = await response.read()
-                    raise error_from_response(
-                        response.status, refusal, retry_after=_retry_after(response), request=asked
-                    )
+                        answer = await response.read()
+                    raise refusal(response, answer, asked)
                 yield response.content.iter_any()
             finally:
                 response.close()
         except aiohttp.SocketTimeoutError as error:
             raise Silent(f"no data for {idle_timeout:g} s", maybe_applied=False, request=asked) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(error, "GET", asked) from error
+            raise no_answer(error, "GET", asked) from error
 
     async def _exchange(
         self,
@@ -455,9 +454,9 @@ class ApiClient:
                 code = str(response.status)
                 if 200 <= response.status < 300:
                     return answer
-                raise error_from_response(response.status, answer, retry_after=_retry_after(response), request=asked)
+                raise refusal(response, answer, asked)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise _unreachable(error, method, asked) from error
+            raise no_answer(error, method, asked) from error
         finally:
             self._observer.request_finished(
                 verb=verb,
@@ -484,41 +483,3 @@ def _selectors(label_selector: str | None, field_selector: str | None) -> dict[s
     if field_selector:
         params["fieldSelector"] = field_selector
     return params
-
-
-def _parse(answer: bytes) -> JsonObject:
-    try:
-        parsed = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        # Not the API server's doing: a proxy in between answered 200 with a page of its own.
-        raise Unreachable(f"the answer is not a JSON object: {answer[:100]!r}", maybe_applied=True)
-    return parsed
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Seconds. The API server sends whole seconds; the date form of the header is not used by it."""
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def _patience(error: ApiError) -> float | None:
-    """Seconds to wait before sending the same request again; None if that is not what the server asked for.
-
-    The rule of client-go (rest/with_retry.go): 429, and any 5xx that carries Retry-After.
-    """
-    if error.status == 429:
-        return 1.0 if error.retry_after is None else error.retry_after
-    return error.retry_after if error.status >= 500 else None
-
-
-def _unreachable(error: Exception, method: str, asked: str) -> Unreachable:
-    # Nothing was sent before a connection stood; after that, a write's fate is unknown.
-    connecting = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
-    what = str(error) or "no answer in time"
-    return Unreachable(
-        f"{type(error).__name__}: {what}", maybe_applied=method != "GET" and not connecting, request=asked
-    )
