@@ -27,7 +27,7 @@ from fairlead.expr import functions as own
 from fairlead.expr import messages
 from fairlead.expr.limits import check_growth, check_length, copies_lists
 from fairlead.expr.names import Slot, Source, did_you_mean, resolve
-from fairlead.expr.values import MAX_LIST_ITEMS, coerce, from_cel, longest_list, parse_timestamp, whole
+from fairlead.expr.values import MAX_LIST_ITEMS, coerce, from_cel, parse_timestamp, survey, whole
 
 __all__ = ["CelEvaluator", "CelProgram"]
 
@@ -119,10 +119,7 @@ class CelProgram:
         Raises :class:`ExpressionError`.
         """
         data = self._data(scope)
-        if self._copies_lists and (length := longest_list(data.values())) > MAX_LIST_ITEMS:
-            raise ExpressionError(
-                f"map() and filter() take lists of at most {MAX_LIST_ITEMS:,} items, and there is one of {length:,}"
-            )
+        self._check(data)
         try:
             value = self._expression.eval(data=data)
         except RuntimeError as error:
@@ -151,23 +148,37 @@ class CelProgram:
             data[slot.name] = parse_timestamp(value) if slot.letter == "t" else coerce(value, _SLOTS[slot.letter][1])
         return data
 
+    def _check(self, data: Mapping[str, Any]) -> None:
+        """Refuse what the library would cut short or take too long for."""
+        for name, value in data.items():
+            longest, nul = survey(value)
+            if nul:
+                raise ExpressionError(f"{_spell(self._path(name))} holds a NUL character, which an expression cannot")
+            if self._copies_lists and longest > MAX_LIST_ITEMS:
+                raise ExpressionError(
+                    f"map() and filter() take lists of at most {MAX_LIST_ITEMS:,} items, and there is one of "
+                    f"{longest:,} in {_spell(self._path(name))}"
+                )
+
+    def _path(self, variable: str) -> tuple[str, ...]:
+        """Return what a variable of the evaluation stands for."""
+        return next((slot.path for slot in self._slots if slot.name == variable), (variable,))
+
     def _explain(self, message: str, scope: Scope) -> str:
         """Put an error value into words, with the paths of the source in place of our variables."""
-        paths = {slot.name: slot.path for slot in self._slots}
-        missing = re.search(r'No value with name "(\w+)" found', message)
-        if missing:
-            path = paths.get(missing[1], (missing[1],))
+        if missing := re.search(r'No value with name "(\w+)" found', message):
+            path = self._path(missing[1])
             text = f"{_spell(path)} has no value"
             if path[0] == "tasks" and (phase := scope.get("tasks", {}).get(path[1], {}).get("phase")):
                 text += f": the task is {phase}"
             return text
         if found := re.search(r"Unexpected value type for '(\w+)': (\w+)\. \(Expected (.*)\)", message):
-            path = paths.get(found[1], (found[1],))
+            path = self._path(found[1])
             given = _PYTHON_TYPES.get(found[2], found[2])
             return f"{_spell(path)} is of type {given}, not {messages.type_name(found[3])}"
         message = messages.at_run_time(message)
-        for name, path in paths.items():
-            message = re.sub(rf"\b{name}\b", _spell(path), message)
+        for slot in self._slots:
+            message = message.replace(f"'{slot.name}", f"'{_spell(slot.path)}")
         return message
 
 
@@ -196,14 +207,17 @@ def _translated(text: str, source: Source, declarations: Declarations) -> Expres
     lines = source.text.split("\n")
     offset = sum(len(earlier) + 1 for earlier in lines[: line - 1]) + column - 1
     name = messages.undeclared(message)
+    is_call = source.text[offset : offset + 1] == "(" and not message.startswith("Syntax")
+    if is_call:
+        # CEL points at the parenthesis; people look at the name.
+        offset = len(source.text[:offset].rstrip("_" + ascii_letters + digits))
     if name is None:
-        return ExpressionError(messages.in_type_check(message), source.original_offset(offset) + 1)
-    if source.text[offset : offset + 1] != "(":
-        return ExpressionError(_unknown_variable(name, declarations), source.original_offset(offset) + 1)
-    # CEL points at the parenthesis; people look at the name.
-    start = len(source.text[:offset].rstrip("_" + ascii_letters + digits))
-    is_method = source.text[:start].endswith(".")
-    return ExpressionError(_unknown_function(name, is_method=is_method), source.original_offset(start) + 1)
+        words = messages.in_type_check(message)
+    elif is_call:
+        words = _unknown_function(name, is_method=source.text[:offset].endswith("."))
+    else:
+        words = _unknown_variable(name.partition(".")[0], declarations)
+    return ExpressionError(words, source.original_offset(offset) + 1)
 
 
 def _unknown_variable(name: str, declarations: Declarations) -> str:

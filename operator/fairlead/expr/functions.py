@@ -19,7 +19,7 @@ from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import Json
 from fairlead.engine.texts import to_text
 from fairlead.expr.names import RENAMED
-from fairlead.expr.values import MAX_RESULT_SIZE, from_cel, parse_timestamp, timestamp_text
+from fairlead.expr.values import MAX_RESULT_SIZE, from_cel, parse_timestamp, survey, timestamp_text
 
 __all__ = ["FUNCTIONS", "METHODS", "declarations"]
 
@@ -197,11 +197,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
         try:
-            return function(*arguments)
+            result = function(*arguments)
         except ExpressionError as error:
             raise ValueError(error.message) from None
         except OverflowError:
             raise ValueError("the date is out of range") from None
+        if survey(result)[1]:
+            raise ValueError("the result holds a NUL character, which a function cannot give back")
+        return result
 
     return call
 

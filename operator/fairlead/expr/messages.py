@@ -120,6 +120,10 @@ def at_run_time(message: str) -> str:
         return "the expression needs too many steps: macros may run over 10,000 items in all"
     if message.startswith("Non-CEL value type for 'Python function"):
         return "a list given to a function holds a timestamp or duration: use string(…)"
+    if "int too big" in message or re.match(r"Integer value .* out of range", message):
+        return "an integer does not fit into 64 bits"
+    if "basic_string" in message:
+        return "a text holds half of a surrogate pair"
     if "SELECT to non-message" in message:
         return "only an object has fields"
     if "recursion limit" in message:

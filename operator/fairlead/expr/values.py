@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from fairlead.engine.expressions import Declarations, ExpressionError
@@ -15,8 +15,8 @@ __all__ = [
     "coerce",
     "duration_text",
     "from_cel",
-    "longest_list",
     "parse_timestamp",
+    "survey",
     "timestamp_text",
     "whole",
 ]
@@ -130,15 +130,21 @@ def _sorted_keys(value: Mapping[object, object], budget: list[int]) -> list[str]
     return sorted(keys)
 
 
-def longest_list(values: Iterable[object]) -> int:
-    """Return the length of the longest list (or map) anywhere in some values."""
-    longest, pending = 0, list(values)
+def survey(value: object) -> tuple[int, bool]:
+    """Return the length of the longest list (or map) in a value, and whether a text in it holds a NUL character.
+
+    The library cuts a text from Python short at a NUL, without a word: such a value must not get there.
+    """
+    longest, nul, pending = 0, False, [value]
     while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            longest = max(longest, len(value))
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            longest = max(longest, len(value))
-            pending.extend(value)
-    return longest
+        item = pending.pop()
+        if isinstance(item, str):
+            nul = nul or "\x00" in item
+        elif isinstance(item, dict):
+            longest = max(longest, len(item))
+            pending.extend(item)
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            longest = max(longest, len(item))
+            pending.extend(item)
+    return longest, nul
