@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, JsonValue, LimitSeconds, ObjectName
 from fairlead.api.kubernetes import Kubernetes
@@ -138,17 +138,6 @@ class TaskOutput(ApiModel):
 
 class Task(ApiModel):
     """One step of the workflow: exactly one of `container`, `script` and `job`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "(has(self.container) ? 1 : 0) + (has(self.script) ? 1 : 0) + (has(self.job) ? 1 : 0) == 1",
-                    "message": "must have exactly one of `container`, `script` and `job`",
-                }
-            ]
-        }
-    )
 
     name: ObjectName = Field(description="The name of the task, unique in the workflow.")
     group: ObjectName | None = Field(

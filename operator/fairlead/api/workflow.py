@@ -118,15 +118,38 @@ class WorkflowSpec(ApiModel):
     )
 
 
-def _fixed_once_started() -> Iterator[JsonDict]:
-    """Rules at the root, since they read `status.startTime`: an invalid Workflow never starts, and may be corrected."""
+#: True for a write to the status subresource, which cannot change the spec. Comparing the tasks of a large run costs
+#: the API server more than all else together, so such writes are told by the revision that each of them raises.
+_STATUS_WRITE = (
+    "has(self.status) && has(self.status.revision) && has(oldSelf.status.revision) && "
+    "self.status.revision != oldSelf.status.revision"
+)
+_FIRST_OR_STATUS_WRITE = (
+    "oldSelf.hasValue() && oldSelf.value().?status.?revision.hasValue() && "
+    "self.?status.?revision != oldSelf.value().status.?revision"
+)
+_KINDS = "(has(t.container) ? 1 : 0) + (has(t.script) ? 1 : 0) + (has(t.job) ? 1 : 0)"
+
+
+def _rules() -> Iterator[JsonDict]:
+    """Rules that span spec and status, hence at the root.
+
+    The spec is fixed from `status.startTime` on, not from the beginning: an invalid Workflow never starts, and may be
+    corrected. One task's own rule stands here, too, so that status writes do not evaluate it for every task.
+    """
+    yield {
+        "rule": f"{_FIRST_OR_STATUS_WRITE} || self.spec.tasks.all(t, {_KINDS} == 1)",
+        "optionalOldSelf": True,
+        "fieldPath": ".spec.tasks",
+        "message": "each task must have exactly one of `container`, `script` and `job`",
+    }
     for name in ("tasks", "taskDefaults", "params", "arguments", "outputs"):
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
         unchanged = f"{new} == {old}"
         if name != "tasks":  # the others are optional: `?` would hide their size from the cost estimate
             unchanged = f"(has({new}) ? has({old}) && {unchanged} : !has({old}))"
         yield {
-            "rule": f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || {unchanged}",
+            "rule": f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({_STATUS_WRITE}) || {unchanged}",
             "fieldPath": f".spec.{name}",
             "message": "must not change once the run has started; only `suspend`, `parallelism`, `deadlineSeconds` and "
             "`ttlSecondsAfterFinished` may. Create another Workflow to run something else",
@@ -136,7 +159,7 @@ def _fixed_once_started() -> Iterator[JsonDict]:
 class Workflow(ApiModel):
     """One run of a directed acyclic graph of tasks. Applying it runs it."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [*_fixed_once_started()]})
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [*_rules()]})
 
     GROUP: ClassVar[str] = "fairlead.dev"
     VERSION: ClassVar[str] = "v1alpha1"
