@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from .errors import ApiError, Forbidden, Gone, NotFound, Silent, Unauthorized, error_from_status
+from .errors import ApiError, Forbidden, Gone, NotFound, Silent, Unauthorized, Unreachable, error_from_status
 from .lines import LineSplitter
 from .observer import NullObserver, Observer
 from .resources import ObjectKey, Resource
@@ -428,7 +428,10 @@ class Informer(Generic[T]):
     def _complain(self, error: Exception) -> None:
         message = _explain(error, self._resource, self._namespace)
         self.last_error = message
-        if message != self._warned:  # once, not at every attempt
+        # A connection that breaks once in a while is everyday life; and a warning is given once, not every time.
+        if isinstance(error, Unreachable) and not self._failures:
+            _log.info("%s", message)
+        elif message != self._warned:
             _log.warning("%s", message)
             self._warned = message
 

@@ -372,6 +372,15 @@ class TestErrors:
         assert {query["resourceVersion"] for query in api.queries("watch")[:4]} == {"5"}
         assert notes.restarts[:4] == ["error"] * 4
 
+    async def test_a_connection_that_breaks_once_is_no_warning(
+        self, api: Any, follow: Follow, eventually: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        api.lists.append(api.page(version=5))
+        api.watches += [api.stream(added("a", 6), then="cut", every=0.01), api.stream(added("b", 7))]
+        followed = follow()
+        await eventually(lambda: len(followed.changes) == 2)
+        assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
     async def test_a_line_that_is_not_json(self, api: Any, follow: Follow, eventually: Any) -> None:
         api.lists.append(api.page(version=5))
         api.watches += [api.stream(added("a", 6), b"<html>\n"), api.stream(added("b", 7))]

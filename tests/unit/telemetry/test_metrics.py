@@ -1,9 +1,11 @@
 import re
+from inspect import signature
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fairlead.telemetry.metrics import SPECS, Metrics, table
+from fairlead.kube.observer import Observer
+from fairlead.telemetry.metrics import SPECS, Metrics, MetricSpec, table
 
 
 @pytest.fixture
@@ -83,10 +85,7 @@ class TestConventions:
     """Prometheus' naming rules (prometheus.io/docs/practices/naming)."""
 
     @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-    def test_names(self, spec: object) -> None:
-        from fairlead.telemetry.metrics import MetricSpec
-
-        assert isinstance(spec, MetricSpec)
+    def test_names(self, spec: MetricSpec) -> None:
         prefixes = ("fairlead_", "workqueue_", "controller_runtime_", "rest_client_")
         assert spec.name.startswith(prefixes)
         assert spec.name.endswith("_total") == (spec.kind == "counter")
@@ -112,3 +111,9 @@ def test_the_table_has_a_row_for_each() -> None:
     rows = table().splitlines()
     assert len(rows) == len(SPECS) + 2
     assert "| `fairlead_runs` | gauge | `phase` | Runs known to this replica, by phase. |" in rows
+
+
+@pytest.mark.parametrize("name", ["request_finished", "watch_restarted", "event_dropped"])
+def test_it_can_observe_the_kube_package(name: str) -> None:
+    """The two packages do not know each other: that they fit is checked here."""
+    assert signature(getattr(Metrics, name)) == signature(getattr(Observer, name))
