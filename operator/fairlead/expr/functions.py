@@ -1,6 +1,6 @@
 """Our own functions: on lists, JSON and dates. All of them are deterministic; there is no `now()`.
 
-On lists: `sum min max avg sort distinct flatten join` are methods, and nulls, which a `forEach` leaves where an
+On lists, `sum min max avg sort distinct flatten join` are methods, and nulls, which a `forEach` leaves where an
 item failed, are left out by all of them but `flatten`. `toJson fromJson dateAdd dateFormat` are functions.
 """
 
@@ -73,6 +73,14 @@ def join(items: list[Json], separator: str = "") -> str:
     """Write the values one after the other, as they would stand in a text."""
     text = separator.join(to_text(item) for item in _values(from_cel(items)))
     return _bounded(text)
+
+
+def replace(text: str, old: str, new: str, limit: int = -1) -> str:
+    """Put one text in the place of another: everywhere, or `limit` times."""
+    times = text.count(old) if limit < 0 else min(limit, text.count(old))
+    if len(text) + times * (len(new) - len(old)) > MAX_RESULT_SIZE:
+        raise ValueError(f"the result is larger than {MAX_RESULT_SIZE:,} characters")
+    return text.replace(old, new, limit)
 
 
 def to_json(value: object) -> str:
@@ -236,6 +244,13 @@ def declarations() -> list[cel.FunctionDecl]:
         _declare("flatten", flatten, {"list": (_LIST,)}, _LIST, method=True),
         _declare(
             RENAMED["join"], join, {"list": (_LIST,), "list_string": (_LIST, type_.STRING)}, type_.STRING, method=True
+        ),
+        _declare(
+            RENAMED["replace"],
+            replace,
+            {"all": (type_.STRING,) * 3, "limit": (*(type_.STRING,) * 3, type_.INT)},
+            type_.STRING,
+            method=True,
         ),
         _declare("toJson", to_json, {name: (kind,) for name, kind in any_value.items()}, type_.STRING),
         _declare("fromJson", from_json, {"string": (type_.STRING,)}, type_.DYN),

@@ -33,8 +33,9 @@ _LETTERS = {
 #: The fields of `run`, and their letters.
 RUN_FIELDS = {"name": "s", "namespace": "s", "uid": "s", "startTime": "t"}
 
-#: Methods of ours that take the place of a library's of the same name, which cannot be overloaded.
-RENAMED = {"join": "__join"}
+#: Methods of ours that take the place of the library's of the same name, which cannot be declared again: its
+#: `join` takes strings only, and neither bounds what it makes.
+RENAMED = {"join": "__join", "replace": "__replace"}
 
 _DASHED = re.compile(r"\w+(?:-\w+)+", re.ASCII)
 _FIELDS = re.compile(r"(?:\.\w+\b(?!\())*", re.ASCII)

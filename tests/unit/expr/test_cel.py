@@ -357,6 +357,9 @@ class TestFunctions:
             ("[1, 1.0, true, '1', null, {'a': 1}, {'a': 1}].distinct()", [1, True, "1", {"a": 1}]),
             ("['a', 2.0, [1]].join('-')", "a-2-[1]"),
             ("params.list.map(x, x).join(',')", "1,2"),
+            ("params.day.replace('-', '')", "20261122"),
+            ("'aaa'.replace('a', 'b', 2) + 'aaa'.replace('a', 'b', 0)", "bbaaaa"),
+            ("'ab'.replace('', '-')", "-a-b-"),
             ("toJson([1.0, null, {'b': 1, 'a': 'é'}])", '[1,null,{"a":"é","b":1}]'),
             ("toJson(run.startTime)", '"2026-11-22T06:30:00Z"'),
             ("toJson(null)", "null"),
@@ -424,6 +427,9 @@ class TestLimits:
     def test_a_result_is_bounded(self) -> None:
         assert "larger than" in fails("[params.day, params.day]", day="x" * 600_000)
         assert "larger than" in fails("params.list.join(params.day)", list=[1, 2, 3], day="x" * 600_000)
+
+    def test_a_replacement_is_bounded_before_it_is_made(self) -> None:
+        assert "larger than" in fails("params.day.replace('a', params.day).size()", day="a" * 100_000)
 
     def test_a_chain_that_doubles_a_value_is_refused(self) -> None:
         error = refused("['x']" + ".map(a, a + a)" * 11)
