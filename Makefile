@@ -8,10 +8,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --python-version 3.11 \
+  --no-emit-index-url --no-header --quiet
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock fmt unit contract e2e e2e-install bench image clean
+.PHONY: help demo test check gen lock wheels fmt unit contract e2e e2e-install bench image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -40,6 +42,9 @@ bench: $(READY) ## Hop and makespan against a bare create-and-watch loop, in one
 image: $(READY) cluster-up ## Build the operator's image and load it into the dev cluster
 	@$(BIN)/python -m e2e.install --image-only
 
+wheels: $(READY) ## Fetch what the image is made of into wheelhouse/, so that `docker build` needs no network
+	@$(BIN)/python -m tools.wheels
+
 check: $(READY) ## Import contracts, lint, types, layout, generated files without drift
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/ruff check operator tests e2e tools examples
@@ -55,10 +60,12 @@ fmt: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix operator tests e2e tools examples
 	@$(BIN)/ruff format operator tests e2e tools examples
 
-lock: ## Resolve the development dependencies anew into requirements/dev.lock
+lock: ## Resolve all dependencies anew into requirements/*.lock
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet 'uv>=0.9'
-	@$(VENV)/lock/bin/uv pip compile pyproject.toml requirements/dev.in --extra demo --generate-hashes --universal \
-	  --python-version 3.11 --no-emit-index-url --no-header --quiet --upgrade -o requirements/dev.lock
+	@$(COMPILE) pyproject.toml requirements/dev.in --extra demo --upgrade -o requirements/dev.lock
+	@# The image gets what was tested: the versions of dev.lock, without the tools.
+	@$(COMPILE) pyproject.toml --constraint requirements/dev.lock --no-annotate --upgrade -o requirements/runtime.lock
+	@$(COMPILE) requirements/build.in --constraint requirements/dev.lock --no-annotate --upgrade -o requirements/build.lock
 
 clean: ## Remove what the tools leave behind (not the cluster: make cluster-down)
 	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
