@@ -20,6 +20,9 @@ def main() -> int:
     except Failure as failure:
         print(f"devcluster: {failure}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (`| head`) has gone: nobody is left to tell
+        return 0
     except KeyboardInterrupt:
         print("devcluster: interrupted; `make cluster-down` clears what was started", file=sys.stderr)
         return 130
@@ -145,7 +148,7 @@ def _images(arguments: argparse.Namespace) -> None:
 def _program(arguments: argparse.Namespace) -> None:
     at = state.layout()
     for name, path in binaries.ensure(arguments.names).items():
-        if at.bin.exists():
+        if at.bin.exists() and name in ("helm", "kubectl"):  # what a user calls, and not the servers
             cluster.link_program(at, name, path)
         print(path)
 

@@ -233,7 +233,7 @@ def _check_ports(*, with_node: bool) -> None:
 
 
 def link_program(at: Layout, name: str, path: Path) -> None:
-    """Put a program into the directory for the user's PATH: what a user calls, and not the servers."""
+    """Put a program into the directory for the user's PATH."""
     at.bin.mkdir(parents=True, exist_ok=True)
     link = at.bin / name
     link.unlink(missing_ok=True)

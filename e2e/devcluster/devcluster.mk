@@ -2,7 +2,7 @@
 #   make cluster-up KWOK_NODES=1                          simulated nodes as well
 #   make cluster-up CLUSTER_KUBECONFIG=path [CLUSTER_CONTEXT=name]   use a cluster you have
 KWOK_NODES ?= 0
-DEVCLUSTER ?= python3 -m e2e.devcluster
+DEVCLUSTER ?= $(or $(PYTHON),python3) -m e2e.devcluster
 export CLUSTER_KUBECONFIG CLUSTER_CONTEXT
 
 .PHONY: cluster-up cluster-down cluster-status cluster-env

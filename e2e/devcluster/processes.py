@@ -51,7 +51,7 @@ def stop(process: Process, *, seconds: float = 10.0) -> None:
         deadline = time.monotonic() + patience
         while alive(process) and time.monotonic() < deadline:
             _reap(process)
-            time.sleep(0.02)  # noqa: TID251 - a command of its own, no event loop here
+            time.sleep(0.02)
     if alive(process):
         raise Failure(f"process {process.pid} ({process.argv[0]}) could not be stopped")
 

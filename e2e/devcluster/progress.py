@@ -50,7 +50,7 @@ def wait_until(what: str, ready: Callable[[], object], *, seconds: float, log: P
     while not ready():
         if time.monotonic() > deadline:
             raise Failure(f"waited {seconds:.0f} s for {what}, in vain", tail(log) if log else "")
-        time.sleep(0.1)  # noqa: TID251 - a command of its own, no event loop here
+        time.sleep(0.1)
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:

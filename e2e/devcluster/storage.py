@@ -137,7 +137,7 @@ def serve(api: Api, at: Layout) -> None:
                     break
         except (OSError, http.client.HTTPException, Refusal, ValueError) as error:
             print(f"trying again in a second: {error}", file=sys.stderr, flush=True)
-            time.sleep(1)  # noqa: TID251 - a process of its own, no event loop here
+            time.sleep(1)
 
 
 if __name__ == "__main__":
