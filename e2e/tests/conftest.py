@@ -1,0 +1,58 @@
+"""Fixtures of the end-to-end suite: the cluster, a namespace for each test, and an operator outside the cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from e2e import dev_operator
+from e2e.audit import AuditLog
+from e2e.devcluster.progress import say
+from e2e.kubectl import Cluster, CommandFailed, wait_until
+from e2e.operators import OperatorProcess
+from e2e.workflows import Workflows
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    found = Cluster.current()
+    if dev_operator.stop():
+        say("stopped the operator of the dev cluster, the tests bring their own (make operator-up starts it again)")
+    found.kubectl("apply", "-f", "crds/")
+    found.kubectl("wait", "--for=condition=Established", "crd/workflows.fairlead.dev", "--timeout=30s")
+    return found
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    process = OperatorProcess(cluster, tmp_path_factory.mktemp("operator") / "operator.log")
+    process.start()
+    process.wait_ready()
+    yield process
+    code = process.stop()
+    assert code == 0, f"the operator ended with {code}:\n{process.log_tail()}"
+    assert "cannot reconcile" not in process.log.read_text(), process.log_tail(200)
+
+
+@pytest.fixture
+def workflows(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Workflows]:
+    """A namespace of the test's own; deleted afterwards, and that must come to an end."""
+    digest = sha256(request.node.nodeid.encode()).hexdigest()[:6]
+    name = f"e2e-{re.sub('[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:40].rstrip('-')}-{digest}"
+    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=90s", timeout=100)
+    cluster.kubectl("create", "namespace", name)
+    wait_until("the default service account", lambda: _has_service_account(cluster, name), 30)
+    assert cluster.audit_log is not None, "the end-to-end suite reads the audit log of the dev cluster"
+    yield Workflows(cluster, name, AuditLog.from_now(Path(cluster.audit_log)))
+    cluster.kubectl("delete", "namespace", name, "--timeout=90s", timeout=100)
+
+
+def _has_service_account(cluster: Cluster, namespace: str) -> bool:
+    try:
+        cluster.kubectl("get", "serviceaccount", "default", "-n", namespace)
+    except CommandFailed:
+        return False
+    return True

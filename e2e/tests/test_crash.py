@@ -1,0 +1,77 @@
+"""SIGKILL of the operator at ten chosen points of one run: nothing is lost, and nothing runs twice."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from e2e.kubectl import Cluster, wait_until
+from e2e.operators import OperatorProcess
+from e2e.workflows import Workflows, sh, workflow
+
+SEED = 20_131_105
+POINTS = 10
+
+
+def crash_points(seed: int) -> list[str]:
+    """Ten points, each kind at least once: before and after creates, status writes and releases."""
+    kinds = [
+        f"{request} {when}"
+        for request in ("create pods", "patch workflows/status", "patch pods")
+        for when in ("before", "after")
+    ]
+    chosen = random.Random(seed)
+    points = kinds + chosen.choices(kinds, k=POINTS - len(kinds))
+    chosen.shuffle(points)
+    return [f"{point} {chosen.randint(1, 2)}" for point in points]
+
+
+def a_run() -> dict[str, object]:
+    """Layers of 4, 4 and 4 tasks around a chain, one task of which fails once: about 17 pods."""
+    tasks = {"start": sh("true")}
+    for layer in range(3):
+        before = [f"l{layer - 1}-{number}" for number in range(4)] if layer else ["start"]
+        for number in range(4):
+            tasks[f"l{layer}-{number}"] = sh("true", needs=before)
+    tasks["flaky"] = sh(
+        'test "$FAIRLEAD_ATTEMPT" = 2', needs=["l1-0"], retry={"limit": 1, "backoff": {"initialSeconds": 1}}
+    )
+    tasks["end"] = sh("true", needs=["flaky", *(f"l2-{number}" for number in range(4))])
+    return workflow("crashed", tasks)
+
+
+@pytest.mark.parametrize("seed", [SEED])
+def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, tmp_path: Path, seed: int) -> None:
+    workflows.apply(a_run())
+    killed = 0
+    for point in crash_points(seed):
+        operator = OperatorProcess(
+            cluster, tmp_path / "operator.log", ("-m", "e2e.crashing_operator"), {"FAIRLEAD_CRASH": point}
+        )
+        operator.start()
+        wait_until(f"the operator to be killed: {point}", lambda each=operator: not each.alive, 60)
+        assert operator.process is not None
+        assert operator.process.returncode == -9, operator.log_tail()
+        killed += 1
+    assert killed == POINTS
+    assert workflows.condition("crashed", "Finished").get("status") != "True", "the run was over before the last kill"
+
+    operator = OperatorProcess(cluster, tmp_path / "operator.log")
+    operator.start()
+    try:
+        status = workflows.wait_finished("crashed", 180)
+        wait_until("all pods to be released", lambda: not held(workflows), 30)
+    finally:
+        operator.stop()
+
+    assert status["phase"] == "Succeeded", status["message"]
+    attempts = {task["name"]: len(task["attempts"]) for task in status["tasks"]}
+    assert attempts == {name: 2 if name == "flaky" else 1 for name in attempts}
+    created = workflows.audit.created(workflows.namespace)
+    assert set(created.values()) == {1}, f"created more than once: {created}"
+    assert set(created) == {attempt["podName"] for task in status["tasks"] for attempt in task["attempts"]}
+
+
+def held(workflows: Workflows) -> list[str]:
+    return [pod["metadata"]["name"] for pod in workflows.pods() if pod["metadata"].get("finalizers")]
