@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--dockerfile", type=Path, required=True)
     image.add_argument("--context", type=Path, required=True)
     image.add_argument("--requirements", type=Path, action="append", default=[], metavar="FILE")
+    image.add_argument("--wheel-folder", default="wheels", help="folder of the context that gets the wheels")
     image.set_defaults(run=_image)
     several = commands.add_parser("images", help="have images of this repository on the node")
     several.add_argument("names", nargs="*", default=["python"], choices=("python", *builds.catalogue()))
@@ -129,7 +130,11 @@ def _env(arguments: argparse.Namespace) -> None:
 
 def _image(arguments: argparse.Namespace) -> None:
     recipe = builds.Recipe(
-        arguments.name, arguments.dockerfile, arguments.context.resolve(), tuple(arguments.requirements)
+        arguments.name,
+        arguments.dockerfile,
+        arguments.context.resolve(),
+        tuple(arguments.requirements),
+        arguments.wheel_folder,
     )
     builds.build_image(state.layout(), recipe)
     say(f"{builds.full_name(arguments.name)} is on the node")

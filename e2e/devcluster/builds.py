@@ -1,7 +1,7 @@
 """Images from Dockerfiles: built when asked for, kept by the hash of what goes in, given to the node.
 
 The context is a copy of the files that git knows (or of all, outside a repository), with the Python packages as
-wheels in its folder `wheels/`, fetched here: the build itself needs no network. The Dockerfile takes `ARG BASE`
+wheels in a folder of it, fetched here: the build itself needs no network. The Dockerfile takes `ARG BASE`
 with the public image as its default.
 """
 
@@ -13,11 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.devcluster import base_image, buildah, existing, images, packages
+from e2e.devcluster import base_image, buildah, context, existing, images, packages
 from e2e.devcluster.progress import Failure, run_long, say
 from e2e.devcluster.state import Layout, cache_root
 
@@ -33,14 +34,24 @@ class Recipe:
     dockerfile: Path
     context: Path
     requirements: tuple[Path, ...] = ()
+    wheel_folder: str = "wheels"  # of the context, where the wheels of the requirements (and of pip) are put
 
 
 def catalogue() -> dict[str, Recipe]:
     """The images of this repository that `images NAME...` knows by a short name."""
+    project = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text())["project"]
+    locks = _REPOSITORY / "requirements"
     flights = _REPOSITORY / "examples" / "nycflights"
     return {
         "demo": Recipe(
             "fairlead.dev/nycflights:demo", flights / "Dockerfile", flights, (flights / "requirements.txt",)
+        ),
+        "operator": Recipe(
+            f"docker.io/fairlead/operator:{project['version']}",
+            _REPOSITORY / "Dockerfile",
+            _REPOSITORY,
+            (locks / "runtime.lock", locks / "build.lock"),
+            wheel_folder="wheelhouse",
         ),
     }
 
@@ -60,7 +71,7 @@ def build_image(at: Layout, recipe: Recipe) -> Path:
 def ensure_built(recipe: Recipe) -> Path:
     """The image as an archive in the cache."""
     base = base_image.ensure()
-    files = context_files(recipe.context)
+    files = context.files(recipe.context, without=recipe.wheel_folder)
     digest = inputs_digest(recipe, files, base.name)
     name = full_name(recipe.name)
     archive = cache_root() / "images" / f"{name.replace('/', '_').replace(':', '_')}-{digest[:16]}.tar"
@@ -69,17 +80,18 @@ def ensure_built(recipe: Recipe) -> Path:
     packages.ensure(packages.IMAGES)
     logs = cache_root() / "logs"
     with tempfile.TemporaryDirectory(prefix="fairlead-build-") as scratch:
-        context = Path(scratch) / "context"
+        copy = Path(scratch) / "context"
+        copy.mkdir()
         for file in files:
-            target = context / file
+            target = copy / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(recipe.context / file, target, follow_symlinks=False)
         if recipe.requirements:
-            shutil.copytree(_wheels(recipe.requirements), context / "wheels")
+            shutil.copytree(_wheels(recipe.requirements), copy / recipe.wheel_folder)
         dockerfile = Path(scratch) / "Dockerfile"
         shutil.copy2(recipe.dockerfile, dockerfile)
         arguments = {"BASE": base_image.PYTHON_IMAGE}
-        buildah.build(dockerfile, context, name, arguments, log=logs / f"image-{archive.stem}.log")
+        buildah.build(dockerfile, copy, name, arguments, log=logs / f"image-{archive.stem}.log")
     buildah.export(name, archive)
     _trim(archive.parent)
     return archive
@@ -93,19 +105,6 @@ def full_name(name: str) -> str:
     elif "." not in first and ":" not in first and first != "localhost":
         name = f"docker.io/{name}"
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def context_files(context: Path) -> list[str]:
-    """The files of a build context, relative to it, in order."""
-    listing = ["git", "-C", str(context), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(listing, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        names: Iterable[str] = done.stdout.split("\0")
-    else:
-        names = (str(path.relative_to(context)) for path in context.rglob("*"))
-    # git also lists what is deleted in the working tree; the wheels are fetched for the copy.
-    wanted = {name for name in names if name and not name.startswith("wheels/")}
-    return sorted(name for name in wanted if (context / name).is_file() or (context / name).is_symlink())
 
 
 def inputs_digest(recipe: Recipe, files: Iterable[str], base: str) -> str:
@@ -142,10 +141,12 @@ def _wheels(requirements: tuple[Path, ...]) -> Path:
         return folder
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    options = [part for path in requirements for part in ("-r", str(path))]
     # `wheel` and not `download`: a package that is published as a source archive only is built here.
-    command = [_python(), "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(partial), *options, "pip"]
-    run_long("fetching wheels", command, log=cache_root() / "logs" / "wheels.log")
+    command = [_python(), "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(partial)]
+    log = cache_root() / "logs" / "wheels.log"
+    for path in requirements:  # one by one: hashes in one file would be demanded of the others
+        run_long(f"fetching wheels of {path.name}", [*command, "-r", str(path)], log=log)
+    run_long("fetching a wheel of pip", [*command, "pip"], log=log)
     partial.replace(folder)
     return folder
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from e2e.devcluster import binaries, builds
+from e2e.devcluster.context import files, ignored, parse
 from e2e.devcluster.progress import Failure
 
 
@@ -35,18 +36,18 @@ def context(tmp_path: Path) -> Path:
 
 def _digest(context: Path) -> str:
     recipe = builds.Recipe("app:1", context / "Dockerfile", context)
-    return builds.inputs_digest(recipe, builds.context_files(context), "base-1")
+    return builds.inputs_digest(recipe, files(context, without="wheels"), "base-1")
 
 
 def test_the_context_has_the_files_but_not_the_wheels(context: Path) -> None:
-    assert builds.context_files(context) == ["Dockerfile", "src/app.py"]
+    assert files(context, without="wheels") == ["Dockerfile", "src/app.py"]
 
 
 def test_the_context_leaves_out_what_git_ignores(context: Path) -> None:
     subprocess.run(["git", "init", "-q", context], check=True)
     (context / ".gitignore").write_text("*.log\n")
     (context / "big.log").write_text("x")
-    assert builds.context_files(context) == [".gitignore", "Dockerfile", "src/app.py"]
+    assert files(context, without="wheels") == [".gitignore", "Dockerfile", "src/app.py"]
 
 
 def test_the_same_inputs_are_the_same_image(context: Path) -> None:
@@ -118,3 +119,25 @@ def test_the_build_sets_the_version() -> None:
     assert command[-1] == "k8s.io/kubernetes/cmd/kubectl"
     version = binaries.KUBERNETES.version
     assert f"-X k8s.io/component-base/version.gitVersion={version}" in command[command.index("-ldflags") + 1]
+
+
+_WHITELIST = parse("# only these\n*\n!README.md\n!operator\n\n**/__pycache__\n**/*.pyc\n")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "out"),
+    [
+        (_WHITELIST, "README.md", False),
+        (_WHITELIST, "operator/fairlead/app.py", False),
+        (_WHITELIST, "docs/a.md", True),
+        (_WHITELIST, "docs/README.md", True),
+        (_WHITELIST, "operator/fairlead/__pycache__/app.pyc", True),
+        (_WHITELIST, "operator/app.pyc", True),
+        (["docs/*.md"], "docs/a.md", True),
+        (["docs/*.md"], "docs/deep/a.md", False),
+        (["docs"], "documents", False),
+        ([], "anything", False),
+    ],
+)
+def test_dockerignore_is_read_as_docker_reads_it(patterns: list[str], name: str, out: bool) -> None:
+    assert ignored(patterns, name) is out
