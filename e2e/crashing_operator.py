@@ -1,8 +1,8 @@
 """An operator that kills itself at a chosen request: `python -m e2e.crashing_operator OPTIONS…`.
 
-FAIRLEAD_CRASH is `VERB RESOURCE WHEN NUMBER`, such as `create pods before 3`: SIGKILL right before the third such request
-leaves, or right after its answer came and before anybody has seen it. The operator's code is the shipping one; only the
-transport's `request` is wrapped.
+FAIRLEAD_CRASH is `VERB RESOURCE WHEN NUMBER`, such as `create pods before 3`: SIGKILL right before the third such
+request leaves, or right after its answer came and before anybody has seen it. The operator's code is the shipping one;
+only the transport's `request` is wrapped.
 """
 
 from __future__ import annotations

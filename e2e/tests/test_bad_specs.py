@@ -1,4 +1,4 @@
-"""What is wrong with a Workflow is told before a pod starts: by the API server where a schema can, else as a condition."""
+"""What is wrong with a Workflow is told before a pod starts: by the API server, else as a condition."""
 
 from __future__ import annotations
 

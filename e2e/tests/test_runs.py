@@ -101,9 +101,11 @@ def test_deleting_a_run_leaves_nothing_behind(operator: OperatorProcess, workflo
 
     workflows.kubectl("delete", "workflow", "gone", "--wait=false")
 
-    for kind in ("workflows", "pods", "configmaps"):
-        ours = ("-l", "app.kubernetes.io/managed-by=fairlead") if kind == "configmaps" else ()
-        wait_until(f"all {kind} to be gone", lambda k=kind, o=ours: not _items(workflows, k, *o), 60)
+    def left() -> list[Any]:
+        ours = ("-l", "app.kubernetes.io/managed-by=fairlead")
+        return _items(workflows, "workflows") + _items(workflows, "pods,configmaps", *ours)
+
+    wait_until("all of it to be gone", lambda: not left(), 60)
 
 
 def test_a_pod_deleted_by_hand_is_an_infrastructure_failure(operator: OperatorProcess, workflows: Workflows) -> None:
