@@ -101,7 +101,7 @@ class ApiError(Exception):
         """
         if self.status == 409:
             return _WRONG_UID.search(self.message) is not None
-        return self.status == 422 and any(c.get("field") == "metadata.uid" for c in self.causes)
+        return self.status == 422 and any(cause.get("field") == "metadata.uid" for cause in self.causes)
 
     @property
     def is_namespace_terminating(self) -> bool:
@@ -137,7 +137,10 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: a precondition on uid or resourceVersion does not hold, or an apply conflict."""
+    """A precondition on uid or resourceVersion does not hold, or an apply conflict: 409.
+
+    Also 422 where the server means the same: see `is_wrong_uid`.
+    """
 
 
 class AlreadyExists(ApiError):
@@ -220,7 +223,9 @@ def error_from_status(
     if kind is Conflict and reason == "AlreadyExists":
         kind = AlreadyExists
     message = str(status.get("message") or "")[:_MESSAGE_LIMIT]
-    return kind(number, reason, message, details, retry_after, request=request)
+    error = kind(number, reason, message, details, retry_after, request=request)
+    # A failed precondition is a Conflict, whichever way the server puts it.
+    return Conflict(number, reason, message, details, retry_after, request=request) if error.is_wrong_uid else error
 
 
 def error_from_response(code: int, body: bytes, *, retry_after: float | None = None, request: str = "") -> ApiError:

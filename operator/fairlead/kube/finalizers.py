@@ -21,8 +21,8 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
 
     Raises:
         NotFound: the object is gone.
-        Invalid: the name belongs to an object with another UID now (`is_wrong_uid`), or it is being deleted
-            already: no finalizer can be added then.
+        Conflict: the name belongs to an object with another UID now.
+        Invalid: it is being deleted already: no finalizer can be added then.
         ApiError: anything else that goes wrong.
     """
     if resource.strategic:
@@ -43,8 +43,8 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
         }
         try:
             await _patch(client, resource, key, body, PatchType.MERGE)
-        except Conflict:
-            if attempt == _ATTEMPTS - 1:
+        except Conflict as error:
+            if error.is_wrong_uid or attempt == _ATTEMPTS - 1:
                 raise
         else:
             return
@@ -71,7 +71,7 @@ async def _release_builtin(client: ApiClient, resource: Resource, key: ObjectKey
     body = {"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}}
     try:
         await _patch(client, resource, key, body, PatchType.STRATEGIC)
-    except Invalid as error:
+    except Conflict as error:
         if error.is_wrong_uid:
             return False
         raise

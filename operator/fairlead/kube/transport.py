@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -136,7 +136,7 @@ class ApiClient:
         limit: int = 500,
         resource_version: str | None = None,
         metadata_only: bool = False,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """LIST page by page, so that a large collection is never in memory as a whole.
 
         Args:
@@ -235,8 +235,7 @@ class ApiClient:
     ) -> JsonObject:
         """PATCH one object; returns it as stored.
 
-        A `metadata.resourceVersion` in the body is a precondition (409), and so is a `metadata.uid` (422, see
-        `ApiError.is_wrong_uid`).
+        A `metadata.resourceVersion` or `metadata.uid` in the body is a precondition.
 
         Args:
             resource: what to patch.
@@ -362,8 +361,8 @@ class ApiClient:
         resource_version: str,
         label_selector: str | None = None,
         field_selector: str | None = None,
-        server_timeout: float = 300.0,
-        idle_timeout: float = 150.0,
+        server_timeout: float = 60.0,
+        idle_timeout: float = 90.0,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch; yields its bytes as they arrive, cut anywhere.
 

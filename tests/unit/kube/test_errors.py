@@ -72,7 +72,9 @@ def test_the_four_meanings_of_403_exclude_each_other(message: str, causes: list[
     ],
 )
 def test_another_object_of_the_same_name(status: dict[str, Any], wrong: bool) -> None:
-    assert error_from_status(status).is_wrong_uid is wrong
+    error = error_from_status(status)
+    assert error.is_wrong_uid is wrong
+    assert isinstance(error, errors.Conflict) is (wrong or status["code"] == 409), "a precondition that failed"
 
 
 @pytest.mark.parametrize("code", [401, 408, 410, 429, 500, 503, 504])

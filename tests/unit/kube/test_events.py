@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.kube import events
 from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.transport import ApiClient
 
@@ -136,6 +137,17 @@ async def test_one_noisy_object_does_not_silence_the_others(recorder: Start, not
     now = 301.0
     assert [say(RUN), say(RUN)] == [True, False]
     assert notes.dropped == ["spam"] * 3
+
+
+async def test_the_object_that_was_quiet_longest_is_forgotten_first(
+    recorder: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_OBJECTS_REMEMBERED", 2)
+    record = recorder(running=False, burst=1)
+    third = ObjectReference("v1", "Pod", "ns", "third", "u3")
+    assert [record.record(about, "Normal", "A", "a") for about in (RUN, OTHER, RUN, third)] == [True, True, False, True]
+    assert not record.record(RUN, "Normal", "A", "b"), "still remembered: it spoke after the other one"
+    assert record.record(OTHER, "Normal", "A", "b")
 
 
 async def test_close_writes_what_is_queued_and_takes_no_more(api: Any, recorder: Start, notes: Any) -> None:

@@ -41,9 +41,8 @@ class TestBuiltIn:
     async def test_another_object_of_that_name_is_left_alone(self, api: Any, client: ApiClient) -> None:
         api.others.append(api.error(422, "Invalid", **WRONG_UID))
         assert not await release_finalizer(client, PODS, KEY, uid="u1", finalizer=OURS)
-        with pytest.raises(errors.Invalid) as caught:
+        with pytest.raises(errors.Conflict):
             await add_finalizer(client, PODS, KEY, uid="u1", finalizer=OURS)
-        assert caught.value.is_wrong_uid
 
     async def test_other_refusals_are_told(self, api: Any, client: ApiClient) -> None:
         api.others.append(api.error(422, "Invalid", "something else"))
@@ -97,6 +96,12 @@ class TestCustomResource:
         ]
         await add_finalizer(client, WORKFLOWS, KEY, uid="u1", finalizer=OURS)
         assert api.asked[-1].body == {"metadata": {"uid": "u1", "resourceVersion": "8", "finalizers": ["x", "y", OURS]}}
+
+    async def test_add_to_another_object_of_that_name(self, api: Any, client: ApiClient) -> None:
+        api.others += [api.json(meta(OURS, uid="u2")), api.error(422, "Invalid", **WRONG_UID)]
+        with pytest.raises(errors.Conflict):
+            await add_finalizer(client, WORKFLOWS, KEY, uid="u1", finalizer=OURS)
+        assert len(api.asked) == 2
 
     async def test_add_what_is_there(self, api: Any, client: ApiClient) -> None:
         api.others.append(api.json(meta(OURS)))

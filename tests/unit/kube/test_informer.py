@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
+import aiohttp
 import pytest
 
 from fairlead.kube.informer import Informer, controller_uid
@@ -118,7 +120,7 @@ class TestListAndWatch:
             "resourceVersion": "5",
             "timeoutSeconds": "",
         }
-        assert 240 <= int(watch["timeoutSeconds"]) <= 360
+        assert 48 <= int(watch["timeoutSeconds"]) <= 72
 
     async def test_pages_are_one_list(self, api: Any, follow: Follow) -> None:
         api.lists += [
@@ -311,6 +313,10 @@ class TestSilence:
         assert followed.changes == [("a", None, "Running")]
         assert notes.restarts == []
 
+    def test_a_quiet_watch_is_closed_by_the_server_before_it_counts_as_silent(self) -> None:
+        options = signature(Informer).parameters
+        assert options["idle_timeout"].default > options["server_timeout"].default * 1.2 + 2
+
     async def test_staleness_grows_with_silence_and_ends_with_a_sign_of_life(self, api: Any, follow: Follow) -> None:
         now = 100.0
         api.lists.append(api.page(version=5))
@@ -388,11 +394,7 @@ class TestErrors:
         await eventually(lambda: len(followed.changes) == 2)
         assert api.queries("watch")[1]["resourceVersion"] == "6"
 
-    async def test_nobody_listens(
-        self, api: Any, notes: Any, session: Any, eventually: Any, unused_tcp_port: int
-    ) -> None:
-        import aiohttp
-
+    async def test_nobody_listens(self, notes: Any, eventually: Any, unused_tcp_port: int) -> None:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}/") as session:
             informer = Informer(
                 ApiClient(session), PODS, project=phase_of, on_change=lambda *_: None, observer=notes,

@@ -168,6 +168,11 @@ class TestUnreachable:
         with pytest.raises(errors.ApiError) as caught:
             await client.get(PODS, "a", "ns")
         assert caught.value.status == 302
+        api.watches.append(api.json({}, 302, {"Location": "http://127.0.0.1:1/"}))
+        with pytest.raises(errors.ApiError) as caught:
+            async with client.watch(PODS, resource_version="1"):
+                pass
+        assert caught.value.status == 302
 
 
 class TestInFlight:
