@@ -10,6 +10,7 @@ cluster-up: ## Start the dev cluster (KWOK_NODES=N adds simulated nodes; CLUSTER
 	@$(DEVCLUSTER) up --kwok-nodes $(KWOK_NODES)
 
 cluster-down: ## Stop the dev cluster and clear the machine of it
+	@$(or $(PYTHON),python3) -m e2e.dev_operator stop
 	@$(DEVCLUSTER) down
 
 cluster-status: ## Say what of the dev cluster runs, and where its files are
