@@ -59,7 +59,7 @@ def fill(folder: Path, arch: str) -> bool:
 
 
 def machine() -> str:
-    """This machine's architecture, as wheels name it."""
+    """Name this machine's architecture as wheels do."""
     return {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
 
 
