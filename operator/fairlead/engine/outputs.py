@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import isfinite
 
 from fairlead.engine.model import Json, OutputDeclaration, ValueType
 
@@ -11,6 +12,9 @@ __all__ = ["TEXT_LIMIT", "OutputError", "has_type", "read_outputs"]
 
 #: The kubelet keeps the last 4,096 bytes of a termination message: one of that length may have lost its beginning.
 TEXT_LIMIT = 4096
+
+#: How deeply a value may be nested.
+_DEPTH_LIMIT = 64
 
 
 class OutputError(Exception):
@@ -44,7 +48,7 @@ def read_outputs(declared: Sequence[OutputDeclaration], text: str) -> dict[str, 
                     "OutputInvalid",
                     f"output {name!r} is declared as {declaration.type.value}, the task wrote {_shown(written[name])}",
                 )
-            values[name] = written[name]
+            values[name] = _kept(name, written[name], declaration.type)
         elif declaration.has_default:
             values[name] = declaration.default
         else:
@@ -82,9 +86,38 @@ def _parse(text: str) -> dict[str, Json]:
         written = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise OutputError("OutputInvalid", f"the outputs are not JSON: {error}") from None
+    except RecursionError:
+        raise OutputError("OutputInvalid", "the outputs are nested too deeply") from None
     if not isinstance(written, dict):
         raise OutputError("OutputInvalid", f"the outputs must be one JSON object, the task wrote {_shown(written)}")
     return written
+
+
+def _kept(name: str, value: Json, expected: ValueType) -> Json:
+    """Return a value as it is handed on. Raises for one that JSON allows and no status could hold."""
+    if expected is ValueType.INTEGER:
+        value = int(value)
+    stack = [(value, 1)]
+    while stack:
+        part, depth = stack.pop()
+        problem = _unfit(part) if depth <= _DEPTH_LIMIT else "is nested too deeply"
+        if problem:
+            raise OutputError("OutputInvalid", f"output {name!r} {problem}")
+        if isinstance(part, dict):
+            stack.extend((each, depth + 1) for each in (*part, *part.values()))
+        elif isinstance(part, list):
+            stack.extend((each, depth + 1) for each in part)
+    return value
+
+
+def _unfit(part: Json) -> str:
+    if isinstance(part, float) and not isfinite(part):
+        return "has a number that is too large"
+    if isinstance(part, int) and not -(2**63) <= part < 2**63:
+        return "has an integer of more than 64 bits"
+    if isinstance(part, str) and any("\ud800" <= character <= "\udfff" for character in part):
+        return "has half of a surrogate pair, which is not a character"
+    return ""
 
 
 def _refuse_constant(name: str) -> None:
