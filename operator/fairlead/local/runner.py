@@ -75,7 +75,7 @@ class LocalRun:
         )
         self._workdir = workdir
         self._base = base
-        self._on_change = on_change
+        self.on_change = on_change
         self._facts: asyncio.Queue[Event | None] = asyncio.Queue()
         self._live: dict[str, _Live] = {}
         self._carriers: set[asyncio.Task[None]] = set()
@@ -111,7 +111,7 @@ class LocalRun:
                 self._carry_out(command, guard, carriers)
             if run.revision != revision:
                 revision = run.revision
-                self._on_change()
+                self.on_change()
             if run.outcome is not None:
                 return
             if planned.wake_at is None and not self._carriers:

@@ -33,6 +33,9 @@ OUTPUTS = "FAIRLEAD_OUTPUTS"
 _TAIL_BYTES = 2048
 _TAIL_LINES = 80
 
+#: What is shown of a log at most; the file has all of it.
+_LOG_LIMIT = 1024 * 1024
+
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "TZ", "USER")
 
 
@@ -81,6 +84,10 @@ class Sandbox:
         for directory in (self.work, self.tmp):
             directory.mkdir(parents=True)
         self.outputs.touch()
+
+    def read_log(self) -> str:
+        """Return the log, of a very long one the end."""
+        return _tail(self.log, _LOG_LIMIT)
 
     def message(self, exit_code: int) -> str:
         """Return what the kubelet would report as the container's termination message."""

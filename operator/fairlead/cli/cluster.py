@@ -1,0 +1,154 @@
+"""Reading Workflows from a cluster: one of them, and how it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fairlead.cli.exits import CliError, ExitCode
+from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
+from fairlead.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
+from fairlead.kube.lines import LineSplitter
+from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.transport import ApiClient
+
+__all__ = ["Cluster", "connect"]
+
+_Workflow = dict[str, Any]
+
+_RETRY_SECONDS = 2.0
+_NAMES_SHOWN = 10
+_HINT = "name a kubeconfig with --kubeconfig; to run a workflow without a cluster: fairlead run FILE --local"
+
+
+class Cluster:
+    """A cluster, seen from one namespace."""
+
+    def __init__(self, client: ApiClient, host: str, namespace: str) -> None:
+        self._client = client
+        self._host = host
+        self.namespace = namespace
+        #: What keeps a watch from getting on, for people; "" while all is well.
+        self.trouble = ""
+
+    async def read(self, name: str) -> _Workflow:
+        """Return a Workflow. Raises :class:`CliError`, for one that is not there with the names of those that are."""
+        try:
+            return await self._client.get(WORKFLOWS, name, self.namespace)
+        except NotFound as error:
+            raise await self._not_found(name) from error
+        except ApiError as error:
+            raise self._told(error) from error
+
+    async def follow(self, workflow: _Workflow) -> AsyncGenerator[_Workflow, None]:
+        """Yield a Workflow as it is and each time it has changed, over lost connections, until it is deleted."""
+        yield workflow
+        uid = workflow["metadata"]["uid"]
+        while True:
+            try:
+                async with aclosing(self._watch(workflow)) as found:
+                    async for each in found:
+                        workflow = each
+                        yield workflow
+                # The watch has ended, as each does after a while: go on from what is there now.
+                latest = await self._client.get(WORKFLOWS, workflow["metadata"]["name"], self.namespace)
+            except NotFound:
+                return
+            except ApiError as error:
+                if not error.is_transient:
+                    raise self._told(error) from error
+                self.trouble = f"{self._host} does not answer, trying again: {error.message}"
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if latest["metadata"]["uid"] != uid:
+                return  # deleted, and another one made by the same name
+            self.trouble = ""
+            if latest["metadata"]["resourceVersion"] != workflow["metadata"]["resourceVersion"]:
+                workflow = latest
+                yield workflow
+
+    async def _watch(self, workflow: _Workflow) -> AsyncGenerator[_Workflow, None]:
+        """Yield the changes after `workflow` until the server ends the watch or the object is deleted."""
+        metadata = workflow["metadata"]
+        splitter = LineSplitter()
+        async with self._client.watch(
+            WORKFLOWS,
+            self.namespace,
+            resource_version=metadata["resourceVersion"],
+            field_selector=f"metadata.name={metadata['name']}",
+        ) as chunks:
+            async for chunk in chunks:
+                self.trouble = ""
+                for line in splitter.feed(chunk):
+                    event = json.loads(line)
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        yield event["object"]
+                    elif event["type"] != "BOOKMARK":
+                        return  # DELETED, or ERROR: mostly that the version is no longer known
+
+    async def _not_found(self, name: str) -> CliError:
+        names: list[str] = []
+        try:
+            async for page in self._client.list_pages(WORKFLOWS, self.namespace, metadata_only=True):
+                names += [item["metadata"]["name"] for item in page.items]
+        except NotFound:
+            return CliError(
+                f"{self._host} does not know Workflows", hint="install Fairlead there first: kubectl apply -f crds/"
+            )
+        except ApiError:
+            return CliError(f"there is no Workflow {name!r} in namespace {self.namespace!r}")
+        from fairlead.api.problems import did_you_mean
+
+        listed = ", ".join(names[:_NAMES_SHOWN]) + (
+            f" and {len(names) - _NAMES_SHOWN} more" if names[_NAMES_SHOWN:] else ""
+        )
+        return CliError(
+            f"there is no Workflow {name!r} in namespace {self.namespace!r}{did_you_mean(name, names)}",
+            hint=f"there are: {listed}" if names else "there is none at all in this namespace; name another with -n",
+        )
+
+    def _told(self, error: ApiError) -> CliError:
+        match error:
+            case Unreachable():
+                return CliError(f"{self._host} does not answer: {error.message}", ExitCode.UNREACHABLE)
+            case Unauthorized():
+                return CliError(f"{self._host} does not accept your credentials", ExitCode.UNREACHABLE)
+            case _:
+                return CliError(f"{self._host}: {error}", ExitCode.UNREACHABLE)
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Path | None, context: str | None, namespace: str | None) -> AsyncIterator[Cluster]:
+    """Open a connection with the user's own credentials. Raises :class:`CliError`."""
+    _check_kubeconfig(kubeconfig)
+    try:
+        credentials = await load_credentials(kubeconfig=kubeconfig, context=context)
+    except CredentialsError as error:
+        raise CliError(
+            f"there is no cluster to ask: {error}",
+            ExitCode.UNREACHABLE,
+            hint=_HINT,
+        ) from error
+    async with open_session(credentials) as session:
+        client = ApiClient(session, max_retries=1, max_retry_wait=2.0)
+        yield Cluster(client, credentials.host, namespace or credentials.namespace or "default")
+
+
+def _check_kubeconfig(given: Path | None) -> None:
+    """Say it plainly when there is no kubeconfig, which is what happens on a new machine."""
+    if given is not None:
+        if not given.exists():
+            raise CliError(f"--kubeconfig {given}: there is no such file", ExitCode.UNREACHABLE)
+        return
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return  # in a pod, which needs none
+    named = os.environ.get("KUBECONFIG")
+    files = [Path(name) for name in named.split(os.pathsep) if name] if named else [Path.home() / ".kube/config"]
+    if not any(file.exists() for file in files):
+        where = f"$KUBECONFIG names {named}" if named else f"{files[0]} does not exist and $KUBECONFIG is not set"
+        raise CliError(f"there is no kubeconfig: {where}", ExitCode.UNREACHABLE, hint=_HINT)

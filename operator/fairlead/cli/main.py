@@ -1,0 +1,87 @@
+"""The command line put together: `fairlead COMMAND`, or `kubectl fairlead COMMAND` when installed as a plug-in.
+
+This module and those of the commands import nothing heavy, so that `--help` and completion answer at once; a test
+watches over it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fairlead.cli import lint, operator, run, tree
+from fairlead.cli.exits import CliError, ExitCode
+
+__all__ = ["COMMANDS", "app", "main", "program_name"]
+
+app = typer.Typer(
+    name="fairlead",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from fairlead import __version__
+
+        typer.echo(f"fairlead {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _fairlead(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Fairlead: data workflows on Kubernetes, and on this machine.
+
+    Exit codes: 0 all is well, 1 a run or a check failed, 2 wrong usage or an invalid workflow, 3 no cluster within
+    reach, 130 stopped by Ctrl-C.
+    """
+
+
+#: The commands in the order of the help, each with its examples.
+COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+    "run": (run.run, run.EXAMPLES),
+    "lint": (lint.lint, lint.EXAMPLES),
+    "tree": (tree.tree, tree.EXAMPLES),
+    "operator": (operator.operator, operator.EXAMPLES),
+}
+for _name, (_function, _examples) in COMMANDS.items():
+    # \b: these lines stay as they are.
+    app.command(_name, epilog="\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)]))(_function)
+
+
+def program_name(argv0: str) -> str:
+    """Return how the program was called: kubectl finds its plug-ins by the name of their file."""
+    return "kubectl fairlead" if Path(argv0).name.startswith("kubectl-") else "fairlead"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    try:
+        app(args=argv, prog_name=program_name(sys.argv[0]))
+    except CliError as error:
+        typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"  {error.hint}", err=True)
+        sys.exit(error.code)
+    except BrokenPipeError:
+        # `fairlead tree … | head`: whoever reads has enough. Python would complain again when it flushes at exit.
+        sys.stdout = None
+        sys.exit(ExitCode.OK)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

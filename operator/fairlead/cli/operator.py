@@ -1,0 +1,88 @@
+"""`fairlead operator`: the controller itself, in a pod or on a kubeconfig."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["EXAMPLES", "LogLevel", "operator"]
+
+EXAMPLES = (
+    "fairlead operator",
+    "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
+)
+
+
+class _LogFormat(StrEnum):
+    # The values of `telemetry.logs.LogFormat`, which is not imported before it is needed.
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """The values of `--log-level`."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def operator(
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            "--kubeconfig",
+            metavar="FILE",
+            help="Default: the pod's own service account, else $KUBECONFIG or ~/.kube/config.",
+        ),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option("--context", help="A context of the kubeconfig. Default: its current one.")
+    ] = None,
+    listen: Annotated[str, typer.Option("--listen", help="Where probes and metrics are served.")] = "0.0.0.0",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of probes and metrics; 0 takes a free one.")
+    ] = 8080,
+    log_format: Annotated[
+        _LogFormat, typer.Option("--log-format", help="`auto` is text on a terminal and JSON elsewhere.")
+    ] = _LogFormat.AUTO,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", case_sensitive=False, help="The least level that is logged.")
+    ] = LogLevel.INFO,
+    max_in_flight: Annotated[
+        int, typer.Option("--max-in-flight", min=1, help="Requests to the API server at once.")
+    ] = 64,
+    strict_x509: Annotated[
+        bool,
+        typer.Option(
+            "--strict-x509/--no-strict-x509",
+            help="Whether certificates must keep RFC 5280 to the letter, which those of some clusters do not.",
+        ),
+    ] = True,
+) -> None:
+    """Run the operator until SIGTERM or Ctrl-C.
+
+    It watches Workflows and runs them as pods: in a cluster, or from outside with a kubeconfig.
+
+    Exit codes: 0 ended as told, 1 a part of it failed, 2 the command is wrong, 3 no credentials for a cluster.
+    """
+    from fairlead.controllers.app import run
+    from fairlead.controllers.options import OperatorOptions
+    from fairlead.telemetry.logs import LogFormat
+
+    options = OperatorOptions(
+        kubeconfig=kubeconfig,
+        context=context,
+        listen=listen,
+        port=port,
+        log_format=LogFormat(log_format.value),
+        log_level=log_level.value,
+        max_in_flight=max_in_flight,
+        strict_x509=strict_x509,
+    )
+    raise typer.Exit(run(options))

@@ -1,0 +1,147 @@
+"""Showing a run while it goes on: a picture that is redrawn on a terminal, a line for each event elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from fairlead.cli.render.durations import between
+from fairlead.cli.render.tree import ASCII, GLYPHS, run_lines
+from fairlead.cli.terminal import speaks_unicode
+from fairlead.cli.view import RunView, TaskView
+from fairlead.engine.model import Phase
+
+__all__ = ["LinePrinter", "LiveTree", "Progress", "progress_on"]
+
+_REDRAW_SECONDS = 0.25
+
+
+class Progress(Protocol):
+    """Shows a run; an async context manager around it."""
+
+    def changed(self) -> None:
+        """Take note that something has changed."""
+
+    def note(self, text: str) -> None:
+        """Say something to the person who watches."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def progress_on(console: Console, view: Callable[[], RunView]) -> Progress:
+    """Return what suits a console: a live picture only where there is a screen to redraw."""
+    screen = console.is_terminal and not console.is_dumb_terminal
+    return LiveTree(console, view) if screen else LinePrinter(console, view)
+
+
+class LiveTree:
+    """The picture of a run on a terminal, redrawn four times a second at most. It leaves nothing behind."""
+
+    def __init__(self, console: Console, view: Callable[[], RunView]) -> None:
+        self._console = console
+        self._view = view
+        self._glyphs = GLYPHS if speaks_unicode(console) else ASCII
+        # Redrawn by us: rich would do it in a thread, in the middle of a change.
+        self._live = Live(
+            console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._ticker: asyncio.Task[None] | None = None
+
+    def changed(self) -> None:
+        """Leave it to the next tick."""
+
+    def note(self, text: str) -> None:
+        """Print a line above the picture."""
+        self._live.console.print(Text(text))
+
+    async def __aenter__(self) -> Self:
+        self._live.start()
+        self._ticker = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._ticker
+        self._live.stop()
+
+    async def _tick(self) -> None:
+        while True:
+            lines = run_lines(
+                self._view(), datetime.now(UTC), glyphs=self._glyphs, height=self._console.height - 1, live=True
+            )
+            for line in lines:
+                line.truncate(self._console.width - 1, overflow="ellipsis")
+            self._live.update(Group(*lines), refresh=True)
+            await asyncio.sleep(_REDRAW_SECONDS)
+
+
+class LinePrinter:
+    """A line when a task starts, is tried again and ends: for logs, and for terminals that are none."""
+
+    def __init__(self, console: Console, view: Callable[[], RunView]) -> None:
+        self._console = console
+        self._view = view
+        self._seen: dict[str, tuple[Phase, int]] = {}
+
+    def changed(self) -> None:
+        """Print what is new."""
+        now = datetime.now(UTC)
+        for task in self._view().tasks:
+            before = self._seen.get(task.name, (Phase.WAITING, 0))
+            current = (task.phase, task.attempts)
+            if current != before:
+                self._seen[task.name] = current
+                said = _event(task, before, now)
+                if said:
+                    self._console.print(Text(f"{now:%H:%M:%S}  {task.name}: {said}"))
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._console.print(Text(text))
+
+    async def __aenter__(self) -> Self:
+        self.changed()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.changed()
+
+
+def _event(task: TaskView, before: tuple[Phase, int], now: datetime) -> str:
+    match task.phase:
+        case Phase.WAITING | Phase.QUEUED:
+            return ""
+        case Phase.STARTING | Phase.RUNNING:
+            number = f", attempt {task.attempts}" if task.attempts > 1 else ""
+            running = before[0] in (Phase.STARTING, Phase.RUNNING) and before[1] == task.attempts
+            return "" if running else f"started{number}"
+        case Phase.BACKOFF:
+            return f"attempt {task.attempts} failed: {_one_line(task.message)}"
+        case Phase.SUCCEEDED:
+            took = between(task.started_at, task.completed_at, now)
+            return f"succeeded in {took}" if took else "succeeded"
+        case Phase.FAILED:
+            return f"failed: {task.reason}" + (f": {_one_line(task.message)}" if task.message else "")
+        case Phase.SKIPPED | Phase.UPSTREAM_FAILED | Phase.CANCELLED:
+            return task.phase.value + (f": {_one_line(task.message)}" if task.message else "")
+
+
+def _one_line(text: str) -> str:
+    return " / ".join(part for part in text.splitlines() if part.strip())

@@ -1,0 +1,1 @@
+"""How things look on a terminal. Pure: values in, rich texts out."""

@@ -1,0 +1,77 @@
+"""Reading Workflows and parameters from YAML and JSON files, the way kubectl reads them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from fairlead.cli.exits import CliError
+
+__all__ = ["load_yaml", "pick_workflow", "read_text"]
+
+_Document = dict[str, Any]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file; `-` is standard input. Raises :class:`CliError`."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CliError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise CliError(f"{path} is a directory; name one file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"{path} cannot be read: {error}") from error
+
+
+def load_yaml(text: str, path: Path) -> list[Any]:
+    """Return the documents of a text, without empty ones. Raises :class:`CliError`."""
+    import yaml
+
+    try:
+        return [document for document in yaml.load_all(text, _loader()) if document is not None]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f":{mark.line + 1}" if mark else ""
+        raise CliError(f"{path}{at}: this is not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def pick_workflow(documents: list[Any], path: Path, name: str | None) -> _Document:
+    """Return the one Workflow among the documents of a file, or the one called `name`. Raises :class:`CliError`."""
+    found = [each for each in documents if isinstance(each, dict) and _is_workflow(each)]
+    names = [_name(each) for each in found]
+    if name is not None:
+        found = [each for each in found if _name(each) == name]
+    if len(found) == 1:
+        return found[0]
+    if not names:
+        raise CliError(f"{path} has no Workflow of fairlead.dev")
+    listed = ", ".join(names)
+    if name is not None:
+        raise CliError(f"{path} has {'several Workflows' if found else 'no Workflow'} called {name!r}; it has {listed}")
+    raise CliError(f"{path} has several Workflows: {listed}", hint="choose one with --name")
+
+
+def _is_workflow(document: _Document) -> bool:
+    group = str(document.get("apiVersion", "")).partition("/")[0]
+    return document.get("kind") == "Workflow" and group == "fairlead.dev"
+
+
+def _name(document: _Document) -> str:
+    metadata = document.get("metadata") or {}
+    return str(metadata.get("name") or metadata.get("generateName") or "")
+
+
+def _loader() -> Any:
+    """Return PyYAML's safe loader without its reading of dates: to Kubernetes `2026-01-31` is a string."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader

@@ -1,0 +1,144 @@
+"""What people are shown of a run, wherever it runs: made from the engine's state or from a Workflow object.
+
+:func:`view_of_object` is the only reader of a Workflow's status in the command line, so that tasks that move to
+objects of their own, when runs get large, are a matter of this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fairlead.engine.model import TERMINAL, NodeState, Phase, RunState, Settings
+from fairlead.engine.reasons import why
+
+__all__ = ["RunView", "TaskView", "declared_needs", "view_of_object", "view_of_state"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """One task. `started_at` is the start of its first attempt, `attempts` counts those that exist."""
+
+    name: str
+    phase: Phase
+    reason: str = ""
+    message: str = ""
+    attempts: int = 0
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One run. `phase` is the summary for people; `succeeded` is None while it is not finished."""
+
+    name: str
+    phase: str
+    message: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    succeeded: bool | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[TaskView, ...] = ()
+
+    @property
+    def ended(self) -> int:
+        """How many tasks are in a final phase."""
+        return sum(task.phase in TERMINAL for task in self.tasks)
+
+
+def view_of_state(run: RunState, settings: Settings) -> RunView:
+    """Return what to show of a run in this process. O(nodes)."""
+    outcome = run.outcome
+    succeeded = None if outcome is None else outcome.succeeded
+    return RunView(
+        name=run.name,
+        phase="Running" if outcome is None else "Succeeded" if outcome.succeeded else "Failed",
+        message="" if outcome is None or outcome.succeeded else outcome.message,
+        started_at=run.started_at,
+        completed_at=None if outcome is None else outcome.finished_at,
+        succeeded=succeeded,
+        outputs=run.outputs,
+        tasks=tuple(_task_of_state(run, settings, state) for state in run.nodes.values()),
+    )
+
+
+def _task_of_state(run: RunState, settings: Settings, state: NodeState) -> TaskView:
+    reason, message = why(run, settings, state)
+    return TaskView(
+        name=state.node.name,
+        phase=state.phase,
+        reason=reason,
+        message=message,
+        attempts=len(state.attempts),
+        started_at=state.attempts[0].started_at if state.attempts else None,
+        completed_at=state.completed_at,
+        needs=state.node.needs,
+    )
+
+
+def view_of_object(workflow: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> RunView:
+    """Return what to show of a Workflow as the API server has it; `needs` are the parents of each task."""
+    status = workflow.get("status") or {}
+    verdict = _condition(status, "Succeeded")
+    finished = _condition(status, "Finished").get("status") == "True"
+    tasks = status.get("tasks")
+    if tasks is None:  # not taken up yet, or refused
+        tasks = [{"name": name, "phase": Phase.WAITING} for name in needs]
+    succeeded = verdict.get("status") == "True" if finished else None
+    return RunView(
+        name=workflow["metadata"]["name"],
+        phase=status.get("phase") or "Pending",
+        message="" if succeeded else status.get("message") or _pending(status),
+        started_at=_time(status.get("startTime")),
+        completed_at=_time(status.get("completionTime")),
+        succeeded=succeeded,
+        outputs=status.get("outputs") or {},
+        tasks=tuple(_task_of_status(task, needs) for task in tasks),
+    )
+
+
+def _task_of_status(task: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> TaskView:
+    return TaskView(
+        name=task["name"],
+        phase=Phase(task["phase"]),
+        reason=task.get("reason", ""),
+        message=task.get("message", ""),
+        attempts=len(task.get("attempts") or ()),
+        started_at=_time(task.get("startTime")),
+        completed_at=_time(task.get("completionTime")),
+        needs=tuple(needs.get(task["name"], ())),
+    )
+
+
+def declared_needs(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the parents that each task of a spec names, groups resolved; what expressions imply is not among them."""
+    tasks = spec.get("tasks") or ()
+    members: dict[str, list[str]] = {}
+    for task in tasks:
+        members.setdefault(task["name"], []).append(task["name"])
+        if task.get("group"):
+            members.setdefault(task["group"], []).append(task["name"])
+    return {
+        task["name"]: tuple(dict.fromkeys(name for need in task.get("needs") or () for name in members.get(need, ())))
+        for task in tasks
+    }
+
+
+def _pending(status: Mapping[str, Any]) -> str:
+    return "" if status else "no operator has taken it up yet"
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind:
+            found: Mapping[str, Any] = condition
+            return found
+    return {}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

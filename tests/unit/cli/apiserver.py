@@ -1,0 +1,110 @@
+"""A few Workflows over HTTP, as an API server gives them: get, list, watch. In a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+PATH = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
+
+
+class FakeApiServer:
+    """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile."""
+
+    def __init__(self) -> None:
+        self.workflows: dict[str, dict[str, Any]] = {}
+        self.watches: list[list[Any]] = []
+        self.served = True
+        self.seen: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self.url = ""
+
+    def add(self, name: str, status: Any, tasks: list[dict[str, Any]], version: str = "1") -> dict[str, Any]:
+        made = workflow(name, status, tasks, version)
+        self.workflows[name] = made
+        return made
+
+    def kubeconfig(self, directory: Path) -> Path:
+        file = directory / "kubeconfig"
+        file.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "fake",
+                    "contexts": [{"name": "fake", "context": {"cluster": "c", "user": "u", "namespace": "data"}}],
+                    "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+                    "users": [{"name": "u", "user": {"token": "t"}}],
+                }
+            )
+        )
+        return file
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        found = self.workflows.get(request.match_info["name"])
+        self.seen.append(request.path)
+        return web.json_response(found) if found else _not_found()
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if not self.served:
+            return _not_found()
+        if "watch" not in request.query:
+            items = [{"metadata": {"name": name}} for name in self.workflows]
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+        self.seen.append(f"watch from {request.query['resourceVersion']} {request.query['fieldSelector']}")
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for event in self.watches.pop(0):
+            if callable(event):
+                event()
+                continue
+            if event["type"] in ("ADDED", "MODIFIED"):
+                self.workflows[event["object"]["metadata"]["name"]] = event["object"]
+            elif event["type"] == "DELETED":
+                self.workflows.clear()
+            await response.write(json.dumps(event).encode() + b"\n")
+        return response
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_get(PATH, self._list)
+        app.router.add_get(PATH + "/{name}", self._get)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def workflow(name: str, status: Any, tasks: list[dict[str, Any]], version: str, uid: str = "u1") -> dict[str, Any]:
+    return copy.deepcopy(
+        {
+            "apiVersion": "fairlead.dev/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"name": name, "namespace": "data", "uid": uid, "resourceVersion": version},
+            "spec": {"tasks": tasks},
+            "status": status,
+        }
+    )
+
+
+def _not_found() -> web.Response:
+    return web.json_response({"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}, status=404)
