@@ -49,7 +49,8 @@ def clear(at: Layout, cluster: Cluster | None, *, keep_results: bool) -> None:
 def _stop_processes(cluster: Cluster) -> None:
     known = [name for name in _ORDER if name in cluster.processes]
     for name in known + [name for name in cluster.processes if name not in _ORDER]:
-        processes.stop(cluster.processes[name])
+        # Nothing of it is kept: a server that waits for its watchers to leave need not be waited for.
+        processes.stop(cluster.processes[name], seconds=2.0)
 
 
 def _forget_service_rules(cluster: Cluster, at: Layout) -> None:

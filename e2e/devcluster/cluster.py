@@ -29,9 +29,9 @@ from e2e.devcluster.api import Api, Refusal, connect
 from e2e.devcluster.progress import Failure, say, step, wait_until
 from e2e.devcluster.state import (
     API_PORT,
-    ETCD_PORT,
-    KUBELET_PORT,
     NODE_NAME,
+    NODE_PORTS,
+    PORTS,
     Cluster,
     Layout,
     Process,
@@ -157,13 +157,12 @@ def _start(at: Layout, cluster: Cluster, name: str, argv: Sequence[str], cwd: Pa
 
 
 def _wait(cluster: Cluster, component: str, what: str, ready: Callable[[], bool], seconds: float) -> None:
-    process = cluster.processes[component]
-
     def check() -> bool:
-        processes.must_live(component, process)
+        for name, process in cluster.processes.items():
+            processes.must_live(name, process)  # any of them: an API server waits long for an etcd that has ended
         return ready()
 
-    wait_until(what, check, seconds=seconds, log=Path(process.log))
+    wait_until(what, check, seconds=seconds, log=Path(cluster.processes[component].log))
 
 
 def _node_ready(api: Api, name: str) -> bool:
@@ -223,7 +222,7 @@ def _check_machine(*, with_node: bool) -> None:
 
 def _check_ports(*, with_node: bool) -> None:
     """Whether somebody else listens where ours will: told before anything starts."""
-    for port in (ETCD_PORT, API_PORT, *((KUBELET_PORT,) if with_node else ())):
+    for port in (*PORTS, *(NODE_PORTS if with_node else ())):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

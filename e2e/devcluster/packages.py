@@ -51,7 +51,10 @@ def ensure(needs: Sequence[Need]) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "apt.log"
-        run_long("apt-get update", ["apt-get", "-q", "update"], log=log, env=env)
+        try:
+            run_long("apt-get update", ["apt-get", "-q", "update"], log=log, env=env)
+        except Failure as failure:
+            say(f"{failure}\ntrying with the package lists that are there")  # one broken source of many is no end
         run_long(
             "apt-get install",
             ["apt-get", "-q", "-y", "--no-install-recommends", "install", *(need.package for need in missing)],

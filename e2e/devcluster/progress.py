@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 3600.0  # seconds that a build or download may take
 _REPORT_EVERY = 15.0  # seconds between two lines of progress where the output is no terminal
 
 
@@ -53,12 +54,14 @@ def wait_until(what: str, ready: Callable[[], object], *, seconds: float, log: P
         time.sleep(0.1)
 
 
-def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 300) -> str:
     """Run a short command, return its output; a failure shows all that it printed."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=cwd, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=seconds, check=False)
     except FileNotFoundError as error:
         raise Failure(f"`{argv[0]}` is not on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"`{' '.join(argv)}` did not end within {seconds:.0f} s") from error
     if done.returncode:
         raise Failure(f"`{' '.join(argv)}` ended with {done.returncode}", (done.stdout + done.stderr).strip())
     return done.stdout
@@ -80,6 +83,8 @@ def run_long(
                     break
                 except subprocess.TimeoutExpired:
                     now = time.monotonic()
+                    if now - begun > _LONGEST:
+                        raise Failure(f"{what}: not done after {_minutes(now - begun)}", tail(log)) from None
                     if now - reported >= _REPORT_EVERY:
                         reported = now
                         say(f"{what}: {_minutes(now - begun)}, {_last_line(log)}")
