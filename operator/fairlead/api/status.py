@@ -34,7 +34,7 @@ class Condition(ApiModel):
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        None, description="The generation of the object that the condition was computed for."
+        default=None, description="The generation of the object that the condition was computed for."
     )
     last_transition_time: datetime = Field(description="When `status` last changed.")
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Why, as a constant in CamelCase.")
@@ -44,36 +44,38 @@ class Condition(ApiModel):
 class PhaseCounts(ApiModel):
     """How many tasks are in each phase."""
 
-    total: _Count | None = Field(None, description="All tasks.")
-    waiting: _Count | None = Field(None, description="Waiting for other tasks.")
-    queued: _Count | None = Field(None, description="Ready, held back by a limit.")
-    starting: _Count | None = Field(None, description="Created, main container not running yet.")
-    running: _Count | None = Field(None, description="Running.")
-    backoff: _Count | None = Field(None, description="Waiting before the next attempt.")
-    succeeded: _Count | None = Field(None, description="Succeeded.")
-    failed: _Count | None = Field(None, description="Failed for good.")
-    skipped: _Count | None = Field(None, description="Skipped.")
-    upstream_failed: _Count | None = Field(None, description="Not run because a task they need failed.")
-    cancelled: _Count | None = Field(None, description="Cancelled.")
+    total: _Count | None = Field(default=None, description="All tasks.")
+    waiting: _Count | None = Field(default=None, description="Waiting for other tasks.")
+    queued: _Count | None = Field(default=None, description="Ready, held back by a limit.")
+    starting: _Count | None = Field(default=None, description="Created, main container not running yet.")
+    running: _Count | None = Field(default=None, description="Running.")
+    backoff: _Count | None = Field(default=None, description="Waiting before the next attempt.")
+    succeeded: _Count | None = Field(default=None, description="Succeeded.")
+    failed: _Count | None = Field(default=None, description="Failed for good.")
+    skipped: _Count | None = Field(default=None, description="Skipped.")
+    upstream_failed: _Count | None = Field(default=None, description="Not run because a task they need failed.")
+    cancelled: _Count | None = Field(default=None, description="Cancelled.")
 
 
 class AttemptStatus(ApiModel):
     """One try of a task."""
 
     number: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="Counts from 1, and never restarts.")
-    pod_name: _Name | None = Field(None, description="The pod, or the Job of a `job` task.")
-    node_name: _Name | None = Field(None, description="The node it ran on.")
-    start_time: datetime | None = Field(None, description="When its object was created.")
-    running_time: datetime | None = Field(None, description="When its main container started.")
-    completion_time: datetime | None = Field(None, description="When it ended.")
+    pod_name: _Name | None = Field(default=None, description="The pod, or the Job of a `job` task.")
+    node_name: _Name | None = Field(default=None, description="The node it ran on.")
+    start_time: datetime | None = Field(default=None, description="When its object was created.")
+    running_time: datetime | None = Field(default=None, description="When its main container started.")
+    completion_time: datetime | None = Field(default=None, description="When it ended.")
     exit_code: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = Field(
-        None, description="The exit code of the main container."
+        default=None, description="The exit code of the main container."
     )
     failure_class: Annotated[FailureClass, Field(strict=False)] | None = Field(
-        None, alias="class", description="Who is to blame for the failure, which decides the budget for retries."
+        default=None,
+        alias="class",
+        description="Who is to blame for the failure, which decides the budget for retries.",
     )
-    reason: _Reason | None = Field(None, description="Why it ended so, as a constant in CamelCase.")
-    message: Text | None = Field(None, description="Why, for people; cut when long.")
+    reason: _Reason | None = Field(default=None, description="Why it ended so, as a constant in CamelCase.")
+    message: Text | None = Field(default=None, description="Why, for people; cut when long.")
 
 
 class TaskStatus(ApiModel):
@@ -81,13 +83,13 @@ class TaskStatus(ApiModel):
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = Field(description="The name of the task.")
     phase: Annotated[Phase, Field(strict=False)] = Field(description="Where it stands.")
-    reason: _Reason | None = Field(None, description="Why it stands there, as a constant in CamelCase.")
-    message: Text | None = Field(None, description="Why, for people; cut when long.")
-    start_time: datetime | None = Field(None, description="When its first attempt was created.")
-    completion_time: datetime | None = Field(None, description="When it reached its final phase.")
-    outputs: _FreeObject | None = Field(None, description="The values it handed on, by name.")
+    reason: _Reason | None = Field(default=None, description="Why it stands there, as a constant in CamelCase.")
+    message: Text | None = Field(default=None, description="Why, for people; cut when long.")
+    start_time: datetime | None = Field(default=None, description="When its first attempt was created.")
+    completion_time: datetime | None = Field(default=None, description="When it reached its final phase.")
+    outputs: _FreeObject | None = Field(default=None, description="The values it handed on, by name.")
     attempts: Annotated[list[AttemptStatus], Field(max_length=_MAX_ATTEMPTS)] | None = Field(
-        None, description="Its attempts, oldest first."
+        default=None, description="Its attempts, oldest first."
     )
 
 
@@ -95,28 +97,30 @@ class WorkflowStatus(ApiModel):
     """What has happened so far."""
 
     observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        None, description="The generation of the spec that this status belongs to."
+        default=None, description="The generation of the spec that this status belongs to."
     )
     revision: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        None,
+        default=None,
         description="Raised by each write of the status; by it the API server knows such a write from a change of "
         "the spec, without comparing all tasks.",
     )
-    start_time: datetime | None = Field(None, description="When the run started. Its spec is fixed from then on.")
-    completion_time: datetime | None = Field(None, description="When the run ended.")
+    start_time: datetime | None = Field(
+        default=None, description="When the run started. Its spec is fixed from then on."
+    )
+    completion_time: datetime | None = Field(default=None, description="When the run ended.")
     phase: Annotated[str, Field(max_length=63)] | None = Field(
-        None,
+        default=None,
         description="A summary for people, which may get further values: Pending, Running, Suspended, "
         "Succeeded, Failed. Programs read the conditions.",
     )
-    message: Text | None = Field(None, description="A summary for people of why it stands where it does.")
+    message: Text | None = Field(default=None, description="A summary for people of why it stands where it does.")
     progress: Annotated[str, Field(max_length=32)] | None = Field(
-        None, description="Tasks in a final phase, of all tasks, such as 7/12."
+        default=None, description="Tasks in a final phase, of all tasks, such as 7/12."
     )
-    counts: PhaseCounts | None = Field(None, description="How many tasks are in each phase.")
-    outputs: _FreeObject | None = Field(None, description="Results of the run, by name.")
+    counts: PhaseCounts | None = Field(default=None, description="How many tasks are in each phase.")
+    outputs: _FreeObject | None = Field(default=None, description="Results of the run, by name.")
     suspended_seconds: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        None, description="Time in suspension so far, which `spec.deadlineSeconds` leaves out."
+        default=None, description="Time in suspension so far, which `spec.deadlineSeconds` leaves out."
     )
     conditions: (
         Annotated[
@@ -128,13 +132,13 @@ class WorkflowStatus(ApiModel):
         ]
         | None
     ) = Field(
-        None,
+        default=None,
         description="Succeeded (Unknown while active), Finished, Suspended, Reconciling and Stalled.",
     )
     tasks: Annotated[list[TaskStatus], Field(max_length=MAX_TASKS)] | None = Field(
-        None, description="Where each task stands."
+        default=None, description="Where each task stands."
     )
-    internal: _FreeObject | None = Field(None, description="Bookkeeping of the operator; not an interface.")
+    internal: _FreeObject | None = Field(default=None, description="Bookkeeping of the operator; not an interface.")
 
 
 #: Names of phases as `PhaseCounts` spells them.

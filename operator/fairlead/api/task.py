@@ -57,16 +57,16 @@ class Backoff(ApiModel):
     """Delays between attempts."""
 
     initial_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = Field(
-        None, description="Delay before the first retry. Default: 10."
+        default=None, description="Delay before the first retry. Default: 10."
     )
     factor: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="What each delay is multiplied with to give the next. Default: 2."
+        default=None, description="What each delay is multiplied with to give the next. Default: 2."
     )
     max_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = Field(
-        None, description="The longest delay. Default: 300."
+        default=None, description="The longest delay. Default: 300."
     )
     jitter: Annotated[Jitter, Field(strict=False)] | None = Field(
-        None,
+        default=None,
         description="How delays are spread: `None` keeps them exact, `Full` draws each evenly from 0 to the "
         "computed delay. Default: `None`.",
     )
@@ -76,19 +76,19 @@ class Retry(ApiModel):
     """How often a task is tried again, by the cause of the failure."""
 
     limit: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        None, description="Retries after failures of the task itself, such as a non-zero exit code. Default: 0."
+        default=None, description="Retries after failures of the task itself, such as a non-zero exit code. Default: 0."
     )
     infrastructure_limit: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        None,
+        default=None,
         description="Retries after failures that are not the task's, such as an eviction or a lost node; "
         "they are never charged to `limit`. Default: 5.",
     )
     on_timeout: bool | None = Field(
-        None,
+        default=None,
         description="Whether an attempt that ran into `timeoutSeconds` is tried again, charged to `limit`. "
         "Default: false.",
     )
-    backoff: Backoff | None = Field(None, description="Delays between attempts.")
+    backoff: Backoff | None = Field(default=None, description="Delays between attempts.")
 
 
 class Script(ApiModel):
@@ -102,14 +102,14 @@ class Script(ApiModel):
     )
     interpreter: (
         Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(min_length=1, max_length=32)] | None
-    ) = Field(None, description="The command that runs the file; its path is appended. Default: [python3].")
-    image: _Image | None = Field(None, description="The container image. Default: `spec.taskDefaults.image`.")
+    ) = Field(default=None, description="The command that runs the file; its path is appended. Default: [python3].")
+    image: _Image | None = Field(default=None, description="The container image. Default: `spec.taskDefaults.image`.")
     volume_mounts: _VolumeMounts | None = Field(
-        None, description="Volumes of the pod to mount, as in a core/v1 Container."
+        default=None, description="Volumes of the pod to mount, as in a core/v1 Container."
     )
-    resources: _Resources | None = Field(None, description="Compute resources, as in a core/v1 Container.")
+    resources: _Resources | None = Field(default=None, description="Compute resources, as in a core/v1 Container.")
     working_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
-        None, description="The working directory. Default: that of the image."
+        default=None, description="The working directory. Default: that of the image."
     )
 
 
@@ -129,10 +129,10 @@ class TaskOutput(ApiModel):
         description="The member of the JSON object that the task writes to the file named by $FAIRLEAD_OUTPUTS."
     )
     type: Annotated[ValueType, Field(strict=False)] = Field(
-        ValueType.STRING, description="The JSON type that the value must have. Default: `string`."
+        default=ValueType.STRING, description="The JSON type that the value must have. Default: `string`."
     )
     default: JsonValue = Field(
-        None, description="The value when the task does not write it. Without a default that is a failure."
+        default=None, description="The value when the task does not write it. Without a default that is a failure."
     )
 
 
@@ -141,43 +141,43 @@ class Task(ApiModel):
 
     name: ObjectName = Field(description="The name of the task, unique in the workflow.")
     group: ObjectName | None = Field(
-        None, description="A name for several tasks together, which `needs` may use in place of theirs."
+        default=None, description="A name for several tasks together, which `needs` may use in place of theirs."
     )
     needs: Annotated[list[ObjectName], Field(max_length=MAX_TASKS)] | None = Field(
-        None, description="Names of tasks or groups that this task comes after; see `trigger`."
+        default=None, description="Names of tasks or groups that this task comes after; see `trigger`."
     )
     trigger: Annotated[TriggerRule, Field(strict=False)] | None = Field(
-        None, description="When the task starts, given how those it needs have ended. Default: `AllSucceeded`."
+        default=None, description="When the task starts, given how those it needs have ended. Default: `AllSucceeded`."
     )
     when: Annotated[str, Field(min_length=1, max_length=16_384)] | None = Field(
-        None,
+        default=None,
         description="An expression `${…}` evaluated once the trigger fires; when it is false the task is "
         "Skipped, which is not a failure.",
     )
     container: _Container | None = Field(
-        None, description="Run a container: the fields of a core/v1 Container without `name`."
+        default=None, description="Run a container: the fields of a core/v1 Container without `name`."
     )
-    script: Script | None = Field(None, description="Run a program that is written here.")
-    job: Job | None = Field(None, description="Run a batch/v1 Job.")
+    script: Script | None = Field(default=None, description="Run a program that is written here.")
+    job: Job | None = Field(default=None, description="Run a batch/v1 Job.")
     env: _Env | None = Field(
-        None,
+        default=None,
         description="Environment variables (core/v1 EnvVar). They win over those of the container and of "
         "`spec.taskDefaults`, by name.",
     )
     outputs: Annotated[list[TaskOutput], Field(max_length=64)] | None = Field(
-        None,
+        default=None,
         description="Values that the task hands on. It writes them as one JSON object, of less than 4,096 "
         "bytes, to the file named by $FAIRLEAD_OUTPUTS.",
     )
-    retry: Retry | None = Field(None, description="How often the task is tried again.")
+    retry: Retry | None = Field(default=None, description="How often the task is tried again.")
     timeout_seconds: LimitSeconds | None = Field(
-        None, description="The longest that one attempt may run, from the start of its main container."
+        default=None, description="The longest that one attempt may run, from the start of its main container."
     )
     deadline_seconds: LimitSeconds | None = Field(
-        None, description="The longest that all attempts together may take, from the start of the first."
+        default=None, description="The longest that all attempts together may take, from the start of the first."
     )
     pod: _PodSpec | None = Field(
-        None,
+        default=None,
         description="Further fields of the pod, as in a core/v1 PodSpec: volumes, nodeSelector, tolerations, "
         "initContainers, serviceAccountName, securityContext and so on. For a `job`, write them in its template.",
     )
@@ -186,16 +186,16 @@ class Task(ApiModel):
 class TaskDefaults(ApiModel):
     """What tasks have unless they say otherwise; a task's own value wins field by field."""
 
-    image: _Image | None = Field(None, description="The image of containers and scripts that name none.")
-    env: _Env | None = Field(None, description="Environment variables of every task (core/v1 EnvVar).")
-    retry: Retry | None = Field(None, description="How often tasks are tried again.")
-    timeout_seconds: LimitSeconds | None = Field(None, description="The longest that one attempt may run.")
+    image: _Image | None = Field(default=None, description="The image of containers and scripts that name none.")
+    env: _Env | None = Field(default=None, description="Environment variables of every task (core/v1 EnvVar).")
+    retry: Retry | None = Field(default=None, description="How often tasks are tried again.")
+    timeout_seconds: LimitSeconds | None = Field(default=None, description="The longest that one attempt may run.")
     pod: _PodSpec | None = Field(
-        None, description="Further fields of every pod, as in a core/v1 PodSpec; a task's own win one by one."
+        default=None, description="Further fields of every pod, as in a core/v1 PodSpec; a task's own win one by one."
     )
     resources: _Resources | None = Field(
-        None, description="Compute resources; a task's own `requests` and `limits` each win as a whole."
+        default=None, description="Compute resources; a task's own `requests` and `limits` each win as a whole."
     )
     volume_mounts: _VolumeMounts | None = Field(
-        None, description="Volumes mounted in every task; a task's own with the same `mountPath` win."
+        default=None, description="Volumes mounted in every task; a task's own with the same `mountPath` win."
     )

@@ -16,6 +16,7 @@ from fairlead.engine.model import ValueType
 __all__ = [
     "Argument",
     "Items",
+    "LiveSpec",
     "Parameter",
     "RunOutput",
     "Workflow",
@@ -30,13 +31,13 @@ class Items(ApiModel):
 
     type: Annotated[ValueType, Field(strict=False)] = Field(description="The JSON type of an item.")
     enum: Annotated[list[JsonValue], Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="The values that an item may have."
+        default=None, description="The values that an item may have."
     )
     pattern: _Pattern | None = Field(
-        None, description="A regular expression (RE2) that must match somewhere in an item that is a string."
+        default=None, description="A regular expression (RE2) that must match somewhere in an item that is a string."
     )
-    minimum: Bound | None = Field(None, description="The least value of an item that is a number.")
-    maximum: Bound | None = Field(None, description="The greatest value of an item that is a number.")
+    minimum: Bound | None = Field(default=None, description="The least value of an item that is a number.")
+    maximum: Bound | None = Field(default=None, description="The greatest value of an item that is a number.")
 
 
 class Parameter(ApiModel):
@@ -44,22 +45,22 @@ class Parameter(ApiModel):
 
     name: Identifier = Field(description="The name of the parameter, unique in the workflow.")
     type: Annotated[ValueType, Field(strict=False)] = Field(
-        ValueType.STRING, description="The JSON type of the value. Default: `string`."
+        default=ValueType.STRING, description="The JSON type of the value. Default: `string`."
     )
     default: JsonValue = Field(
-        None, description="The value when no argument gives one. Without a default an argument is required."
+        default=None, description="The value when no argument gives one. Without a default an argument is required."
     )
-    description: Text | None = Field(None, description="What the parameter means, for people.")
+    description: Text | None = Field(default=None, description="What the parameter means, for people.")
     enum: Annotated[list[JsonValue], Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="The values that are allowed."
+        default=None, description="The values that are allowed."
     )
     pattern: _Pattern | None = Field(
-        None,
+        default=None,
         description="A regular expression (RE2) that must match somewhere in a string; anchor it with ^ and $.",
     )
-    minimum: Bound | None = Field(None, description="The least value of a number.")
-    maximum: Bound | None = Field(None, description="The greatest value of a number.")
-    items: Items | None = Field(None, description="What each item of an array must be.")
+    minimum: Bound | None = Field(default=None, description="The least value of a number.")
+    maximum: Bound | None = Field(default=None, description="The greatest value of a number.")
+    items: Items | None = Field(default=None, description="What each item of an array must be.")
 
 
 class Argument(ApiModel):
@@ -78,43 +79,51 @@ class RunOutput(ApiModel):
     )
 
 
-class WorkflowSpec(ApiModel):
+class LiveSpec(ApiModel):
+    """The part of a spec that may change while the run is going on."""
+
+    parallelism: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="How many tasks may run at the same time. May be changed during the run. Default: no limit.",
+    )
+    deadline_seconds: LimitSeconds | None = Field(
+        default=None,
+        description="The longest that the run may take, time in suspension left out. May be changed during the run. "
+        "Default: no limit.",
+    )
+    suspend: bool | None = Field(
+        default=None,
+        description="While true, no further task is started; those that run go on. May be changed during the run. "
+        "Default: false.",
+    )
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = Field(
+        default=None,
+        description="How long after its end the Workflow is deleted with everything it owns. "
+        "May be changed during the run. Default: it is kept.",
+    )
+
+
+class WorkflowSpec(LiveSpec):
     """The definition of a run.
 
     Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds` and `ttlSecondsAfterFinished`.
     """
 
-    params: Annotated[list[Parameter], Field(max_length=256)] | None = Field(None, description="Declared parameters.")
+    params: Annotated[list[Parameter], Field(max_length=256)] | None = Field(
+        default=None, description="Declared parameters."
+    )
     arguments: Annotated[list[Argument], Field(max_length=256)] | None = Field(
-        None, description="Values of declared parameters."
+        default=None, description="Values of declared parameters."
     )
     task_defaults: TaskDefaults | None = Field(
-        None,
+        default=None,
         description="What tasks have unless they say otherwise; a task's own value wins field by field.",
     )
     tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)] = Field(
         description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."
     )
     outputs: Annotated[list[RunOutput], Field(max_length=64)] | None = Field(
-        None, description="Results of the run as a whole."
-    )
-    parallelism: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="How many tasks may run at the same time. May be changed during the run. Default: no limit."
-    )
-    deadline_seconds: LimitSeconds | None = Field(
-        None,
-        description="The longest that the run may take, time in suspension left out. May be changed during the run. "
-        "Default: no limit.",
-    )
-    suspend: bool | None = Field(
-        None,
-        description="While true, no further task is started; those that run go on. May be changed during the run. "
-        "Default: false.",
-    )
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = Field(
-        None,
-        description="How long after its end the Workflow is deleted with everything it owns. "
-        "May be changed during the run. Default: it is kept.",
+        default=None, description="Results of the run as a whole."
     )
 
 
@@ -166,8 +175,10 @@ class Workflow(ApiModel):
     KIND: ClassVar[str] = "Workflow"
     PLURAL: ClassVar[str] = "workflows"
 
-    api_version: str = Field("fairlead.dev/v1alpha1", description="fairlead.dev/v1alpha1.")
-    kind: str = Field("Workflow", description="Workflow.")
+    api_version: str = Field(default="fairlead.dev/v1alpha1", description="fairlead.dev/v1alpha1.")
+    kind: str = Field(default="Workflow", description="Workflow.")
     metadata: dict[str, Any] = Field(default_factory=dict, description="Standard object metadata.")
     spec: WorkflowSpec = Field(description="The definition of the run.")
-    status: WorkflowStatus | None = Field(None, description="What has happened so far, written by the operator.")
+    status: WorkflowStatus | None = Field(
+        default=None, description="What has happened so far, written by the operator."
+    )

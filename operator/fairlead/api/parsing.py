@@ -1,0 +1,170 @@
+"""From plain JSON to the models, with every problem in the words and the paths of the API.
+
+A definition with one broken task is still worth checking further: what does not fit its model is left out
+(None), so that the compile step can report the rest as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fairlead.api.problems import Problem, did_you_mean
+from fairlead.api.task import Task, TaskDefaults, TaskOutput
+from fairlead.api.workflow import Argument, LiveSpec, Parameter, RunOutput, WorkflowSpec
+from fairlead.engine.model import ValueType
+
+__all__ = ["ParsedSpec", "declared_outputs", "format_path", "parse_model", "parse_spec"]
+
+_Json = Mapping[str, Any]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_PATTERNS = {
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
+    "and begin and end with a letter or a digit",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "must consist of letters, digits and '_', and not begin with a digit",
+}
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "an object",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "list_type": "a list",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "string_type": "a string (put it in quotes)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedSpec:
+    """A spec in models. Items keep their places, None where one does not fit its model.
+
+    `has_defaults` tells that `task_defaults` are what the user wrote.
+    """
+
+    params: Sequence[Parameter | None] = ()
+    arguments: Sequence[Argument | None] = ()
+    task_defaults: TaskDefaults = field(default_factory=TaskDefaults)
+    tasks: Sequence[Task | None] = ()
+    outputs: Sequence[RunOutput | None] = ()
+    live: LiveSpec = field(default_factory=LiveSpec)
+    has_defaults: bool = True
+
+
+def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
+    """Return the models of a spec, and what is wrong with it."""
+    spec, problems = parse_model(WorkflowSpec, raw, "spec")
+    if spec is not None:
+        return ParsedSpec(
+            params=spec.params or (),
+            arguments=spec.arguments or (),
+            task_defaults=spec.task_defaults or TaskDefaults(),
+            tasks=spec.tasks,
+            outputs=spec.outputs or (),
+            live=spec,
+        ), problems
+    defaults = parse_model(TaskDefaults, raw.get("taskDefaults") or {}, "")[0]
+    return ParsedSpec(
+        params=_items(Parameter, raw.get("params")),
+        arguments=_items(Argument, raw.get("arguments")),
+        task_defaults=defaults or TaskDefaults(),
+        tasks=_items(Task, raw.get("tasks")),
+        outputs=_items(RunOutput, raw.get("outputs")),
+        has_defaults=defaults is not None,
+    ), problems
+
+
+def parse_model(model: type[_Model], raw: Any, path: str) -> tuple[_Model | None, list[Problem]]:
+    """Return the model of a value that stands at `path`, or None, and what is wrong with it."""
+    try:
+        return model.model_validate(raw), []
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        return None, [problem for details in found for problem in _problems(model, details, path)]
+
+
+def declared_outputs(raw: Any) -> dict[str, ValueType | None]:
+    """Return the outputs that a task declares, as far as they can be made out, None for a type that cannot."""
+    outputs: dict[str, ValueType | None] = {}
+    items = raw.get("outputs") if isinstance(raw, Mapping) else None
+    for item in items if isinstance(items, list) else ():
+        output = parse_model(TaskOutput, item, "")[0]
+        if output is not None:
+            outputs[output.name] = output.type
+        elif isinstance(item, Mapping) and isinstance(item.get("name"), str):
+            outputs[item["name"]] = None
+    return outputs
+
+
+def format_path(path: str, location: Sequence[int | str]) -> str:
+    """Return a field's path: names joined by dots, indices in brackets."""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def _items(model: type[_Model], raw: Any) -> list[_Model | None]:
+    return [parse_model(model, item, "")[0] for item in raw] if isinstance(raw, list) else []
+
+
+def _problems(model: type[BaseModel], details: ErrorDetails, root: str) -> Iterator[Problem]:
+    path = format_path(root, details["loc"])
+    context = details.get("ctx", {})
+    kind = details["type"]
+    if kind == "kubernetes":
+        for problem in context["problems"]:
+            yield Problem(path + problem.path, problem.message)
+    elif kind == "extra_forbidden":
+        *parents, name = details["loc"]
+        yield Problem(path, f"unknown field{did_you_mean(str(name), _fields_at(model, parents))}")
+    elif kind == "missing":
+        yield Problem(path, "is required")
+    elif kind == "enum":
+        expected = re.findall(r"'([^']*)'", context["expected"])
+        given = str(details["input"])
+        yield Problem(path, f"must be one of {', '.join(expected)}, not {given!r}{did_you_mean(given, expected)}")
+    elif kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
+        yield Problem(path, f"{_PATTERNS[context['pattern']]}, unlike {_shown(details['input'])}")
+    elif kind in _EXPECTED:
+        yield Problem(path, f"must be {_EXPECTED[kind]}, not {_shown(details['input'])}")
+    else:
+        message = re.sub(r"^\w+ should ", "must ", details["msg"])
+        yield Problem(path, message.replace(" after validation", ""))
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the names of the fields that exist at a place, for suggestions."""
+    definitions = _schema(model).get("$defs", {})
+    schema = _schema(model)
+    for part in [*location, None]:
+        for option in schema.get("anyOf", ()):
+            if option.get("type") != "null":
+                schema = option
+        if "$ref" in schema:
+            schema = definitions[schema["$ref"].rpartition("/")[2]]
+        if part is not None:
+            schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+    return list(schema.get("properties", {}))
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
