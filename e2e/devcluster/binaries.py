@@ -109,6 +109,12 @@ def ensure(programs: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def cached(program: str) -> Path | None:
+    """The path of a program that was built before."""
+    component = next(each for each in COMPONENTS if program in each.programs)
+    return _cached(component, program)
+
+
 def origin(path: Path) -> str:
     """In words, where a program came from."""
     if path.is_relative_to(cache_root()):

@@ -103,6 +103,8 @@ def _from_nothing(at: Layout, *, with_node: bool) -> Cluster:
             cluster = _start(at, cluster, "volumes", provisioner, cwd=_REPOSITORY)
             _wait(cluster, "kubelet", "the node to be Ready", lambda: _node_ready(api, NODE_NAME), 90)
     link_program(at, "kubectl", found["kubectl"])
+    if helm := binaries.cached("helm"):  # built only when asked for, but handy once it is there
+        link_program(at, "helm", helm)
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     _wait(cluster, "controller-manager", "the default service account", lambda: api.exists(account), 30)
     cluster = replace(cluster, phase="up")
