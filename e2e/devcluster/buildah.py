@@ -20,6 +20,12 @@ def build(dockerfile: Path, context: Path, name: str, arguments: Mapping[str, st
     run_long(f"building {name}", _command("bud", *options, "-t", name, "-f", str(dockerfile), str(context)), log=log)
 
 
+def trim(keep: int = 6) -> None:
+    """Forget the intermediate layers once they are many; until then they make the next build quicker."""
+    if len(run(_command("images", "--quiet", "--filter", "dangling=true")).split()) > keep:
+        run(_command("rmi", "--prune", "--force"))
+
+
 def export(name: str, archive: Path) -> None:
     """Write an image as an OCI archive that carries its name."""
     partial = archive.with_suffix(".partial")

@@ -94,6 +94,7 @@ def ensure_built(recipe: Recipe) -> Path:
         buildah.build(dockerfile, copy, name, arguments, log=logs / f"image-{archive.stem}.log")
     buildah.export(name, archive)
     _trim(archive.parent)
+    buildah.trim()
     return archive
 
 
