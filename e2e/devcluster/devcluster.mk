@@ -16,5 +16,5 @@ cluster-down: ## Stop the dev cluster and clear the machine of it
 cluster-status: ## Say what of the dev cluster runs, and where its files are
 	@$(DEVCLUSTER) status
 
-cluster-env: ## Print KUBECONFIG and PATH: eval "$$(make -s cluster-env)"
+cluster-env: ## Print KUBECONFIG and PATH: eval "$(make -s cluster-env)"
 	@$(DEVCLUSTER) env
