@@ -14,7 +14,7 @@ from typing import Any
 
 from fairlead.api.ordering import Ordering, resolve_needs
 from fairlead.api.parameters import resolve_parameters
-from fairlead.api.parsing import ParsedSpec, declared_outputs, parse_model, parse_spec
+from fairlead.api.parsing import Outline, ParsedSpec, declared_types, outlines, parse_model, parse_spec
 from fairlead.api.problems import InvalidSpec, Problem, Severity
 from fairlead.api.rendering import TreeCompiler
 from fairlead.api.task import Task
@@ -53,7 +53,7 @@ def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str
     if not isinstance(spec, Mapping):
         raise InvalidSpec([Problem("spec", "must be an object")])
     parsed, problems = parse_spec(spec)
-    compilation = _Compilation(raw=spec, parsed=parsed, evaluator=evaluator, problems=problems)
+    compilation = _Compilation(raw=spec, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(spec))
     graph = compilation.graph()
     if graph is None:
         raise InvalidSpec(_sorted(compilation.problems))
@@ -91,6 +91,7 @@ class _Compilation:
     parsed: ParsedSpec
     evaluator: Evaluator
     problems: list[Problem]
+    outlines: list[Outline]
     warnings: list[Problem] = field(default_factory=list)
 
     def report(self, path: str, message: str) -> None:
@@ -102,8 +103,15 @@ class _Compilation:
     def graph(self) -> Graph | None:
         """Return the graph, or None when there are problems."""
         parsed = self.parsed
-        params = resolve_parameters(parsed.params, parsed.arguments, evaluator=self.evaluator, report=self.report)
-        trees = TreeCompiler(evaluator=self.evaluator, declarations=self._declarations(), report=self.report)
+        declarations = self._declarations()
+        params = resolve_parameters(
+            parsed.params,
+            parsed.arguments,
+            names=declarations.params,
+            evaluator=self.evaluator,
+            report=self.report,
+        )
+        trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
         tasks = self._tasks(trees)
         ordering = self._ordering()
         reads = self._references(tasks, ordering)
@@ -129,23 +137,10 @@ class _Compilation:
         return engine_graph.build(nodes, params=params, outputs=outputs, reads=output_reads)
 
     def _declarations(self) -> Declarations:
-        params: dict[str, ValueType | None] = {}
-        for parameter, raw in zip(self.parsed.params, self.raw.get("params") or (), strict=False):
-            if parameter is not None:
-                params[parameter.name] = parameter.type
-            elif isinstance(raw, Mapping) and isinstance(raw.get("name"), str):
-                params[raw["name"]] = None
-        return Declarations(params=params, tasks=self._known())
-
-    def _known(self) -> dict[str, dict[str, ValueType | None]]:
-        """Return the declared outputs of every task that has a name, of those too that do not fit the model."""
-        known: dict[str, dict[str, ValueType | None]] = {}
-        for task, raw in zip(self.parsed.tasks, self.raw.get("tasks") or (), strict=False):
-            if task is not None:
-                known.setdefault(task.name, {output.name: output.type for output in task.outputs or ()})
-            elif isinstance(raw, Mapping) and isinstance(raw.get("name"), str):
-                known.setdefault(raw["name"], declared_outputs(raw))
-        return known
+        tasks: dict[str, Mapping[str, ValueType | None]] = {}
+        for task in self.outlines:
+            tasks.setdefault(task.name, task.outputs)
+        return Declarations(params=declared_types(self.raw.get("params")), tasks=tasks)
 
     def _tasks(self, trees: TreeCompiler) -> dict[str, CompiledTask]:
         """Return the tasks that could be compiled, by name."""
@@ -177,7 +172,7 @@ class _Compilation:
     def _ordering(self) -> Ordering:
         good = [task for _, task in self._good_tasks()]
         return Ordering(
-            needs=resolve_needs(self.parsed.tasks, self._known(), self.report),
+            needs=resolve_needs(self.outlines, self.report),
             triggers={task.name: task.trigger or TriggerRule.ALL_SUCCEEDED for task in good},
             conditional=frozenset(task.name for task in good if task.when is not None),
         )

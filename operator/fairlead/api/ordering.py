@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fairlead.api.parsing import Outline
+from fairlead.api.pod_rules import Report
 from fairlead.api.problems import did_you_mean
-from fairlead.api.task import Task
 from fairlead.engine.graph import find_cycle
 from fairlead.engine.model import TriggerRule
 
 __all__ = ["Ordering", "resolve_needs"]
 
 
-def resolve_needs(
-    tasks: Sequence[Task | None], known: Iterable[str], report: Callable[[str, str], None]
-) -> dict[str, tuple[str, ...]]:
+def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[str, ...]]:
     """Return the parents of each task, groups written out, in the order in which they are named.
 
-    `known` are the names of all tasks, of those too that do not fit their model. Everything wrong is reported.
+    Everything wrong is reported.
     """
-    names = set(known)
+    needs: dict[str, tuple[str, ...]] = {task.name: () for task in tasks}
     groups: dict[str, list[str]] = {}
     for task in tasks:
-        if task is not None and task.group is not None:
+        if task.group is not None:
             groups.setdefault(task.group, []).append(task.name)
-    for index, task in enumerate(tasks):
-        if task is not None and task.group in names:
-            report(f"spec.tasks[{index}].group", f"must not be {task.group!r}, which is the name of a task")
-    needs: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
-    seen: set[str] = set()
-    for index, task in enumerate(tasks):
-        if task is None or task.name in seen:
-            continue
-        seen.add(task.name)
+            if task.group in needs:
+                report(f"spec.tasks[{task.index}].group", f"must not be {task.group!r}, which is the name of a task")
+    for task in tasks:
         parents: dict[str, None] = {}
-        for position, name in enumerate(task.needs or ()):
-            if name in names and name != task.name:
+        for position, name in enumerate(task.needs):
+            if name in needs and name != task.name:
                 parents[name] = None
             elif name in groups and task.name not in groups[name]:
                 parents.update(dict.fromkeys(groups[name]))
-            elif problem := _wrong_need(task, name, names, groups):
-                report(f"spec.tasks[{index}].needs[{position}]", problem)
+            elif problem := _wrong_need(task, name, needs, groups):
+                report(f"spec.tasks[{task.index}].needs[{position}]", problem)
         needs[task.name] = tuple(parents)
     return needs
 
 
-def _wrong_need(task: Task, name: str, names: Collection[str], groups: Mapping[str, Sequence[str]]) -> str:
+def _wrong_need(task: Outline, name: str, names: Collection[str], groups: Mapping[str, Sequence[str]]) -> str:
+    if not name:
+        return ""
     if name == task.name:
         return f"task {name!r} cannot need itself"
     if name in groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fairlead.api.problems import did_you_mean
@@ -88,10 +88,14 @@ def resolve_parameters(
     declared: Sequence[Parameter | None],
     arguments: Sequence[Argument | None],
     *,
+    names: Collection[str],
     evaluator: Evaluator,
     report: Callable[[str, str], None],
 ) -> dict[str, Json]:
-    """Return the value of each parameter; everything wrong is reported by field."""
+    """Return the value of each parameter; everything wrong is reported by field.
+
+    `names` are those of all parameters, of those too (None in `declared`) that do not fit their model.
+    """
     checker = _Checker(evaluator, report)
     known: dict[str, Parameter] = {}
     values: dict[str, Json] = {}
@@ -106,7 +110,6 @@ def resolve_parameters(
         checker.declaration(parameter, path)
         if "default" in parameter.model_fields_set:
             values[parameter.name] = checker.value(parameter.default, parameter, f"{path}.default")
-    complete = None not in declared
     given: set[str] = set()
     for index, argument in enumerate(arguments):
         if argument is None:
@@ -117,8 +120,8 @@ def resolve_parameters(
             report(f"{path}.name", f"another argument is for {name!r}, too; give each parameter one value")
         elif name in known:
             values[name] = checker.value(argument.value, known[name], f"{path}.value")
-        elif complete:
-            report(f"{path}.name", f"no parameter named {name!r}{did_you_mean(name, tuple(known))}")
+        elif name not in names:
+            report(f"{path}.name", f"no parameter named {name!r}{did_you_mean(name, tuple(names))}")
         given.add(name)
     for name in known:
         if name not in values and None not in arguments:

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fairlead.api.problems import Problem, did_you_mean
-from fairlead.api.task import Task, TaskDefaults, TaskOutput
+from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workflow import Argument, LiveSpec, Parameter, RunOutput, WorkflowSpec
 from fairlead.engine.model import ValueType
 
-__all__ = ["ParsedSpec", "declared_outputs", "format_path", "parse_model", "parse_spec"]
+__all__ = ["Outline", "ParsedSpec", "declared_types", "format_path", "outlines", "parse_model", "parse_spec"]
 
 _Json = Mapping[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -43,6 +43,20 @@ _EXPECTED = {
     "model_type": "an object",
     "string_type": "a string (put it in quotes)",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a task even when it does not fit its model: who it is, and whom it names.
+
+    `outputs` has a type of None where it cannot be made out.
+    """
+
+    index: int
+    name: str
+    group: str | None
+    needs: Sequence[str]
+    outputs: Mapping[str, ValueType | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +107,33 @@ def parse_model(model: type[_Model], raw: Any, path: str) -> tuple[_Model | None
         return None, [problem for details in found for problem in _problems(model, details, path)]
 
 
-def declared_outputs(raw: Any) -> dict[str, ValueType | None]:
-    """Return the outputs that a task declares, as far as they can be made out, None for a type that cannot."""
-    outputs: dict[str, ValueType | None] = {}
-    items = raw.get("outputs") if isinstance(raw, Mapping) else None
-    for item in items if isinstance(items, list) else ():
-        output = parse_model(TaskOutput, item, "")[0]
-        if output is not None:
-            outputs[output.name] = output.type
-        elif isinstance(item, Mapping) and isinstance(item.get("name"), str):
-            outputs[item["name"]] = None
-    return outputs
+def outlines(raw: _Json) -> list[Outline]:
+    """Return the outline of every task that has a name."""
+    found = []
+    for index, task in enumerate(_list(raw.get("tasks"))):
+        if isinstance(task, Mapping) and isinstance(task.get("name"), str):
+            group = task.get("group")
+            found.append(
+                Outline(
+                    index,
+                    task["name"],
+                    group if isinstance(group, str) else None,
+                    # What is not a string keeps its place, for the sake of the paths; it was reported.
+                    [name if isinstance(name, str) else "" for name in _list(task.get("needs"))],
+                    declared_types(task.get("outputs")),
+                )
+            )
+    return found
+
+
+def declared_types(raw: Any) -> dict[str, ValueType | None]:
+    """Return names and types of raw parameters or outputs, as far as they can be made out."""
+    types: dict[str, ValueType | None] = {}
+    for item in _list(raw):
+        if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+            name, given = item["name"], item.get("type", ValueType.STRING)
+            types[name] = ValueType(given) if given in list(ValueType) else None
+    return types
 
 
 def format_path(path: str, location: Sequence[int | str]) -> str:
@@ -117,7 +147,11 @@ def format_path(path: str, location: Sequence[int | str]) -> str:
 
 
 def _items(model: type[_Model], raw: Any) -> list[_Model | None]:
-    return [parse_model(model, item, "")[0] for item in raw] if isinstance(raw, list) else []
+    return [parse_model(model, item, "")[0] for item in _list(raw)]
+
+
+def _list(raw: Any) -> list[Any]:
+    return raw if isinstance(raw, list) else []
 
 
 def _problems(model: type[BaseModel], details: ErrorDetails, root: str) -> Iterator[Problem]:
