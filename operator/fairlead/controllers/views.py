@@ -41,6 +41,7 @@ def pod_view(pod: _Raw) -> PodView:
         exit_code=terminated.get("exitCode"),
         main_reason=terminated.get("reason", ""),
         main_message=terminated.get("message", ""),
+        placed_at=_placed_at(status),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         init_failure=_init_failure(status),
@@ -101,7 +102,8 @@ def _identity(metadata: _Raw) -> dict[str, Any]:
     own = metadata.get("labels", {})
     annotations = metadata.get("annotations", {})
     owner: _Raw = next((ref for ref in metadata.get("ownerReferences", ()) if ref.get("controller")), {})
-    number = own.get(labels.ATTEMPT, "")
+    # From the name: unlike a label, nobody can change it.
+    number = metadata["name"].rpartition("-")[2]
     created = time_of(metadata.get("creationTimestamp"))
     assert created is not None, "the API server sets creationTimestamp on every object"
     return {
@@ -124,6 +126,14 @@ def _condition(status: _Raw, kind: str, wanted: str) -> _Raw:
         if condition.get("type") == kind and condition.get("status") == wanted:
             return condition  # type: ignore[no-any-return]
     return {}
+
+
+def _placed_at(status: _Raw) -> datetime | None:
+    """Return when the pod was bound to a node or its init containers were through, whichever came last."""
+    times = [
+        time_of(_condition(status, kind, "True").get("lastTransitionTime")) for kind in ("PodScheduled", "Initialized")
+    ]
+    return max((time for time in times if time is not None), default=None)
 
 
 def _waiting_init(status: _Raw) -> _Raw:

@@ -28,7 +28,11 @@ _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodView:
-    """What the engine needs of a pod; about a third of a kilobyte, where the object itself takes tens."""
+    """What the engine needs of a pod; about a third of a kilobyte, where the object itself takes tens.
+
+    `placed_at` is when it was bound to a node, or when its init containers were through, whichever came last: from
+    then on its next container should be starting.
+    """
 
     name: str
     uid: str
@@ -46,6 +50,7 @@ class PodView:
     exit_code: int | None = None
     main_reason: str = ""
     main_message: str = ""
+    placed_at: datetime | None = None
     waiting_reason: str = ""
     waiting_message: str = ""
     init_failure: str = ""
@@ -98,7 +103,7 @@ def observe_pod(pod: PodView) -> AttemptSeen:
         node_name=pod.node_name,
         reason=reason,
         message=message,
-        stuck=stuck,
+        stuck_since=(pod.placed_at or pod.created_at) if stuck else None,
         main_ended_at=pod.finished_at,
         ending=pod.ending,
         deleting=pod.deleting_at is not None,
@@ -149,21 +154,26 @@ def _pod_failure(pod: PodView) -> tuple[FailureClass | None, str, str]:
         return ENDINGS[pod.ending], pod.ending, _ENDING_MESSAGES.get(pod.ending, "")
     if pod.disruption:
         return FailureClass.INFRASTRUCTURE, pod.disruption, pod.disruption_message
+    if pod.reason == "DeadlineExceeded":
+        # The pod's own activeDeadlineSeconds; the exit code is that of the kill.
+        return FailureClass.TIMEOUT, "ActiveDeadlineExceeded", pod.message
     if pod.exit_code is not None:
         if _deletion_ended_it(pod):
             return FailureClass.INFRASTRUCTURE, "PodDeleted", f"somebody deleted the pod {pod.name} while it ran"
+        if pod.main_reason == "ContainerStatusUnknown":
+            # The kubelet lost sight of the container (its node restarted) and made the exit code up.
+            return FailureClass.INFRASTRUCTURE, pod.main_reason, pod.main_message
         if pod.main_reason == "OOMKilled":
             return FailureClass.USER, "OOMKilled", "the container used more memory than its limit"
         return FailureClass.USER, _exit_reason(pod), _exit_message(pod)
-    if pod.reason == "DeadlineExceeded":
-        return FailureClass.TIMEOUT, "ActiveDeadlineExceeded", pod.message
     if pod.reason:
         # Evicted, NodeShutdown, OutOfcpu, UnexpectedAdmissionError, …: the kubelet's, without a container's end.
         return FailureClass.INFRASTRUCTURE, pod.reason, pod.message
+    if pod.deleting_at is not None:
+        # Before the init containers are asked: a deletion ends them with an exit code of their own.
+        return FailureClass.INFRASTRUCTURE, "PodDeleted", f"somebody deleted the pod {pod.name}"
     if pod.init_failure:
         return FailureClass.USER, "InitContainerFailed", pod.init_failure
-    if pod.deleting_at is not None:
-        return FailureClass.INFRASTRUCTURE, "PodDeleted", f"somebody deleted the pod {pod.name}"
     return FailureClass.INFRASTRUCTURE, "PodFailed", pod.message or "the pod failed and does not say why"
 
 

@@ -13,7 +13,7 @@ from fairlead.engine.commands import EventType
 from fairlead.engine.model import ACTIVE, Attempt, NodeState, Phase, RunState, Settings
 from fairlead.engine.passes import Pass, cancel, end_attempt, end_node, enqueue, note, set_timer
 
-__all__ = ["check", "check_run", "run_deadline", "watch"]
+__all__ = ["check", "check_run", "node_deadline", "run_deadline", "watch"]
 
 #: An image that cannot be pulled, or a volume or secret that is missing, for so long is an error of configuration.
 STUCK_SECONDS = 300
@@ -34,7 +34,7 @@ def watch(p: Pass, state: NodeState, attempt: Attempt) -> None:
 def check(p: Pass, state: NodeState) -> None:
     """Look at a node's clocks and do what is due."""
     if state.phase in (Phase.BACKOFF, Phase.QUEUED):
-        deadline = _deadline(state)
+        deadline = node_deadline(state)
         if deadline is not None and deadline <= p.now:
             end_node(p, state, Phase.FAILED, reason="DeadlineExceeded", message=_deadline_message(state))
         elif state.not_before is not None and state.not_before <= p.now:
@@ -54,17 +54,18 @@ def _limits(state: NodeState, attempt: Attempt) -> list[tuple[datetime, str]]:
     run_seconds = state.node.clocks.run_seconds
     if attempt.running_at is not None and run_seconds is not None and attempt.main_ended_at is None:
         limits.append((attempt.running_at + timedelta(seconds=run_seconds), "TimedOut"))
-    deadline = _deadline(state)
+    deadline = node_deadline(state)
     if deadline is not None and attempt.main_ended_at is None:
         limits.append((deadline, "DeadlineExceeded"))
-    if attempt.stuck and attempt.started_at is not None:
-        limits.append((attempt.started_at + timedelta(seconds=STUCK_SECONDS), attempt.stuck))
+    if attempt.stuck_since is not None:
+        limits.append((attempt.stuck_since + timedelta(seconds=STUCK_SECONDS), attempt.stuck))
     if attempt.main_ended_at is not None:
         limits.append((attempt.main_ended_at + timedelta(seconds=SIDECAR_SECONDS), "Completed"))
     return limits
 
 
-def _deadline(state: NodeState) -> datetime | None:
+def node_deadline(state: NodeState) -> datetime | None:
+    """Return when all attempts of a node together have to be over; None without a limit or before the first."""
     seconds = state.node.clocks.deadline_seconds
     if seconds is None or not state.attempts:
         return None

@@ -20,7 +20,8 @@ class AttemptSeen:
     """The object that carries an attempt exists, and this is how it stands.
 
     `running_at` is set once its main container has started, `outcome` once it has ended. `reason` and `message`
-    tell why it does not get on (`Unschedulable`, `ImagePull`); with `stuck` it never will without somebody's help.
+    tell why it does not get on (`Unschedulable`, `ImagePull`); with `stuck_since`, when it began to try, it never will
+    without somebody's help.
     `main_ended_at` is set when the main container has ended but the object has not. `ending` is the reason found on
     the object if we asked for its end, `deleting` whether its deletion was asked for by anybody, `held` whether our
     finalizer is on it.
@@ -34,7 +35,7 @@ class AttemptSeen:
     node_name: str = ""
     reason: str = ""
     message: str = ""
-    stuck: bool = False
+    stuck_since: datetime | None = None
     main_ended_at: datetime | None = None
     ending: str = ""
     deleting: bool = False

@@ -260,8 +260,9 @@ class Attempt:
         our finalizer keeps the finished object until its outcome is recorded.
     main_ended_at
         its main container has ended while the object as a whole has not (an injected sidecar runs on).
-    stuck
-        a reason such as `ImagePull` for which the object will not start without somebody's help.
+    stuck, stuck_since
+        a reason such as `ImagePull` for which the object will not start without somebody's help, and since when
+        it has tried.
     ending
         why we asked for its end (a reason such as `TimedOut`), or "" when we did not.
     revision
@@ -275,6 +276,7 @@ class Attempt:
     held: bool = False
     ending: str = ""
     stuck: str = ""
+    stuck_since: datetime | None = None
     node_name: str = ""
     main_ended_at: datetime | None = None
     started_at: datetime | None = None
@@ -335,8 +337,9 @@ class RunState:
 
     `counts` has the number of nodes in each phase. `revision` grows with each change that a status would show;
     `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
-    `live` is the number of nodes with a live attempt; `queue` (by rank) and `timers` are heaps, `unsettled` names
-    nodes whose trigger has to be looked at, `unreleased` finished attempts whose objects we still hold.
+    `live` is the number of nodes with a live attempt; `queue` (by rank) and `timers` are heaps, `armed` is what
+    `timers` holds, `unsettled` names nodes whose trigger has to be looked at, `unreleased` finished attempts whose
+    objects we still hold.
     """
 
     uid: str
@@ -355,5 +358,6 @@ class RunState:
     live: int = 0
     queue: list[tuple[int, str]] = field(default_factory=list)
     timers: list[tuple[datetime, str]] = field(default_factory=list)
+    armed: set[tuple[datetime, str]] = field(default_factory=set)
     unsettled: list[str] = field(default_factory=list)
     unreleased: dict[tuple[str, int], None] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from fairlead.engine import clocks
 from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
-from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Outcome, Phase, Result
+from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Outcome, Phase, Result, RunState
 from fairlead.engine.names import attempt_name
 from fairlead.engine.outputs import OutputError, read_outputs
 from fairlead.engine.passes import Pass, end_attempt, end_node, enqueue, note, set_timer, shorten
@@ -19,6 +19,9 @@ from fairlead.engine.retry import ENDINGS, decide_retry
 from fairlead.engine.transitions import move, path_to_starting
 
 __all__ = ["observe"]
+
+#: The reason of an attempt that is only known by the one that came after it.
+_LOST = "Lost"
 
 
 def observe(p: Pass, event: Event) -> None:
@@ -36,39 +39,67 @@ def observe(p: Pass, event: Event) -> None:
 
 def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     state = p.run.nodes.get(seen.node)
-    if state is None:
+    if state is None or not _is_ours(p.run, state, seen):
         return
     attempt = _known(state, seen.number)
     if attempt is None:
-        if state.phase in TERMINAL or seen.number < len(state.attempts):
+        if state.phase in TERMINAL:
             _dispose_of_stray(p, state, seen)
             return
         attempt = _adopt(p, state, seen)
-    first_sight = not attempt.created
+    if not attempt.created:
+        p.run.revision += 1
     attempt.created, attempt.held = True, seen.held
     attempt.started_at = seen.started_at
     if attempt.finished_at is not None:
-        # Its end is known already. Seen again after a crash between recording and releasing: release it now.
-        _await_release(p, state, attempt)
+        if attempt.reason == _LOST and seen.outcome is not None:
+            _record_end(p, state, attempt, seen.outcome)
+        else:
+            # Its end is known already. Seen again after a crash between recording and releasing: release it now.
+            _await_release(p, state, attempt)
         return
-    if first_sight:
-        p.run.revision += 1
-    if seen.node_name != attempt.node_name:
+    _update(p, attempt, seen)
+    if attempt is state.attempts[-1]:
+        _follow(p, state, attempt, seen)
+    elif seen.outcome is not None:
+        _record_end(p, state, attempt, seen.outcome)
+
+
+def _is_ours(run: RunState, state: NodeState, seen: AttemptSeen) -> bool:
+    """Tell whether an object has the name of the attempt it claims to be; anybody can put labels on a pod."""
+    if seen.number < 1:
+        return False
+    attempt = _known(state, seen.number)
+    if attempt is not None:
+        return seen.object_name == attempt.object_name
+    return seen.object_name == attempt_name(run.name, run.uid, seen.node, seen.number)
+
+
+def _update(p: Pass, attempt: Attempt, seen: AttemptSeen) -> None:
+    """Take over what is told about a live attempt. A fact that comes late takes nothing back."""
+    if seen.node_name and seen.node_name != attempt.node_name:
         attempt.node_name = seen.node_name
         p.run.revision += 1
-    attempt.main_ended_at = seen.main_ended_at
-    attempt.ending = seen.ending or attempt.ending
-    attempt.stuck = seen.reason if seen.stuck else ""
-    if seen.running_at is not None and state.phase is Phase.STARTING:
-        move(p.run, state, Phase.RUNNING)
+    if seen.running_at is not None and attempt.running_at is None:
         attempt.running_at = seen.running_at
-    if (seen.reason, seen.message) != (state.reason, state.message):
-        state.reason, state.message = seen.reason, shorten(seen.message)
+        p.run.revision += 1
+    attempt.main_ended_at = seen.main_ended_at or attempt.main_ended_at
+    attempt.ending = seen.ending or attempt.ending
+    attempt.stuck_since = seen.stuck_since if attempt.running_at is None else None
+    attempt.stuck = seen.reason if attempt.stuck_since is not None else ""
+
+
+def _follow(p: Pass, state: NodeState, attempt: Attempt, seen: AttemptSeen) -> None:
+    """Draw the conclusions for the node from how its latest attempt stands."""
+    if attempt.running_at is not None and state.phase is Phase.STARTING:
+        move(p.run, state, Phase.RUNNING)
+    message = shorten(seen.message)
+    if (seen.reason, message) != (state.reason, state.message):
+        state.reason, state.message = seen.reason, message
         p.run.revision += 1
     if seen.outcome is not None:
         _conclude(p, state, attempt, seen.outcome)
-        return
-    if attempt.ending and not seen.deleting:
+    elif attempt.ending and not seen.deleting:
         # Asked for before it existed, or by a controller that crashed before the delete.
         end_attempt(p, state, attempt, attempt.ending)
     elif not attempt.ending:
@@ -91,7 +122,7 @@ def _adopt(p: Pass, state: NodeState, seen: AttemptSeen) -> Attempt:
                 object_name=attempt_name(p.run.name, p.run.uid, state.node.name, number),
                 finished_at=seen.started_at,
                 failure_class=FailureClass.INFRASTRUCTURE,
-                reason="Lost",
+                reason=_LOST,
                 message="the object of this attempt vanished before its end was recorded",
             )
         )
@@ -125,12 +156,16 @@ def _attempt_gone(p: Pass, gone: AttemptGone) -> None:
     attempt.held = False
     if attempt.finished_at is not None or not attempt.created:
         return
-    _conclude(p, state, attempt, _outcome_of_gone(attempt, gone.seen_at))
+    outcome = _outcome_of_gone(attempt, gone.seen_at)
+    if attempt is state.attempts[-1]:
+        _conclude(p, state, attempt, outcome)
+    else:
+        _record_end(p, state, attempt, outcome)
 
 
 def _outcome_of_gone(attempt: Attempt, at: datetime) -> Outcome:
-    if attempt.ending:
-        failure_class = ENDINGS.get(attempt.ending, FailureClass.USER)
+    if attempt.ending in ENDINGS:
+        failure_class = ENDINGS[attempt.ending]
         return Outcome(
             result=Result.CANCELLED if failure_class is None else Result.FAILED,
             failure_class=failure_class,
@@ -149,7 +184,9 @@ def _outcome_of_gone(attempt: Attempt, at: datetime) -> Outcome:
 def _start_refused(p: Pass, refused: StartRefused) -> None:
     state = p.run.nodes.get(refused.node)
     attempt = None if state is None else _known(state, refused.number)
-    if state is None or attempt is None or attempt.created or attempt.finished_at is not None:
+    if state is None or attempt is None or attempt is not state.attempts[-1]:
+        return
+    if attempt.created or attempt.finished_at is not None:
         return
     ending = attempt.ending
     if refused.retry_at is None and not ending:
@@ -164,7 +201,7 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
         return
     state.attempts.pop()  # nothing was created, so there was no attempt
     if ending:
-        end_node(p, state, Phase.CANCELLED, reason=ending)
+        end_node(p, state, Phase.FAILED if ENDINGS.get(ending) else Phase.CANCELLED, reason=ending)
         return
     state.not_before = refused.retry_at
     enqueue(p, state)
@@ -198,6 +235,18 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     _await_release(p, state, attempt)
 
 
+def _record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> None:
+    """Note the end of an attempt that another one has followed already: it is that one which decides."""
+    attempt.finished_at = outcome.finished_at
+    attempt.exit_code = outcome.exit_code
+    attempt.failure_class = outcome.failure_class
+    attempt.reason, attempt.message = outcome.reason, shorten(outcome.message)
+    p.run.revision += 1
+    attempt.revision = p.run.revision
+    p.ended.append(attempt)
+    _await_release(p, state, attempt)
+
+
 def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     name = state.node.name
     decision = decide_retry(p.run.uid, state, attempt)
@@ -219,6 +268,9 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     state.reason, state.message = attempt.reason, attempt.message
     state.not_before = attempt.finished_at + decision.delay
     set_timer(p, name, state.not_before)
+    deadline = clocks.node_deadline(state)
+    if deadline is not None:
+        set_timer(p, name, deadline)
     note(
         p,
         EventType.WARNING,

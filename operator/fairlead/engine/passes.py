@@ -27,7 +27,7 @@ from fairlead.engine.model import (
 )
 from fairlead.engine.transitions import move
 
-__all__ = ["Pass", "end_attempt", "end_node", "enqueue", "note", "scope_of", "set_timer"]
+__all__ = ["Pass", "arm", "end_attempt", "end_node", "enqueue", "note", "scope_of", "set_timer"]
 
 #: Messages kept in state and status; longer ones end in an ellipsis. Kubernetes' own limit for conditions is 32 KiB.
 MESSAGE_LIMIT = 1024
@@ -70,7 +70,15 @@ def note(p: Pass, type_: EventType, reason: str, message: str, key: str) -> None
 
 def set_timer(p: Pass, name: str, due: datetime) -> None:
     """Look at a node's clocks again at `due`. Timers are never cancelled: one that is no longer true does nothing."""
-    heappush(p.run.timers, (due, name))
+    arm(p.run, name, due)
+
+
+def arm(run: RunState, name: str, due: datetime) -> None:
+    """Set a timer, unless there is one: a fact that is told again must not make the heap grow."""
+    timer = (due, name)
+    if timer not in run.armed:
+        run.armed.add(timer)
+        heappush(run.timers, timer)
 
 
 def enqueue(p: Pass, state: NodeState) -> None:

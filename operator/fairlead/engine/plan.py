@@ -26,6 +26,7 @@ from fairlead.engine.model import (
     RunOutcome,
     RunState,
     Settings,
+    TriggerRule,
 )
 from fairlead.engine.names import attempt_name
 from fairlead.engine.observe import observe
@@ -61,7 +62,7 @@ def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: date
         started_at=started_at,
         nodes=nodes,
         counts=counts,
-        unsettled=[name for name, node in graph.nodes.items() if not node.needs],
+        unsettled=[name for name, node in graph.nodes.items() if not node.needs or node.trigger is TriggerRule.ALWAYS],
     )
 
 
@@ -85,9 +86,11 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
 
 
 def _fire_timers(p: Pass) -> None:
-    timers = p.run.timers
-    while timers and timers[0][0] <= p.now:
-        clocks.check(p, p.run.nodes[heappop(timers)[1]])
+    run = p.run
+    while run.timers and run.timers[0][0] <= p.now:
+        timer = heappop(run.timers)
+        run.armed.discard(timer)
+        clocks.check(p, run.nodes[timer[1]])
 
 
 def _settle(p: Pass) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heappush
 
 from fairlead.engine import triggers
+from fairlead.engine.clocks import node_deadline
 from fairlead.engine.model import TERMINAL, Attempt, Graph, Json, NodeState, Phase, RunState
+from fairlead.engine.passes import arm
 from fairlead.engine.plan import begin
 from fairlead.engine.retry import decide_retry
 from fairlead.engine.transitions import move, path_to_starting
@@ -74,7 +75,10 @@ def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     move(run, state, Phase.BACKOFF)
     state.reason, state.message = last.reason, last.message
     state.not_before = last.finished_at + decision.delay
-    heappush(run.timers, (state.not_before, state.node.name))
+    arm(run, state.node.name, state.not_before)
+    deadline = node_deadline(state)
+    if deadline is not None:
+        arm(run, state.node.name, deadline)
 
 
 def _set_terminal(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import (
-    TERMINAL,
     Backoff,
     FailureClass,
     Graph,
@@ -25,7 +24,6 @@ from fairlead.engine.model import (
     NodeState,
     Outcome,
     OutputDeclaration,
-    Phase,
     Result,
     RetryPolicy,
     RunState,
@@ -73,7 +71,7 @@ def node(name: str, *needs: str, work: FakeWork | None = None, **more: Any) -> N
 
 
 def retries(limit: int = 0, infrastructure: int = 0, *, seconds: float = 0, on_timeout: bool = False) -> RetryPolicy:
-    backoff = Backoff(initial_seconds=seconds, factor=1)
+    backoff = Backoff(initial_seconds=seconds, factor=1, max_seconds=seconds)
     return RetryPolicy(limit=limit, infrastructure_limit=infrastructure, on_timeout=on_timeout, backoff=backoff)
 
 
@@ -85,21 +83,21 @@ def name_of(node_name: str, number: int = 1) -> str:
     return attempt_name(RUN, UID, node_name, number)
 
 
-def seen(node_name: str, number: int = 1, *, started: float = 0, **more: Any) -> AttemptSeen:
+def seen(task: str, number: int = 1, *, started: float = 0, **more: Any) -> AttemptSeen:
     """The object of an attempt exists; `running` is when its main container started."""
     if (running := more.pop("running", None)) is not None:
         more["running_at"] = at(running)
-    defaults: dict[str, Any] = {"object_name": name_of(node_name, number), "held": True}
-    return AttemptSeen(node=node_name, number=number, started_at=at(started), **(defaults | more))
+    defaults: dict[str, Any] = {"object_name": name_of(task, number), "held": True}
+    return AttemptSeen(node=task, number=number, started_at=at(started), **(defaults | more))
 
 
-def succeeded(node_name: str, number: int = 1, *, end: float = 1, text: str = "", **more: Any) -> AttemptSeen:
+def succeeded(task: str, number: int = 1, *, end: float = 1, text: str = "", **more: Any) -> AttemptSeen:
     outcome = Outcome(result=Result.SUCCEEDED, finished_at=at(end), exit_code=0, text=text)
-    return seen(node_name, number, outcome=outcome, **more)
+    return seen(task, number, outcome=outcome, **more)
 
 
 def failed(
-    node_name: str,
+    task: str,
     number: int = 1,
     failure_class: FailureClass = FailureClass.USER,
     *,
@@ -110,16 +108,16 @@ def failed(
     outcome = Outcome(
         result=Result.FAILED, finished_at=at(end), exit_code=1, failure_class=failure_class, reason=reason
     )
-    return seen(node_name, number, outcome=outcome, **more)
+    return seen(task, number, outcome=outcome, **more)
 
 
-def gone(node_name: str, number: int = 1, *, when: float = 1) -> AttemptGone:
-    return AttemptGone(node=node_name, number=number, seen_at=at(when))
+def gone(task: str, number: int = 1, *, when: float = 1) -> AttemptGone:
+    return AttemptGone(node=task, number=number, seen_at=at(when))
 
 
-def refused(node_name: str, number: int = 1, *, until: float | None = None, reason: str = "Refused") -> StartRefused:
+def refused(task: str, number: int = 1, *, until: float | None = None, reason: str = "Refused") -> StartRefused:
     retry_at = None if until is None else at(until)
-    return StartRefused(node=node_name, number=number, reason=reason, message="the server said no", retry_at=retry_at)
+    return StartRefused(node=task, number=number, reason=reason, message="the server said no", retry_at=retry_at)
 
 
 @dataclass
@@ -198,14 +196,17 @@ def records_of(run: RunState) -> list[NodeRecord]:
     ]
 
 
+Script: TypeAlias = FailureClass | Result | None
+
+
 @dataclass
 class Body:
-    """One object in the cluster. `script` says how it will end, if nobody ends it before."""
+    """One object in the cluster. `script` says how it will end, if nobody ends it before (None: it never will)."""
 
     node: str
     number: int
     started_at: datetime
-    script: FailureClass | Result
+    script: Script
     running_at: datetime | None = None
     outcome: Outcome | None = None
     ending: str = ""
@@ -220,7 +221,7 @@ class Body:
 class Cluster:
     """Objects by name, driven from outside: `advance` moves one on, `fact_of` says how it is observed."""
 
-    def __init__(self, scripts: Callable[[str, int], FailureClass | Result]) -> None:
+    def __init__(self, scripts: Callable[[str, int], Script]) -> None:
         self.scripts = scripts
         self.bodies: dict[str, Body] = {}
         self.created: list[str] = []
@@ -267,7 +268,7 @@ class Cluster:
             body.outcome = Outcome(
                 result=Result.FAILED, finished_at=now, failure_class=body.script, reason="Scripted", exit_code=1
             )
-        else:
+        elif body.script is not None:
             body.outcome = Outcome(result=body.script, finished_at=now, exit_code=0)
 
     def fact_of(self, name: str) -> AttemptSeen:
@@ -301,7 +302,3 @@ def driven(on: Bench, cluster: Cluster, *, steps: int = 10_000) -> Bench:
         if planned.wake_at is not None and not any(body.live for body in cluster.bodies.values()):
             on.seconds = max(on.seconds, (planned.wake_at - T0).total_seconds())
     raise AssertionError(f"no end after {steps} steps: {on.phases()}")
-
-
-def is_over(phase: Phase) -> bool:
-    return phase in TERMINAL
