@@ -154,7 +154,7 @@ def _walk_object(schema: Schema, value: Mapping[str, Any], path: str, report: Ca
         elif "additionalProperties" in schema:
             _walk(schema["additionalProperties"], field, f"{path}.{name}", report)
         else:
-            report(f"{path}.{name}", f"unknown field{did_you_mean(name, tuple(properties))}")
+            report(f"{path}.{name}", f"unknown field{did_you_mean(str(name), tuple(properties))}")
 
 
 def _check_int_or_string(schema: Schema, value: Any, path: str, report: Callable[[str, str], None]) -> None:

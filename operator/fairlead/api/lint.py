@@ -6,6 +6,7 @@ file may hold a Workflow among other objects.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -53,7 +54,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """What lint found in a text: the problems, the Workflows that were checked, and how many documents were not ours."""
+    """What lint found in a text: problems, the Workflows it checked, and how many documents were not ours."""
 
     problems: tuple[Problem, ...]
     checked: tuple[str, ...]
@@ -77,7 +78,7 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
     try:
         while loader.check_node():
             node = loader.get_node()
-            document = loader.construct_document(node)
+            document = _as_json(loader.construct_document(node))
             if not _is_ours(document):
                 skipped += document is not None
                 continue
@@ -88,14 +89,18 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
                 for problem in (*_twice(node, ""), *_check(document, evaluator))
             ]
             problems += sorted(found, key=lambda problem: problem.line or 0)
-    except (yaml.YAMLError, ValueError) as error:
-        # ValueError: a control character, or a number that Python cannot read.
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)
         problems.append(Problem("", f"this is not YAML: {message}", line=mark.line + 1 if mark else None))
     finally:
         loader.dispose()
     return Linted(problems=tuple(problems), checked=tuple(checked), skipped=skipped)
+
+
+def _as_json(document: Any) -> Any:
+    """Return what kubectl would send: keys are strings. Raises ValueError or TypeError for what is not JSON."""
+    return json.loads(json.dumps(document, allow_nan=False))
 
 
 def _is_ours(document: Any) -> bool:

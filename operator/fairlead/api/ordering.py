@@ -62,6 +62,7 @@ class Ordering:
     conditional: frozenset[str]
     implied: dict[str, dict[str, None]] = field(default_factory=dict)
     _ancestors: dict[str, int] | None = field(default=None, init=False)
+    _relied: dict[str, int] | None = field(default=None, init=False)
     _bits: dict[str, int] = field(default_factory=dict, init=False)
 
     def follows(self, task: str, other: str) -> bool:
@@ -69,8 +70,8 @@ class Ordering:
         if other in self.needs[task]:
             return True
         if self._ancestors is None:
-            self._ancestors = self._closure()
-        return bool(self._ancestors.get(task, 0) >> self._bits[other] & 1)
+            self._ancestors = self._closure(self.needs.__getitem__)
+        return _has(self._ancestors.get(task, 0), self._bits[other])
 
     def imply(self, task: str, other: str) -> None:
         """Add an edge for a reference that `needs` does not order."""
@@ -87,20 +88,14 @@ class Ordering:
     def surely_succeeded(self, task: str, other: str) -> bool:
         """Tell whether `other` has Succeeded whenever `task` runs, as far as trigger rules tell.
 
-        A task under `AllSucceeded` may rely on each parent, and on whatever that one could rely on.
+        A task under `AllSucceeded` may rely on each parent, and on whatever that one could rely on. To be asked
+        once all edges are there.
         """
-        seen: set[str] = set()
-        stack = [task]
-        while stack:
-            name = stack.pop()
-            if name in seen or self.triggers.get(name) is not TriggerRule.ALL_SUCCEEDED:
-                continue
-            seen.add(name)
-            parents = self.parents(name)
-            if other in parents:
-                return True
-            stack.extend(parents)
-        return False
+        if self.triggers.get(task) is TriggerRule.ALL_SUCCEEDED and other in self.parents(task):
+            return True
+        if self._relied is None:
+            self._relied = self._closure(self.parents, self.triggers)
+        return _has(self._relied.get(task, 0), self._bits[other])
 
     def never_skipped(self) -> frozenset[str]:
         """Return the tasks that have Succeeded in every run that succeeds: nothing on their way may skip them."""
@@ -132,13 +127,23 @@ class Ordering:
                     ready.append(child)
         return ready
 
-    def _closure(self) -> dict[str, int]:
-        """Return the ancestors of each task as a bit set: 10,000 tasks take 12 MB, and only while compiling."""
-        self._bits = {name: bit for bit, name in enumerate(self.needs)}
+    def _closure(
+        self, parents_of: Callable[[str], Sequence[str]], rules: Mapping[str, TriggerRule] | None = None
+    ) -> dict[str, int]:
+        """Return the ancestors of each task as a bit set: 10,000 tasks take 12 MB, and only while compiling.
+
+        With `rules`, only those that a task may rely on to have Succeeded.
+        """
+        self._bits = self._bits or {name: bit for bit, name in enumerate(self.needs)}
         ancestors: dict[str, int] = {}
-        for name in self._topological(self.needs.__getitem__):
+        for name in self._topological(parents_of):
             found = 0
-            for parent in self.needs[name]:
-                found |= ancestors[parent] | 1 << self._bits[parent]
+            if rules is None or rules.get(name) is TriggerRule.ALL_SUCCEEDED:
+                for parent in parents_of(name):
+                    found |= ancestors[parent] | 1 << self._bits[parent]
             ancestors[name] = found
         return ancestors
+
+
+def _has(bits: int, position: int) -> bool:
+    return bool(bits >> position & 1)
