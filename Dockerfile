@@ -49,9 +49,9 @@ RUN /opt/fairlead/bin/python -c "import fairlead.controllers.app, fairlead.cli.m
       /usr/local/lib/python3*/site-packages/wheel* /usr/local/lib/python3*/ensurepip \
       /usr/lib/python3/dist-packages/pip* /usr/lib/python3/dist-packages/setuptools* \
       /usr/lib/python3/dist-packages/wheel* /usr/lib/python3*/ensurepip /usr/share/python-wheels
-# No user of this number has a home; what wants one gets the folder that is writable.
+# No user of this number is known, so none has a name or a home, which libraries ask for (kopf ends without a name).
 ENV PATH=/opt/fairlead/bin:/usr/local/bin:/usr/bin:/bin \
-    HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+    USER=fairlead HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080
