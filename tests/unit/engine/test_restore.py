@@ -1,0 +1,185 @@
+"""A controller that starts afresh: what was recorded is believed, what lies between is derived."""
+
+import pytest
+from tests.unit.engine.kit import (
+    Bench,
+    Value,
+    at,
+    bench,
+    declared,
+    failed,
+    gone,
+    node,
+    records_of,
+    refused,
+    retries,
+    seen,
+    succeeded,
+)
+
+from fairlead.engine.events import Event
+from fairlead.engine.model import TERMINAL, Clocks, FailureClass, Phase, Settings, TriggerRule
+from fairlead.engine.restore import NodeRecord
+
+INFRA = FailureClass.INFRASTRUCTURE
+
+
+def mixed() -> Bench:
+    """A run with a node in every phase."""
+    on = bench(
+        node("ok", outputs=(declared("rows"),)),
+        node("bad"),
+        node("skipped", when=Value(False)),
+        node("upstream", "bad"),
+        node("waiting", "starting"),
+        node("queued"),
+        node("starting"),
+        node("running", clocks=Clocks(run_seconds=1000)),
+        node("backoff", retry=retries(1, seconds=100)),
+    )
+    on.tell(
+        succeeded("ok", text='{"rows": 3}', end=5),
+        failed("bad", end=5),
+        refused("queued", until=1000, reason="QuotaExceeded"),
+        seen("starting"),
+        seen("running", running=5, node_name="n1"),
+        failed("backoff", end=5),
+        after=6,
+    )
+    return on
+
+
+def test_the_example_has_every_phase_but_cancelled() -> None:
+    assert set(mixed().phases().values()) == set(Phase) - {Phase.CANCELLED}
+
+
+def test_terminal_facts_are_kept() -> None:
+    before = mixed()
+    after = before.restarted()
+    for name, state in before.run.nodes.items():
+        if state.phase in TERMINAL:
+            restored = after.state(name)
+            assert (restored.phase, restored.reason, restored.message) == (state.phase, state.reason, state.message)
+            assert (restored.outputs, restored.completed_at) == (state.outputs, state.completed_at)
+            assert len(restored.attempts) == len(state.attempts)
+
+
+def test_phases_between_are_derived() -> None:
+    after = mixed().restarted()
+    derived = {name: phase for name, phase in after.phases().items() if Phase(phase) not in TERMINAL}
+    assert derived == {
+        "waiting": "Waiting",
+        "queued": "Waiting",
+        "starting": "Starting",
+        "running": "Starting",
+        "backoff": "Backoff",
+    }
+    assert after.run.live == 2
+    assert sum(after.run.counts.values()) == len(after.run.nodes)
+
+
+def test_nothing_is_to_be_written_for_a_restart_alone() -> None:
+    assert mixed().restarted().run.revision == 0
+
+
+def test_the_live_objects_bring_it_up_to_date() -> None:
+    before = mixed()
+    after = before.restarted()
+    facts: list[Event] = [
+        succeeded("ok", text='{"rows": 3}', end=5),
+        failed("bad", end=5),
+        seen("starting"),
+        seen("running", running=5, node_name="n1"),
+        failed("backoff", end=5),
+    ]
+    assert after.started(*facts, after=7) == ["queued/1"]
+    assert after.phases() == before.phases() | {"queued": "Starting"}
+
+
+def test_a_child_starts_whose_parent_was_recorded_and_released() -> None:
+    on = bench(node("a"), node("b", "a"))
+    on.tell(succeeded("a"))
+    records = [record for record in records_of(on.run) if record.name == "a"]
+    assert on.restarted(records).started() == ["b/1"]
+
+
+@pytest.mark.parametrize("rule", TriggerRule)
+@pytest.mark.parametrize("end", sorted(TERMINAL))
+def test_counters_of_parents_are_those_of_a_run_without_a_restart(rule: TriggerRule, end: Phase) -> None:
+    graph = (node("p"), node("q"), node("c", "p", "q", trigger=rule))
+    after = bench(*graph).restarted([NodeRecord(name="p", phase=end)])
+    state = after.state("c")
+    assert (state.pending, state.succeeded + state.failed + state.upstream_failed + state.skipped) == (1, 1)
+
+
+def test_back_off_goes_on_from_the_recorded_end() -> None:
+    on = bench(node("a", retry=retries(2, seconds=100)))
+    on.tell(failed("a", end=5), after=6)
+    due = on.state("a").not_before
+    after = on.restarted()
+    assert after.state("a").not_before == due == at(105)
+    assert after.started(after=104) == []
+    assert after.started(after=105) == ["a/2"]
+
+
+def test_the_budget_goes_on() -> None:
+    on = bench(node("a", retry=retries(1, 1)))
+    on.tell(failed("a", 1, INFRA, end=1), after=1)
+    on.tell(failed("a", 2, end=2), after=2)
+    after = on.restarted()
+    assert after.started(after=3) == ["a/3"]
+    after.tell(failed("a", 3, end=4), after=4)
+    assert after.phase("a") == "Failed"
+
+
+def test_numbers_of_attempts_go_on() -> None:
+    on = bench(node("a", retry=retries(9)))
+    for number in (1, 2, 3):
+        on.tell(failed("a", number, end=number), after=number)
+    assert on.restarted().started(after=4) == ["a/4"]
+
+
+def test_a_recorded_attempt_whose_object_is_gone() -> None:
+    on = bench(node("a", retry=retries(infrastructure=1)))
+    on.tell(seen("a", running=1), after=2)
+    after = on.restarted()
+    assert after.started(gone("a", when=50), after=50) == ["a/2"]
+
+
+def test_an_attempt_that_was_only_asked_for_is_asked_for_again() -> None:
+    # The create may or may not have been applied: the name is the same, so it does not matter.
+    on = bench(node("a"))
+    assert on.phase("a") == "Starting"
+    assert on.restarted().started() == ["a/1"]
+
+
+def test_live_attempts_keep_their_slots() -> None:
+    on = bench(node("a"), node("b"), node("c"), settings=Settings(parallelism=2))
+    on.tell(seen("a"), seen("b"))
+    after = on.restarted()
+    assert after.started() == []
+    assert after.started(succeeded("a")) == ["c/1"]
+
+
+def test_records_of_nodes_that_the_graph_does_not_have_are_left_out() -> None:
+    after = bench(node("a")).restarted([NodeRecord(name="other", phase=Phase.FAILED)])
+    assert after.phases() == {"a": "Waiting"}
+
+
+def test_a_run_whose_last_node_was_recorded_ends() -> None:
+    on = bench(node("a"), node("b", "a"))
+    on.tell(succeeded("a"))
+    on.tell(failed("b"))
+    after = on.restarted()
+    after.tell()
+    assert after.run.outcome is not None
+    assert (after.run.outcome.succeeded, after.run.outcome.reason) == (False, "TaskFailed")
+
+
+def test_what_is_shared_with_the_record_is_not_changed() -> None:
+    on = bench(node("a"))
+    on.tell(seen("a"))
+    records = records_of(on.run)
+    after = on.restarted(records)
+    after.tell(succeeded("a"))
+    assert on.state("a").phase is Phase.STARTING
