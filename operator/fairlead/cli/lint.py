@@ -28,7 +28,7 @@ class Format(StrEnum):
 def lint(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="YAML files, directories to search for them, or `-` for standard input."),
+        typer.Argument(metavar="FILE", help="YAML files, directories to search for them, or `-` for standard input."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Warnings, too, make it fail.")] = False,
     output: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,7 +17,7 @@ from fairlead.cli.render.durations import between
 from fairlead.cli.render.tree import ASCII, GLYPHS, run_lines
 from fairlead.cli.terminal import speaks_unicode
 from fairlead.cli.view import RunView, TaskView
-from fairlead.engine.model import Phase
+from fairlead.engine.model import ACTIVE, Phase
 
 __all__ = ["LinePrinter", "LiveTree", "Progress", "progress_on"]
 
@@ -96,18 +96,16 @@ class LinePrinter:
     def __init__(self, console: Console, view: Callable[[], RunView]) -> None:
         self._console = console
         self._view = view
-        self._seen: dict[str, tuple[Phase, int]] = {}
+        self._seen: dict[str, TaskView] = {}
 
     def changed(self) -> None:
         """Print what is new."""
         now = datetime.now(UTC)
         for task in self._view().tasks:
-            before = self._seen.get(task.name, (Phase.WAITING, 0))
-            current = (task.phase, task.attempts)
-            if current != before:
-                self._seen[task.name] = current
-                said = _event(task, before, now)
-                if said:
+            before = self._seen.get(task.name)
+            if before is None or (before.phase, before.attempts) != (task.phase, task.attempts):
+                self._seen[task.name] = task
+                for said in _events(task, before, now):
                     self._console.print(Text(f"{now:%H:%M:%S}  {task.name}: {said}"))
 
     def note(self, text: str) -> None:
@@ -124,23 +122,25 @@ class LinePrinter:
         self.changed()
 
 
-def _event(task: TaskView, before: tuple[Phase, int], now: datetime) -> str:
+def _events(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[str]:
+    """Say what has happened to a task since it was seen last."""
+    known = len(before.retried) if before else 0
+    for number, message in enumerate(task.retried[known:], start=known + 1):
+        yield f"attempt {number} failed: {_one_line(message)}"
+    message = f": {_one_line(task.message)}" if task.message else ""
     match task.phase:
-        case Phase.WAITING | Phase.QUEUED:
-            return ""
+        case Phase.WAITING | Phase.QUEUED | Phase.BACKOFF:
+            pass
         case Phase.STARTING | Phase.RUNNING:
-            number = f", attempt {task.attempts}" if task.attempts > 1 else ""
-            running = before[0] in (Phase.STARTING, Phase.RUNNING) and before[1] == task.attempts
-            return "" if running else f"started{number}"
-        case Phase.BACKOFF:
-            return f"attempt {task.attempts} failed: {_one_line(task.message)}"
+            if before is None or before.attempts < task.attempts or before.phase not in ACTIVE:
+                yield "started" + (f", attempt {task.attempts}" if task.attempts > 1 else "")
         case Phase.SUCCEEDED:
             took = between(task.started_at, task.completed_at, now)
-            return f"succeeded in {took}" if took else "succeeded"
+            yield f"succeeded in {took}" if took else "succeeded"
         case Phase.FAILED:
-            return f"failed: {task.reason}" + (f": {_one_line(task.message)}" if task.message else "")
+            yield f"failed: {task.reason}{message}"
         case Phase.SKIPPED | Phase.UPSTREAM_FAILED | Phase.CANCELLED:
-            return task.phase.value + (f": {_one_line(task.message)}" if task.message else "")
+            yield task.phase.value + message
 
 
 def _one_line(text: str) -> str:

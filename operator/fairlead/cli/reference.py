@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
@@ -51,11 +51,11 @@ def _section(name: str, function: Callable[..., None], examples: tuple[str, ...]
     for parameter in inspect.signature(function).parameters.values():
         type_, info = get_args(hints[parameter.name])[:2]
         if isinstance(info, ArgumentInfo):
-            arguments.append(info)
+            arguments.append((info, type_))
         elif isinstance(info, OptionInfo):
             options.append((info, type_, parameter.default))
-    usage = " ".join(["fairlead", name, *(str(each.metavar) for each in arguments), "[OPTIONS]"])
-    rows = [(f"`{each.metavar}`", each.help or "") for each in arguments]
+    usage = " ".join(["fairlead", name, *(_usage(each, type_) for each, type_ in arguments), "[OPTIONS]"])
+    rows = [(f"`{each.metavar}`", each.help or "") for each, _ in arguments]
     rows += [(_names(info, type_), (info.help or "") + _default(type_, default)) for info, type_, default in options]
     table = [f"| {left} | {right} |" for left, right in rows]
     return "\n".join(
@@ -68,11 +68,15 @@ def _section(name: str, function: Callable[..., None], examples: tuple[str, ...]
     )
 
 
+def _usage(info: ArgumentInfo, type_: Any) -> str:
+    return f"{info.metavar}…" if get_origin(type_) is list else str(info.metavar)
+
+
 def _names(info: OptionInfo, type_: Any) -> str:
     """Return the names of an option, with what it takes."""
     # typer takes the first name of an annotated option for its default until it has read the signature.
     declared = (info.default, *(info.param_decls or ()))
-    names = ", ".join(f"`{name}`" for each in declared for name in each.split("/"))
+    names = ", ".join(f"`{name}`" for each in declared for name in str(each).split("/"))
     if type_ is bool:
         return names
     choices = _choices(type_)

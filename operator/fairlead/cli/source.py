@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlead.cli.exits import CliError
 
-__all__ = ["load_yaml", "pick_workflow", "read_text"]
+__all__ = ["is_ours", "load_yaml", "pick_workflow", "read_text"]
 
 _Document = dict[str, Any]
 
@@ -37,9 +37,9 @@ def load_yaml(text: str, path: Path) -> list[Any]:
         raise CliError(f"{path}{at}: this is not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
-def pick_workflow(documents: list[Any], path: Path, name: str | None) -> _Document:
+def pick_workflow(documents: list[_Document], path: Path, name: str | None) -> _Document:
     """Return the one Workflow among the documents of a file, or the one called `name`. Raises :class:`CliError`."""
-    found = [each for each in documents if isinstance(each, dict) and _is_workflow(each)]
+    found = [each for each in documents if is_ours(each) and each.get("kind") == "Workflow"]
     names = [_name(each) for each in found]
     if name is not None:
         found = [each for each in found if _name(each) == name]
@@ -53,9 +53,10 @@ def pick_workflow(documents: list[Any], path: Path, name: str | None) -> _Docume
     raise CliError(f"{path} has several Workflows: {listed}", hint="choose one with --name")
 
 
-def _is_workflow(document: _Document) -> bool:
-    group = str(document.get("apiVersion", "")).partition("/")[0]
-    return document.get("kind") == "Workflow" and group == "fairlead.dev"
+def is_ours(document: Any) -> bool:
+    """Tell whether a document is of our API group."""
+    group = str(document.get("apiVersion", "")).partition("/")[0] if isinstance(document, dict) else ""
+    return group == "fairlead.dev"
 
 
 def _name(document: _Document) -> str:

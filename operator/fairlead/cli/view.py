@@ -19,13 +19,18 @@ __all__ = ["RunView", "TaskView", "declared_needs", "view_of_object", "view_of_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
-    """One task. `started_at` is the start of its first attempt, `attempts` counts those that exist."""
+    """One task.
+
+    `started_at` is the start of its first attempt, `attempts` counts those that exist; `retried` has the messages of
+    those that failed and were, or will be, tried again.
+    """
 
     name: str
     phase: Phase
     reason: str = ""
     message: str = ""
     attempts: int = 0
+    retried: tuple[str, ...] = ()
     started_at: datetime | None = None
     completed_at: datetime | None = None
     needs: tuple[str, ...] = ()
@@ -74,6 +79,7 @@ def _task_of_state(run: RunState, settings: Settings, state: NodeState) -> TaskV
         reason=reason,
         message=message,
         attempts=len(state.attempts),
+        retried=_retried(state.phase, [(attempt.failure_class, attempt.message) for attempt in state.attempts]),
         started_at=state.attempts[0].started_at if state.attempts else None,
         completed_at=state.completed_at,
         needs=state.node.needs,
@@ -102,16 +108,24 @@ def view_of_object(workflow: Mapping[str, Any], needs: Mapping[str, Sequence[str
 
 
 def _task_of_status(task: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> TaskView:
+    attempts, phase = task.get("attempts") or (), Phase(task["phase"])
     return TaskView(
         name=task["name"],
-        phase=Phase(task["phase"]),
+        phase=phase,
         reason=task.get("reason", ""),
         message=task.get("message", ""),
-        attempts=len(task.get("attempts") or ()),
+        attempts=len(attempts),
+        retried=_retried(phase, [(attempt.get("class"), attempt.get("message", "")) for attempt in attempts]),
         started_at=_time(task.get("startTime")),
         completed_at=_time(task.get("completionTime")),
         needs=tuple(needs.get(task["name"], ())),
     )
+
+
+def _retried(phase: Phase, attempts: Sequence[tuple[str | None, str]]) -> tuple[str, ...]:
+    """Return the messages of failed attempts (those with a class of failure), without the one that was the end."""
+    considered = attempts[:-1] if phase in TERMINAL else attempts
+    return tuple(message for failure_class, message in considered if failure_class)
 
 
 def declared_needs(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

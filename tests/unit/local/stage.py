@@ -86,3 +86,12 @@ async def eventually(check: Callable[[], object], within: float = 5.0) -> None:
     while not check():
         assert time.monotonic() < until, "it did not come true"
         await asyncio.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there and not only waiting for its parent to take note of its end."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"

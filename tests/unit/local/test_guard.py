@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.local.stage import is_alive
 
 from fairlead.local.guard import REGISTERED, Guard
 
@@ -90,7 +91,7 @@ def test_no_task_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
         process.wait(5)
     left = [int(line) for line in (tmp_path / "a/1/log").read_text().split()]
     assert len(left) == 2
-    _eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+    _eventually(lambda: not any(is_alive(pid) for pid in left))
 
 
 def _eventually(check) -> None:  # type: ignore[no-untyped-def]

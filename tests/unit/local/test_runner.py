@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.local.stage import Shell, eventually, executed, log, phases, prepared, retrying, sh
+from tests.unit.local.stage import Shell, eventually, executed, is_alive, log, phases, prepared, retrying, sh
 
 from fairlead.engine.model import Clocks, FailureClass, Node, OutputDeclaration, Phase, Settings, TriggerRule, ValueType
 
@@ -167,7 +167,7 @@ async def test_an_attempt_over_its_time_is_ended_with_all_that_it_started(tmp_pa
     run = await executed(tmp_path, slow)
     assert run.state.nodes["a"].reason == "TimedOut"
     assert run.state.nodes["a"].attempts[0].exit_code == 143
-    assert not _is_alive(int(log(run, "a").strip() or 0))
+    assert not is_alive(int(log(run, "a").strip() or 0))
 
 
 async def test_a_stopped_run_asks_its_tasks_to_end_and_starts_nothing_new(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_no_process_is_left_when_the_run_is_cancelled_from_outside(tmp_pat
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await eventually(lambda: not _is_alive(int(log(run, "a"))))
+    await eventually(lambda: not is_alive(int(log(run, "a"))))
 
 
 async def test_the_deadline_of_the_run_cancels_what_runs_and_what_waits(tmp_path: Path) -> None:
@@ -225,14 +225,14 @@ async def test_the_deadline_of_the_run_cancels_what_runs_and_what_waits(tmp_path
 
 async def test_what_a_finished_task_left_running_ends_with_it(tmp_path: Path) -> None:
     run = await executed(tmp_path, sh("a", "sleep 60 & echo $!"))
-    assert not _is_alive(int(log(run, "a")))
+    assert not is_alive(int(log(run, "a")))
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows the environment of a process")
 async def test_a_daemon_that_made_a_session_of_its_own_ends_too(tmp_path: Path) -> None:
     text = 'setsid sh -c "echo \\$\\$ > pid; exec sleep 60" & while [ ! -s pid ]; do sleep 0.01; done; cat pid'
     run = await executed(tmp_path, sh("a", text))
-    assert not _is_alive(int(log(run, "a")))
+    assert not is_alive(int(log(run, "a")))
 
 
 async def test_no_more_tasks_run_at_once_than_the_parallelism_allows(tmp_path: Path) -> None:
@@ -261,11 +261,3 @@ async def test_a_task_starts_only_after_all_it_needs_have_ended(
     for n in range(size):
         for parent in needs[n]:
             assert happened.index(f"end t{parent}") < happened.index(f"start t{n}"), json.dumps(happened)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"

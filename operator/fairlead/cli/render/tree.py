@@ -162,7 +162,9 @@ def _headline(view: RunView, frame: _Frame) -> Text:
         (f"  {view.ended}/{len(view.tasks)} tasks" if view.tasks else ""),
         (f"  {took}" if took else "", "dim"),
     )
-    if view.message and frame.messages and view.phase != "Running":
+    # A failed task tells its own story further down, word for word.
+    told = any(task.phase is Phase.FAILED for task in view.tasks)
+    if view.message and frame.messages and view.phase != "Running" and not told:
         line.append(f"\n  {view.message}", "red" if view.succeeded is False else "dim")
     return line
 
