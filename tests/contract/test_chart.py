@@ -1,0 +1,212 @@
+"""The chart as the real Helm renders it, and what the real API server says to the result.
+
+Nothing is installed: pods are created as a dry run, in a namespace that enforces the restricted Pod Security profile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from e2e import install
+from e2e.devcluster import binaries
+from e2e.kubectl import Cluster, CommandFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "fairlead"
+
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    return binaries.ensure(("helm",))["helm"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster.current()
+
+
+@pytest.fixture(scope="module")
+def restricted(cluster: Cluster) -> Iterator[str]:
+    """A namespace that enforces the profile, with the account that a pod needs."""
+    name = "fairlead-contract-restricted"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=60s", timeout=70)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
+    cluster.kubectl("create", "serviceaccount", "fairlead", "-n", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def run(helm: Path, *arguments: str) -> str:
+    done = subprocess.run([str(helm), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        raise CommandFailed(done.stderr + done.stdout)
+    return done.stdout
+
+
+def render(helm: Path, **settings: str) -> list[Object]:
+    """What would be installed as the release `fairlead` in the namespace `ns`."""
+    options = [part for key, value in settings.items() for part in ("--set-json", f"{key.replace('__', '.')}={value}")]
+    text = run(helm, "template", "fairlead", str(CHART), "--namespace", "ns", *options)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def only(documents: list[Object], kind: str) -> Object:
+    [found] = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+def pod(documents: list[Object]) -> Object:
+    template = only(documents, "Deployment")["spec"]["template"]
+    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": "rendered"}}
+
+
+def test_lint(helm: Path) -> None:
+    assert "1 chart(s) linted, 0 chart(s) failed" in run(helm, "lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize("key", ["replicas", "image.name", "crds.instal", "resources.memory"])
+def test_unknown_values_are_refused(helm: Path, key: str) -> None:
+    with pytest.raises(CommandFailed, match="additional properties"):
+        run(helm, "template", "fairlead", str(CHART), "--set", f"{key}=1")
+
+
+def test_kubernetes_before_1_30_is_refused(helm: Path) -> None:
+    with pytest.raises(CommandFailed, match="incompatible with Kubernetes"):
+        run(helm, "template", "fairlead", str(CHART), "--kube-version", "1.29.9")
+    run(helm, "template", "fairlead", str(CHART), "--kube-version", "1.30.1-gke.100")
+
+
+def test_the_pod_satisfies_the_restricted_profile(helm: Path, cluster: Cluster, restricted: str) -> None:
+    dry_run = ("create", "--dry-run=server", "--validate=strict", "-n", restricted, "-f", "-")
+    rendered = pod(render(helm))
+    assert "pod/rendered created" in cluster.kubectl(*dry_run, stdin=json.dumps(rendered))
+
+    loosened = deepcopy(rendered)  # without this, the check above might check nothing
+    del loosened["spec"]["containers"][0]["securityContext"]["capabilities"]
+    with pytest.raises(CommandFailed, match="violates PodSecurity"):
+        cluster.kubectl(*dry_run, stdin=json.dumps(loosened))
+
+
+def test_the_pod_does_more_than_the_profile_asks(helm: Path) -> None:
+    spec = pod(render(helm))["spec"]
+    [container] = spec["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["seccompProfile"] == spec["securityContext"]["seccompProfile"]
+    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["enableServiceLinks"] is False
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]
+    assert {"livenessProbe", "readinessProbe", "startupProbe"} <= set(container)
+
+
+def test_two_operators_never_overlap_by_a_rollout(helm: Path) -> None:
+    spec = only(render(helm), "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+
+
+def test_the_api_server_takes_everything(helm: Path, cluster: Cluster, restricted: str) -> None:
+    documents = [each for each in render(helm, crds__install="false") if each["kind"] != "CustomResourceDefinition"]
+    for document in documents:
+        if "namespace" in document["metadata"]:
+            document["metadata"]["namespace"] = restricted
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
+    printed = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=listed)
+    assert printed.count("(server dry run)") == len(documents)
+
+
+def test_the_operator_has_exactly_the_rights_that_it_uses(helm: Path) -> None:
+    roles = {each["metadata"]["name"]: each["rules"] for each in render(helm) if each["kind"] == "ClusterRole"}
+    granted: dict[str, tuple[str, ...]] = {}
+    for rule in roles["ns:fairlead"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                plural, slash, subresource = resource.partition("/")
+                granted[f"{plural}.{group}".rstrip(".") + slash + subresource] = tuple(rule["verbs"])
+    assert granted == install.ALLOWED
+    assert not {"*", "secrets"} & {part for rules in roles.values() for rule in rules for part in rule["resources"]}
+
+
+def test_no_right_is_bound_without_rbac_create(helm: Path) -> None:
+    kinds = {each["kind"] for each in render(helm, rbac__create="false", rbac__aggregateClusterRoles="false")}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+def test_people_who_may_view_or_edit_a_namespace_may_do_so_with_workflows(helm: Path) -> None:
+    roles = {each["metadata"]["name"]: each for each in render(helm) if each["kind"] == "ClusterRole"}
+    view, edit = roles["ns:fairlead:view"], roles["ns:fairlead:edit"]
+    aggregate = "rbac.authorization.k8s.io/aggregate-to-"
+    assert view["metadata"]["labels"][f"{aggregate}view"] == "true"
+    assert edit["metadata"]["labels"][f"{aggregate}edit"] == "true"
+    assert f"{aggregate}view" not in edit["metadata"]["labels"]
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_the_crds_are_those_of_the_repository(helm: Path) -> None:
+    rendered = [each for each in render(helm) if each["kind"] == "CustomResourceDefinition"]
+    ours = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+    assert [each["spec"] for each in rendered] == [each["spec"] for each in ours]
+    assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in rendered)
+
+
+def test_crds_can_be_left_out_or_go_with_the_release(helm: Path) -> None:
+    assert "CustomResourceDefinition" not in {each["kind"] for each in render(helm, crds__install="false")}
+    assert "annotations" not in only(render(helm, crds__keep="false"), "CustomResourceDefinition")["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({}, "docker.io/fairlead/operator:0.1.0"),
+        ({"tag": "x"}, "docker.io/fairlead/operator:x"),
+        ({"registry": "localhost:5000", "repository": "a/b"}, "localhost:5000/a/b:0.1.0"),
+        ({"registry": "", "repository": "b", "tag": "c"}, "b:c"),
+        ({"tag": "x", "digest": "sha256:" + "0" * 64}, f"docker.io/fairlead/operator@sha256:{'0' * 64}"),
+    ],
+)
+def test_image(helm: Path, image: Object, expected: str) -> None:
+    assert pod(render(helm, image=json.dumps(image)))["spec"]["containers"][0]["image"] == expected
+
+
+def test_the_selectors_find_the_pod_whatever_labels_it_gets(helm: Path) -> None:
+    documents = render(helm, podLabels='{"app.kubernetes.io/name": "mine", "team": "data"}')
+    labels = pod(documents)["metadata"]["labels"]
+    assert labels["team"] == "data"
+    deployment, service = only(documents, "Deployment"), only(documents, "Service")
+    for selector in (deployment["spec"]["selector"]["matchLabels"], service["spec"]["selector"]):
+        assert selector.items() <= labels.items()
+
+
+def test_the_options_reach_the_operator(helm: Path) -> None:
+    [container] = pod(render(helm, logLevel='"DEBUG"', logFormat='"text"'))["spec"]["containers"]
+    assert container["args"] == ["operator", "--port=8080", "--log-level=DEBUG", "--log-format=text"]
+
+
+def test_where_the_pod_goes(helm: Path) -> None:
+    given: Object = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAffinity": {}},
+        "imagePullSecrets": [{"name": "pull"}],
+    }
+    spec = pod(render(helm, **{key: json.dumps(value) for key, value in given.items()}))["spec"]
+    assert {key: spec[key] for key in given} == given
+
+
+def test_names_and_labels(helm: Path) -> None:
+    documents = render(helm, fullnameOverride='"conductor"', serviceAccount__name='"baton"')
+    assert only(documents, "Deployment")["metadata"]["name"] == "conductor"
+    assert only(documents, "ClusterRoleBinding")["subjects"][0]["name"] == "baton"
+    for document in documents:
+        labels = document["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "fairlead"
+        assert labels["helm.sh/chart"] == "fairlead-0.1.0"

@@ -1,0 +1,137 @@
+"""The chart's files say what they should and agree with each other: without Helm, which tests/contract uses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import fairlead
+
+ROOT = Path(__file__).resolve().parents[3]
+CHART = ROOT / "charts" / "fairlead"
+VALUES = CHART / "values.yaml"
+TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
+
+#: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
+FREE = {"global", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "affinity"}
+
+
+def values() -> dict[str, Any]:
+    return yaml.safe_load(VALUES.read_text())
+
+
+def schema() -> dict[str, Any]:
+    return json.loads((CHART / "values.schema.json").read_text())
+
+
+def leaves(tree: dict[str, Any], path: str = "") -> set[str]:
+    """The keys that carry a value: those of objects that are the user's, or empty, count as one."""
+    found = set()
+    for key, value in tree.items():
+        name = f"{path}.{key}".lstrip(".")
+        found |= leaves(value, name) if isinstance(value, dict) and value and name != "resources" else {name}
+    return found
+
+
+def test_one_version_everywhere() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == fairlead.__version__
+    assert f"ARG VERSION={fairlead.__version__}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_managed_clusters_with_a_suffix_in_their_version_are_let_in() -> None:
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].endswith("-0")
+
+
+def test_the_defaults_satisfy_the_schema() -> None:
+    jsonschema.Draft7Validator.check_schema(schema())
+    jsonschema.validate(values(), schema())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replicas": 3},
+        {"image": {"tagg": "1"}},
+        {"image": {"tag": 1.1}},
+        {"image": {"digest": "sha256:123"}},
+        {"image": {"pullPolicy": "Sometimes"}},
+        {"imagePullSecrets": ["name"]},
+        {"crds": {"keep": "true"}},
+        {"logLevel": "LOUD"},
+        {"podLabels": {"a": 1}},
+        {"resources": {"request": {}}},
+    ],
+    ids=json.dumps,
+)
+def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema())
+
+
+def test_every_object_of_the_schema_is_closed() -> None:
+    def check(node: dict[str, Any], path: str) -> None:
+        if "properties" in node:
+            assert node["additionalProperties"] is False, path
+        for key, child in node.get("properties", {}).items():
+            check(child, f"{path}.{key}".lstrip("."))
+        if node.get("type") == "object" and "properties" not in node:
+            assert path in FREE or path.startswith("resources"), path
+
+    check(schema(), "")
+
+
+def test_schema_and_defaults_have_the_same_keys() -> None:
+    def keys(node: dict[str, Any], path: str = "") -> set[str]:
+        found = set()
+        for key, child in node.get("properties", {}).items():
+            name = f"{path}.{key}".lstrip(".")
+            found |= keys(child, name) if "properties" in child and name != "resources" else {name}
+        return found
+
+    assert keys(schema()) - {"global"} == leaves(values())
+
+
+def test_every_value_is_documented() -> None:
+    lines = VALUES.read_text().splitlines()
+    undocumented = []
+    for number, line in enumerate(lines):
+        match = re.match(r"( *)(\w+):(.*)", line)
+        is_leaf = match and (match[3].strip() or match[2] == "resources")
+        inside_resources = match and match[1] and _parent(lines, number) in ("resources", "requests", "limits")
+        if is_leaf and not inside_resources and "# -- " not in lines[number - 1]:
+            undocumented.append(line)
+    assert undocumented == []
+
+
+def _parent(lines: list[str], number: int) -> str:
+    indent = len(lines[number]) - len(lines[number].lstrip())
+    for line in reversed(lines[:number]):
+        if line.strip() and not line.lstrip().startswith("#") and len(line) - len(line.lstrip()) < indent:
+            return line.strip().rstrip(":")
+    return ""
+
+
+def test_no_value_without_a_use_and_no_use_without_a_value() -> None:
+    text = "".join(TEMPLATES.values())
+    used = set(re.findall(r"\.Values\.([\w.]+)", text))
+    # `with .Values.image` reads its members as .registry, .tag and so on.
+    used |= {f"image.{name}" for name in re.findall(r"(?<=[ (])\.(\w+)", TEMPLATES["_names.tpl"])} & leaves(values())
+    used.discard("image")
+    assert used == leaves(values())
+
+
+def test_the_chart_carries_the_crds_of_the_repository() -> None:
+    ours = {path.name: path.read_text() for path in (ROOT / "crds").glob("*.yaml")}
+    copies = {path.name: path.read_text() for path in (CHART / "files" / "crds").glob("*.yaml")}
+    assert copies == ours
+
+
+def test_notes_have_three_commands() -> None:
+    assert re.findall(r"^(\d)\. ", TEMPLATES["NOTES.txt"], re.MULTILINE) == ["1", "2", "3"]
