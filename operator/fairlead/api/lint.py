@@ -85,7 +85,7 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
             subject = _subject(document)
             checked.append(subject)
             found = [
-                replace(problem, subject=subject, line=_line(node, problem.path))
+                replace(problem, subject=subject, line=problem.line or _line(node, problem.path))
                 for problem in (*_twice(node, ""), *_check(document, evaluator))
             ]
             problems += sorted(found, key=lambda problem: problem.line or 0)
@@ -172,7 +172,8 @@ def _twice(node: yaml.Node, path: str) -> Iterator[Problem]:
         for key, value in node.value:
             field = f"{path}.{key.value}" if path else str(key.value)
             if key.value in seen:
-                yield Problem(field, "is written twice; only the last one would count")
+                line = key.start_mark.line + 1
+                yield Problem(field, "is written twice; only the last one would count", line=line)
             seen.add(key.value)
             yield from _twice(value, field)
     elif isinstance(node, yaml.SequenceNode):

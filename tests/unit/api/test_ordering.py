@@ -1,0 +1,162 @@
+"""Who comes before whom: `needs`, groups, references, and what a reference may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.api.definitions import compiled, problems, spec, task, warnings
+
+from fairlead.engine.model import TriggerRule
+
+ROWS = [{"name": "rows", "type": "integer"}]
+
+
+def reading(source: str, **fields: Any) -> dict[str, Any]:
+    """A task `b` with one expression."""
+    return task("b", env=[{"name": "A", "value": f"${{{source}}}"}], **fields)
+
+
+def needs(definition: dict[str, Any], name: str = "b") -> tuple[str, ...]:
+    return compiled(definition).graph.nodes[name].needs
+
+
+def test_needs_name_tasks() -> None:
+    assert needs(spec(task("a"), task("b", needs=["a"]))) == ("a",)
+
+
+def test_needs_name_groups() -> None:
+    members = [task(f"m{index}", group="all") for index in range(3)]
+    assert needs(spec(task("b", needs=["all", "m1"]), *members)) == ("m0", "m1", "m2")
+
+
+@pytest.mark.parametrize(
+    ("definition", "path", "message"),
+    [
+        (
+            spec(task("extract"), task("b", needs=["extrct"])),
+            "spec.tasks[1].needs[0]",
+            "no task named 'extrct'; did you mean 'extract'?",
+        ),
+        (
+            spec(task("a", group="load"), task("b", needs=["laod"])),
+            "spec.tasks[1].needs[0]",
+            "no task or group named 'laod'; did you mean 'load'?",
+        ),
+        (spec(task("b", needs=["b"])), "spec.tasks[0].needs[0]", "task 'b' cannot need itself"),
+        (
+            spec(task("b", group="g", needs=["g"])),
+            "spec.tasks[0].needs[0]",
+            "task 'b' cannot need the group 'g', of which it is a member",
+        ),
+        (
+            spec(task("a"), task("b", group="a")),
+            "spec.tasks[1].group",
+            "must not be 'a', which is the name of a task",
+        ),
+        (
+            spec(task("a"), task("a")),
+            "spec.tasks[1].name",
+            "spec.tasks[0] is named 'a', too; names must be unique",
+        ),
+        (
+            spec(task("a", needs=["c"]), task("b", needs=["a"]), task("c", needs=["b"])),
+            "spec.tasks[0].needs",
+            "the tasks form a cycle, each needing the next: a → c → b → a; remove one of these dependencies",
+        ),
+        (
+            spec(task("a", outputs=ROWS, needs=["b"]), reading("tasks.a.outputs.rows")),
+            "spec.tasks[0].needs",
+            "the tasks form a cycle, each needing the next: a → b → a; remove one of these dependencies",
+        ),
+        (
+            spec(reading("tasks.b.phase")),
+            "spec.tasks[0].env[0].value",
+            "task 'b' cannot read its own phase or outputs",
+        ),
+        (
+            spec(reading("toJson(tasks)")),
+            "spec.tasks[0].env[0].value",
+            "must name the task it reads, as in tasks['NAME'], so that its order is known",
+        ),
+        (
+            spec(task("a"), taskDefaults={"env": [{"name": "A", "value": "${tasks.a.phase}"}]}),
+            "spec.taskDefaults.env[0].value",
+            "must not refer to tasks: the defaults are the same for all of them",
+        ),
+    ],
+)
+def test_says_what_is_wrong(definition: dict[str, Any], path: str, message: str) -> None:
+    assert problems(definition) == {path: message}
+
+
+def test_a_reference_is_a_dependency_and_lint_says_so() -> None:
+    definition = spec(task("a", outputs=ROWS), reading("tasks.a.outputs.rows"))
+    assert needs(definition) == ("a",)
+    assert warnings(definition) == {
+        "spec.tasks[1].env[0].value": "reads task 'a', and so comes after it; add it to `needs` to show that"
+    }
+
+
+def test_a_reference_to_what_comes_before_adds_nothing() -> None:
+    definition = spec(
+        task("a", outputs=ROWS), task("between", needs=["a"]), reading("tasks.a.outputs.rows", needs=["between"])
+    )
+    assert needs(definition) == ("between",)
+    assert not warnings(definition)
+
+
+def test_only_tasks_that_are_read_are_in_the_scope() -> None:
+    definition = spec(task("a", outputs=ROWS), task("c"), reading("tasks.a.outputs.rows", needs=["a", "c"]))
+    assert compiled(definition).graph.nodes["b"].reads == ("a",)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in TriggerRule if rule is not TriggerRule.ALL_SUCCEEDED])
+def test_an_output_that_may_be_missing_must_be_read_so(rule: TriggerRule) -> None:
+    plain = spec(task("a", outputs=ROWS), reading("tasks.a.outputs.rows", needs=["a"], trigger=rule.value))
+    assert "read it as tasks.a.outputs.?rows.orValue(…)" in problems(plain)["spec.tasks[1].env[0].value"]
+    optional = reading("tasks.a.outputs.?rows.orValue(0)", needs=["a"], trigger=rule.value)
+    assert not problems(spec(task("a", outputs=ROWS), optional))
+
+
+def test_what_a_parent_could_rely_on_can_be_relied_on() -> None:
+    between = task("between", needs=["a"])
+    read = reading("tasks.a.outputs.rows", needs=["between"])
+    assert not problems(spec(task("a", outputs=ROWS), between, read))
+    assert problems(spec(task("a", outputs=ROWS), {**between, "trigger": "AllDone"}, read))
+
+
+def test_a_phase_is_always_there() -> None:
+    assert not problems(spec(task("a"), reading("tasks.a.phase", needs=["a"], trigger="AllDone")))
+
+
+def result(source: str, *tasks: dict[str, Any]) -> dict[str, Any]:
+    return spec(*tasks, outputs=[{"name": "r", "value": f"${{{source}}}"}])
+
+
+def test_results_of_the_run_keep_their_type() -> None:
+    graph = compiled(result("tasks.a.outputs.rows", task("a", outputs=ROWS))).graph
+    scope = {"params": {}, "run": {}, "tasks": {"a": {"phase": "Succeeded", "outputs": {"rows": 7}}}}
+    assert [(name, value.evaluate(scope)) for name, value in graph.outputs] == [("r", 7)]
+    assert graph.reads == ("a",)
+
+
+@pytest.mark.parametrize(
+    "skippable",
+    [
+        [task("a", outputs=ROWS, when="${run.name == 'x'}")],
+        [task("b", when="${run.name == 'x'}"), task("a", outputs=ROWS, needs=["b"])],
+        [task("b"), task("a", outputs=ROWS, needs=["b"], trigger="OneFailed")],
+    ],
+)
+def test_a_result_of_a_task_that_may_be_skipped_must_be_read_so(skippable: list[dict[str, Any]]) -> None:
+    assert "may be Skipped" in problems(result("tasks.a.outputs.rows", *skippable))["spec.outputs[0].value"]
+    assert not problems(result("tasks.a.outputs.?rows.orValue(0)", *skippable))
+
+
+def test_two_thousand_tasks_in_a_chain_that_read_the_first() -> None:
+    chain = [task("t0", outputs=ROWS)]
+    chain += [
+        task(f"t{index}", needs=[f"t{index - 1}"], when="${tasks.t0.outputs.rows > 0}") for index in range(1, 2000)
+    ]
+    assert len(compiled(spec(*chain)).graph.nodes) == 2000
