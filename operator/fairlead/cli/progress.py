@@ -144,4 +144,6 @@ def _events(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[
 
 
 def _one_line(text: str) -> str:
-    return " / ".join(part for part in text.splitlines() if part.strip())
+    """Return the last line of a message, where programs say what went wrong. The log has all of it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else f"… {lines[-1]}" if lines else ""

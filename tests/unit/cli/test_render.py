@@ -70,6 +70,15 @@ def test_whatever_did_not_run_says_why() -> None:
     assert drawn(skipped)[1].split(maxsplit=2)[2] == "Skipped: its condition `when` is false"
 
 
+def test_many_that_did_not_run_for_one_reason_are_one_line() -> None:
+    lines = drawn(
+        task("a", Phase.FAILED, took=1, reason="ExitCode"),
+        *(task(f"b{n}", Phase.UPSTREAM_FAILED, "a", message="a Failed") for n in range(12)),
+        task("c", Phase.SUCCEEDED, "a", took=1),
+    )
+    assert lines[2:] == ["  ┌ ⊘ b0 … b11 (12)  UpstreamFailed: a Failed", "  └ ✔ c      1.0s"]
+
+
 def test_a_run_nobody_has_taken_up_yet_says_so() -> None:
     view = RunView(name="demo", phase="Pending", message="no operator has taken it up yet")
     assert [line.plain for line in run_lines(view, NOW)] == ["demo  Pending\n  no operator has taken it up yet"]

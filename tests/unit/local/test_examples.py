@@ -76,7 +76,6 @@ def test_the_flights_demo_runs_here_too(tmp_path: Path) -> None:
         pytest.importorskip(package)
     example = nycflights()
     out = tmp_path / "out"
-    out.mkdir()
     ended = run(example.path, "-p", f"dataDir={out}")
     check(example, ended)
     verified = subprocess.run(

@@ -107,6 +107,8 @@ _STYLES = {
 _RUN_STYLES = {"Succeeded": "bold green", "Failed": "bold red", "Suspended": "bold yellow"}
 _QUIET = frozenset({Phase.WAITING, Phase.RUNNING, Phase.SUCCEEDED})
 _OVER = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
+_NEVER_RAN = frozenset({Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.CANCELLED})
+_MANY = 4
 _SPINS_PER_SECOND = 4
 _NAME_WIDTH = 40
 
@@ -125,6 +127,9 @@ class _Frame:
             turn = int(self.now.timestamp() * _SPINS_PER_SECOND)
             return Text(self.glyphs.spinner[turn % len(self.glyphs.spinner)], _STYLES[phase])
         return Text(self.glyphs.phases[phase], _STYLES[phase])
+
+    def few(self, tasks: Sequence[TaskView]) -> str:
+        return few([task.name for task in tasks]).replace("…", self.glyphs.cut)
 
 
 def run_lines(
@@ -191,11 +196,28 @@ def _blocks(grouped: Sequence[Sequence[TaskView]], frame: _Frame, live: bool) ->
     above: Sequence[TaskView] = ()
     for layer in grouped:
         lines = []
-        for position, task in enumerate(layer):
-            lines += _task_lines(task, _bracket(position, len(layer), frame.glyphs), origin(task, above), frame, live)
+        rows = _rows(layer)
+        for position, row in enumerate(rows):
+            bracket = _bracket(position, len(rows), frame.glyphs)
+            if len(row) > 1:
+                lines.append(_common_line(row, bracket, frame))
+            else:
+                lines += _task_lines(row[0], bracket, origin(row[0], above), frame, live)
         blocks.append(_Block(layer, lines))
         above = layer
     return blocks
+
+
+def _rows(layer: Sequence[TaskView]) -> list[list[TaskView]]:
+    """Put tasks that never ran, for one and the same reason, together where they are many."""
+    rows: list[list[TaskView]] = []
+    for (phase, _), group in groupby(layer, key=lambda task: (task.phase, task.message)):
+        tasks = list(group)
+        if phase in _NEVER_RAN and len(tasks) >= _MANY and not any(task.attempts for task in tasks):
+            rows.append(tasks)
+        else:
+            rows += [[task] for task in tasks]
+    return rows
 
 
 def _bracket(position: int, size: int, glyphs: Glyphs) -> str:
@@ -219,18 +241,20 @@ def _task_lines(task: TaskView, bracket: str, after: str, frame: _Frame, live: b
     if task.phase not in _QUIET or (task.phase is Phase.RUNNING and task.reason):
         line.append(f"  {_said(task)}", _STYLES[task.phase])
     if after:
-        line.append(f"  {glyphs.after} {after if glyphs is GLYPHS else after.replace('…', '...')}", "dim")
+        line.append(f"  {glyphs.after} {after.replace('…', glyphs.cut)}", "dim")
     line.rstrip()
     if not (frame.messages and task.message and task.phase in (Phase.FAILED, Phase.BACKOFF)):
         return [line]
-    indent = "    " + ("  " if len(bracket) > 1 else "")
-    return [
-        line,
-        *(
-            Text(f"{indent}  {part}", "red" if task.phase is Phase.FAILED else "yellow")
-            for part in task.message.splitlines()
-        ),
-    ]
+    return [line, *(Text(f"        {part}", _STYLES[task.phase]) for part in task.message.splitlines())]
+
+
+def _common_line(tasks: Sequence[TaskView], bracket: str, frame: _Frame) -> Text:
+    return Text.assemble(
+        (f"  {bracket}", "dim"),
+        frame.glyph(tasks[0].phase, running=False),
+        f" {frame.few(tasks)}",
+        (f"  {_said(tasks[0])}", _STYLES[tasks[0].phase]),
+    )
 
 
 def _said(task: TaskView) -> str:
@@ -270,7 +294,7 @@ def _fold(layer: Sequence[TaskView], frame: _Frame) -> list[Text]:
                 ("    ", "dim"),
                 frame.glyph(phase, running=False),
                 f" {len(tasks)} {phase.value}: ",
-                (few([task.name for task in tasks]), "dim"),
+                (frame.few(tasks), "dim"),
                 (f"  {duration(max(took))}" if took else "", "dim"),
             )
         )
