@@ -16,19 +16,41 @@ from e2e.operators import OperatorProcess
 from e2e.workflows import Workflows
 
 
+LOGS = Path(".cache/e2e")
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def cluster() -> Iterator[Cluster]:
     found = Cluster.current()
     if dev_operator.stop():
         say("stopped the operator of the dev cluster, the tests bring their own (make operator-up starts it again)")
     found.kubectl("apply", "-f", "crds/")
     found.kubectl("wait", "--for=condition=Established", "crd/workflows.fairlead.dev", "--timeout=30s")
-    return found
+    yield found
+    wait_until("the tests' namespaces to be gone", lambda: not _namespaces(found), 120)
+
+
+def _namespaces(cluster: Cluster) -> list[str]:
+    names = [each["metadata"]["name"] for each in cluster.get("namespaces")["items"]]
+    return [name for name in names if name.startswith("e2e-")]
+
+
+def log_file(name: str) -> Path:
+    """Where an operator of these tests logs: kept until the next run of the same tests, to be looked at."""
+    path = LOGS / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
+@pytest.fixture
+def operator_log(request: pytest.FixtureRequest) -> Path:
+    return log_file(re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-"))
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    process = OperatorProcess(cluster, tmp_path_factory.mktemp("operator") / "operator.log")
+def operator(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[OperatorProcess]:
+    process = OperatorProcess(cluster, log_file(request.node.name.rpartition("/")[2]))
     process.start()
     process.wait_ready()
     yield process
@@ -39,7 +61,7 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def workflows(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Workflows]:
-    """A namespace of the test's own; deleted afterwards, and that must come to an end."""
+    """A namespace of the test's own; deleted afterwards, and the end of the session waits for that to be over."""
     digest = sha256(request.node.nodeid.encode()).hexdigest()[:6]
     name = f"e2e-{re.sub('[^a-z0-9]+', '-', request.node.name.lower()).strip('-')[:40].rstrip('-')}-{digest}"
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=90s", timeout=100)
@@ -47,7 +69,7 @@ def workflows(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Work
     wait_until("the default service account", lambda: _has_service_account(cluster, name), 30)
     assert cluster.audit_log is not None, "the end-to-end suite reads the audit log of the dev cluster"
     yield Workflows(cluster, name, AuditLog.from_now(Path(cluster.audit_log)))
-    cluster.kubectl("delete", "namespace", name, "--timeout=90s", timeout=100)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def _has_service_account(cluster: Cluster, namespace: str) -> bool:

@@ -67,7 +67,7 @@ def test_a_definition_that_cannot_run_is_refused_with_the_field(
 def test_a_typo_in_a_field_of_kubernetes_is_refused_by_the_api_server(
     operator: OperatorProcess, workflows: Workflows
 ) -> None:
-    with pytest.raises(CommandFailed, match=r"resources\.request"):
+    with pytest.raises(CommandFailed, match=r"container.resources.*unknown field \"request\""):
         workflows.apply(workflow("typo", _with(resources={"request": {"memory": "1Gi"}})))
 
 

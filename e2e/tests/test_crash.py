@@ -43,13 +43,11 @@ def a_run() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("seed", [SEED])
-def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, tmp_path: Path, seed: int) -> None:
+def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, operator_log: Path, seed: int) -> None:
     workflows.apply(a_run())
     killed = 0
     for point in crash_points(seed):
-        operator = OperatorProcess(
-            cluster, tmp_path / "operator.log", ("-m", "e2e.crashing_operator"), {"FAIRLEAD_CRASH": point}
-        )
+        operator = OperatorProcess(cluster, operator_log, ("-m", "e2e.crashing_operator"), {"FAIRLEAD_CRASH": point})
         operator.start()
         assert operator.process is not None
         assert operator.process.wait(timeout=60) == -signal.SIGKILL, f"{point}: {operator.log_tail()}"
@@ -57,7 +55,7 @@ def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, tmp_pa
     assert killed == POINTS
     assert workflows.condition("crashed", "Finished").get("status") != "True", "the run was over before the last kill"
 
-    operator = OperatorProcess(cluster, tmp_path / "operator.log")
+    operator = OperatorProcess(cluster, operator_log)
     operator.start()
     try:
         status = workflows.wait_finished("crashed", 180)
