@@ -18,7 +18,7 @@ include e2e/devcluster/devcluster.mk
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
 
-demo: $(READY) cluster-up ## Run the flights pipeline as real pods on a real Kubernetes, and show its report
+demo: $(READY) cluster ## Run the flights pipeline as real pods on a real Kubernetes, and show its report
 	@$(BIN)/python -m e2e.demo
 
 test: check unit contract ## Everything but the end-to-end suite: checks, unit and property tests, contract tests
@@ -26,20 +26,20 @@ test: check unit contract ## Everything but the end-to-end suite: checks, unit a
 unit: $(READY) ## Unit and property tests; no cluster
 	@$(BIN)/pytest tests --ignore tests/contract
 
-contract: $(READY) cluster-up ## The CRDs against the real API server
+contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract
 
-e2e: $(READY) cluster-up ## The end-to-end suite: real pods, real faults
+e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 	@$(BIN)/pytest e2e/tests $(if $(K),-k '$(K)')
 
-e2e-install: $(READY) cluster-up ## Build the image, install the chart with the real Helm, run hello, uninstall
+e2e-install: $(READY) cluster ## Build the image, install the chart with the real Helm, run hello, uninstall
 	@$(BIN)/python -m e2e.install
 
 bench: $(READY) ## Hop and makespan against a bare create-and-watch loop, in one run, as ratios
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.bench
 
-image: $(READY) cluster-up ## Build the operator's image and load it into the dev cluster
+image: $(READY) cluster ## Build the operator's image and load it into the dev cluster
 	@$(BIN)/python -m e2e.install --image-only
 
 wheels: $(READY) ## Fetch what the image is made of into wheelhouse/, so that `docker build` needs no network

@@ -5,9 +5,12 @@ KWOK_NODES ?= 0
 DEVCLUSTER ?= $(or $(PYTHON),python3) -m e2e.devcluster
 export CLUSTER_KUBECONFIG CLUSTER_CONTEXT
 
-.PHONY: cluster-up cluster-down cluster-status cluster-env
-cluster-up: ## Start the dev cluster (KWOK_NODES=N adds simulated nodes; CLUSTER_KUBECONFIG=path uses yours)
+.PHONY: cluster cluster-up cluster-down cluster-status cluster-env
+cluster:
 	@$(DEVCLUSTER) up --kwok-nodes $(KWOK_NODES)
+
+cluster-up: $(READY) cluster ## Start the dev cluster, and the operator beside it (KWOK_NODES=N: simulated nodes, too)
+	@$(BIN)/python -m e2e.dev_operator start
 
 cluster-down: ## Stop the dev cluster and clear the machine of it
 	@$(or $(PYTHON),python3) -m e2e.dev_operator stop
@@ -15,6 +18,7 @@ cluster-down: ## Stop the dev cluster and clear the machine of it
 
 cluster-status: ## Say what of the dev cluster runs, and where its files are
 	@$(DEVCLUSTER) status
+	@$(or $(PYTHON),python3) -m e2e.dev_operator status
 
 cluster-env: ## Print KUBECONFIG and PATH: eval "$(make -s cluster-env)"
 	@$(DEVCLUSTER) env

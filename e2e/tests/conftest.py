@@ -15,7 +15,6 @@ from e2e.kubectl import Cluster, CommandFailed, wait_until
 from e2e.operators import OperatorProcess
 from e2e.workflows import Workflows
 
-
 LOGS = Path(".cache/e2e")
 
 
@@ -23,7 +22,7 @@ LOGS = Path(".cache/e2e")
 def cluster() -> Iterator[Cluster]:
     found = Cluster.current()
     if dev_operator.stop():
-        say("stopped the operator of the dev cluster, the tests bring their own (make operator-up starts it again)")
+        say("stopped the operator of the dev cluster, the tests bring their own (make cluster-up starts it again)")
     found.kubectl("apply", "-f", "crds/")
     found.kubectl("wait", "--for=condition=Established", "crd/workflows.fairlead.dev", "--timeout=30s")
     yield found
