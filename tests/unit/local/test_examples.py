@@ -21,22 +21,23 @@ ELSEWHERE = [example for example in small() if not example.local]
 Ended = subprocess.CompletedProcess[str]
 
 
-def run(path: Path, *options: str) -> Ended:
+def run(path: Path, temporary: Path, *options: str) -> Ended:
     return subprocess.run(
         [sys.executable, "-m", "fairlead.cli.main", "run", str(path), "--local", "-o", "json", *options],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(temporary)},
         timeout=60,
         check=False,
     )
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[dict[str, Future[Ended]]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
     """All of them, a few at a time: most of their time is spent asleep."""
+    temporary = tmp_path_factory.mktemp("runs")
     with ThreadPoolExecutor(4) as pool:
-        yield {example.name: pool.submit(run, example.path) for example in HERE}
+        yield {example.name: pool.submit(run, example.path, temporary) for example in HERE}
 
 
 @pytest.mark.parametrize("example", HERE, ids=lambda example: example.name)
@@ -59,11 +60,12 @@ def check(example: Example, ended: Ended) -> None:
 
 
 @pytest.mark.parametrize("example", ELSEWHERE, ids=lambda example: example.name)
-def test_what_needs_a_cluster_is_refused_before_anything_starts(example: Example) -> None:
-    ended = run(example.path)
+def test_what_needs_a_cluster_is_refused_before_anything_starts(example: Example, tmp_path: Path) -> None:
+    ended = run(example.path, tmp_path)
     assert ended.returncode == ExitCode.USAGE
     assert "Error: " in ended.stderr
     assert "started" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_there_are_examples_of_both_kinds() -> None:
@@ -76,7 +78,7 @@ def test_the_flights_demo_runs_here_too(tmp_path: Path) -> None:
         pytest.importorskip(package)
     example = nycflights()
     out = tmp_path / "out"
-    ended = run(example.path, "-p", f"dataDir={out}")
+    ended = run(example.path, tmp_path, "-p", f"dataDir={out}")
     check(example, ended)
     verified = subprocess.run(
         [sys.executable, EXAMPLES / "nycflights" / "verify.py", out], capture_output=True, text=True, check=False
