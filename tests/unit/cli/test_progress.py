@@ -85,9 +85,7 @@ async def test_lines_tell_each_event_once() -> None:
         TaskView(name="a", phase=Phase.RUNNING, attempts=1),
         TaskView(name="a", phase=Phase.BACKOFF, attempts=1, retried=("exit code 1: Traceback\n  File\nKeyError: 'x'",)),
         TaskView(name="a", phase=Phase.RUNNING, attempts=3, retried=("1: KeyError", "2: OSError")),
-        TaskView(
-            name="a", phase=Phase.FAILED, attempts=3, retried=("1", "2"), reason="ExitCode", message="exit code 9"
-        ),
+        TaskView(name="a", phase=Phase.FAILED, attempts=3, retried=("1", "2"), reason="ExitCode", message="exit 9"),
     ]
     left = iter(steps)
     async with LinePrinter(console, lambda: replace(RUN, tasks=(next(left, steps[-1]),))) as shown:
