@@ -14,7 +14,7 @@ from typing import Any
 
 from fairlead.api.ordering import Ordering, resolve_needs
 from fairlead.api.parameters import resolve_parameters
-from fairlead.api.parsing import Outline, ParsedSpec, declared_types, outlines, parse_model, parse_spec
+from fairlead.api.parsing import Outline, ParsedSpec, declared_types, outlines, parse_model, parse_spec, without_nulls
 from fairlead.api.problems import InvalidSpec, Problem, Severity
 from fairlead.api.rendering import TreeCompiler
 from fairlead.api.task import Task
@@ -52,8 +52,9 @@ def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str
     """
     if not isinstance(spec, Mapping):
         raise InvalidSpec([Problem("spec", "must be an object")])
-    parsed, problems = parse_spec(spec)
-    compilation = _Compilation(raw=spec, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(spec))
+    raw = without_nulls(spec)
+    parsed, problems = parse_spec(raw)
+    compilation = _Compilation(raw=raw, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(raw))
     graph = compilation.graph()
     if graph is None:
         raise InvalidSpec(_sorted(compilation.problems))
@@ -73,7 +74,9 @@ def compile_settings(spec: Mapping[str, Any]) -> Settings:
     Raises :class:`InvalidSpec` when one of these fields does not fit the schema.
     """
     names = {info.alias for info in LiveSpec.model_fields.values()}
-    live, problems = parse_model(LiveSpec, {key: value for key, value in spec.items() if key in names}, "spec")
+    live, problems = parse_model(
+        LiveSpec, {key: value for key, value in spec.items() if key in names and value is not None}, "spec"
+    )
     if live is None:
         raise InvalidSpec(problems)
     return _settings(live)

@@ -62,15 +62,19 @@ _KEPT = ("type", "format", "required")
 def generate(swagger: Schema, version: str) -> Schema:
     """Return the definitions reachable from the roots, by short name, with `$ref` by short name.
 
-    Raises KeyError when the document lacks one of the roots.
+    Raises KeyError when the document lacks one of the roots, ValueError when a short name is not unique.
     """
     found: dict[str, Schema] = {}
+    names: dict[str, str] = {}
     pending = list(_ROOTS)
     while pending:
         full = pending.pop()
         short = _short(full)
         if short in found:
+            if names[short] != full:
+                raise ValueError(f"{full} and {names[short]} have the same short name")
             continue
+        names[short] = full
         if short in _REPLACED:
             found[short] = _REPLACED[short]
             continue

@@ -21,10 +21,22 @@ from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workflow import Argument, LiveSpec, Parameter, RunOutput, WorkflowSpec
 from fairlead.engine.model import ValueType
 
-__all__ = ["Outline", "ParsedSpec", "declared_types", "format_path", "outlines", "parse_model", "parse_spec"]
+__all__ = [
+    "Outline",
+    "ParsedSpec",
+    "declared_types",
+    "format_path",
+    "outlines",
+    "parse_model",
+    "parse_spec",
+    "without_nulls",
+]
 
 _Json = Mapping[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
+
+#: Fields that hold any JSON (or a text: no harm done).
+_FREE = frozenset({"default", "enum", "value"})
 
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
@@ -73,6 +85,18 @@ class ParsedSpec:
     outputs: Sequence[RunOutput | None] = ()
     live: LiveSpec = field(default_factory=LiveSpec)
     has_defaults: bool = True
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a copy without the fields that are null, which is how the API server reads them, too.
+
+    Values of any type (arguments, defaults) are kept as they are within.
+    """
+    if isinstance(value, Mapping):
+        return {key: item if key in _FREE else without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
 
 
 def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.api.definitions import problems, spec, task
+from tests.unit.api.definitions import compiled, problems, spec, task
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,13 @@ def test_problems_come_in_the_order_of_the_tasks() -> None:
 def test_what_is_wrong_with_the_defaults_is_not_blamed_on_the_tasks() -> None:
     found = problems(spec(task(container={}), taskDefaults={"image": 1}))
     assert list(found) == ["spec.taskDefaults.image"]
+
+
+def test_a_field_that_is_null_is_not_there_as_for_the_api_server() -> None:
+    empty = task(needs=None, pod=None, container={"image": "x", "command": None, "resources": {"limits": None}})
+    assert not problems(spec(empty, params=None))
+
+
+def test_null_within_a_value_is_a_value() -> None:
+    definition = spec(params=[{"name": "p", "type": "object", "default": {"a": None}}])
+    assert compiled(definition).graph.params == {"p": {"a": None}}

@@ -1,0 +1,39 @@
+"""The API server that the contract is tested against: the dev cluster, or one that is named.
+
+`make contract` brings the dev cluster up first. FAIRLEAD_E2E_KUBECONFIG names another API server, which needs no nodes
+and no controllers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.kubectl import Cluster, CommandFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Cluster:
+    """An API server with the CRDs of this checkout, applied as a user would: client-side, strictly validated."""
+    named = os.environ.get("FAIRLEAD_E2E_KUBECONFIG")
+    try:
+        cluster = Cluster(Path(named), Path("/usr/bin"), None, None) if named else Cluster.current()
+        cluster.kubectl("apply", "--validate=strict", "-f", str(ROOT / "crds"))
+        for path in (ROOT / "crds").glob("*.yaml"):
+            cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))
+    except (SystemExit, CommandFailed) as error:
+        pytest.fail(f"no API server to test against (make cluster-up, or FAIRLEAD_E2E_KUBECONFIG): {error}")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def contract_namespace(api_server: Cluster) -> Iterator[str]:
+    """A namespace in which tests may leave things: no operator looks at it, nothing runs there."""
+    name = f"fairlead-contract-{os.getpid()}"
+    api_server.kubectl("create", "namespace", name)
+    yield name
+    api_server.kubectl("delete", "namespace", name, "--wait=false")

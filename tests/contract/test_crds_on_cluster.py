@@ -1,0 +1,281 @@
+"""What the real API server says to good and bad manifests, and to changes of a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from e2e.kubectl import Cluster, CommandFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+
+Object = dict[str, Any]
+
+GOOD_KIND = {"container": {"image": "x", "resources": {"limits": {"memory": "1Gi"}}}}
+JOB = {"spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "main"}]}}}}
+
+
+def workflow(*tasks: Object, name: str = "contract", **spec: Any) -> Object:
+    return {
+        "apiVersion": "fairlead.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"tasks": list(tasks) or [task()], **spec},
+    }
+
+
+def task(**fields: Any) -> Object:
+    kind = {} if fields.keys() & {"script", "job", "container"} else {"container": {"image": "x"}}
+    return {"name": "a", **kind, **fields}
+
+
+class Manifests:
+    """kubectl, as a user would use it, with what it says in one line."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    def run(self, *arguments: str, document: Object | None = None) -> str:
+        stdin = None if document is None else json.dumps(document)
+        return self._cluster.kubectl("-n", self._namespace, *arguments, stdin=stdin)
+
+    def dry_run(self, document: Object) -> Object:
+        printed = self.run("create", "--dry-run=server", "-o", "json", "-f", "-", document=document)
+        created: Object = json.loads(printed)
+        return created
+
+    def refusal(self, *arguments: str, document: Object) -> str:
+        with pytest.raises(CommandFailed) as failed:
+            self.run(*(arguments or ("create", "--dry-run=server")), "-f", "-", document=document)
+        return re.sub(r"\s+", " ", str(failed.value))
+
+    def status(self, name: str, status: Object) -> None:
+        patch = json.dumps({"status": status})
+        self.run("patch", "workflow", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+@pytest.fixture(scope="module")
+def manifests(api_server: Cluster, contract_namespace: str) -> Manifests:
+    return Manifests(api_server, contract_namespace)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_examples_are_accepted(manifests: Manifests, path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        if document and document["kind"] == "Workflow":
+            manifests.dry_run(document)
+
+
+GOOD = {
+    "script": task(script={"source": "print(1)", "image": "x"}),
+    "job": task(job=JOB),
+    "quantities": task(container={"image": "x", "resources": {"limits": {"cpu": 1, "memory": "1.5Gi"}}}),
+    "an expression for a quantity": task(
+        container={"image": "x", "resources": {"limits": {"memory": "${params.memory}"}}}
+    ),
+    "a port by name or number": task(container={"image": "x", "livenessProbe": {"httpGet": {"port": "http"}}}),
+    "volumes, sidecars and security": task(
+        pod={
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "initContainers": [{"name": "side", "image": "x", "restartPolicy": "Always"}],
+            "securityContext": {"runAsNonRoot": True},
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("given", GOOD.values(), ids=GOOD)
+def test_is_accepted_and_nothing_of_it_is_lost(manifests: Manifests, given: Object) -> None:
+    assert manifests.dry_run(workflow(given))["spec"] == workflow(given)["spec"]
+
+
+def test_values_of_any_type_are_kept(manifests: Manifests) -> None:
+    values = ["x", 1, 0.5, True, [1, None], {"a": {"b": None}}]
+    spec = {
+        "params": [{"name": "p", "enum": values, "default": {"a": [1, "x"]}}],
+        "arguments": [{"name": f"p{index}", "value": value} for index, value in enumerate(values)],
+    }
+    kept = manifests.dry_run(workflow(**spec))["spec"]
+    assert {key: kept[key] for key in spec} == spec
+
+
+BAD = {
+    "a typo in resources": (
+        task(container={"image": "x", "resources": {"limts": {}}}),
+        'unknown field "spec.tasks[0].container.resources.limts"',
+    ),
+    "a typo in a volume": (
+        task(pod={"volumes": [{"name": "v", "emptyDr": {}}]}),
+        'unknown field "spec.tasks[0].pod.volumes[0].emptyDr"',
+    ),
+    "a typo in a Job": (
+        task(job={"spec": {"backofLimit": 1, "template": {}}}),
+        'unknown field "spec.tasks[0].job.spec.backofLimit"',
+    ),
+    "a feature that does not exist": (task(forEach={}), 'unknown field "spec.tasks[0].forEach"'),
+    "the name of a container": (
+        task(container={"image": "x", "name": "y"}),
+        'unknown field "spec.tasks[0].container.name"',
+    ),
+    "the place of outputs": (
+        task(container={"image": "x", "terminationMessagePath": "/x"}),
+        'unknown field "spec.tasks[0].container.terminationMessagePath"',
+    ),
+    "containers of the pod": (task(pod={"containers": []}), 'unknown field "spec.tasks[0].pod.containers"'),
+    "a malformed quantity": (
+        task(container={"image": "x", "resources": {"limits": {"memory": "12Q"}}}),
+        'spec.tasks[0].container.resources.limits.memory: Invalid value: "12Q"',
+    ),
+    "a wrong type": (task(timeoutSeconds="60"), "spec.tasks[0].timeoutSeconds in body must be of type integer"),
+    "a bad name": (task(name="Load"), 'spec.tasks[0].name: Invalid value: "Load"'),
+    "an unknown trigger": (task(trigger="AllSucceded"), 'spec.tasks[0].trigger: Unsupported value: "AllSucceded"'),
+    "two kinds": (task(container={"image": "x"}, script={"source": "1"}), "each task must have exactly one of"),
+    "no kind": ({"name": "a"}, "each task must have exactly one of"),
+    "a negative limit": (task(retry={"limit": -1}), "spec.tasks[0].retry.limit in body should be greater than"),
+    "an empty script": (task(script={"source": ""}), "spec.tasks[0].script.source in body should be at least 1"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
+def test_is_refused_with_the_place(manifests: Manifests, given: Object, message: str) -> None:
+    assert message in manifests.refusal(document=workflow(given))
+
+
+def test_a_workflow_without_tasks_is_refused(manifests: Manifests) -> None:
+    document = workflow()
+    document["spec"]["tasks"] = []
+    assert "spec.tasks in body should have at least 1 items" in manifests.refusal(document=document)
+    del document["spec"]["tasks"]
+    assert "spec.tasks: Required value" in manifests.refusal(document=document)
+
+
+_NUMBERS = itertools.count()
+STARTED = {"startTime": "2026-11-22T06:30:00Z", "phase": "Running", "revision": 1}
+
+
+@pytest.fixture
+def started(manifests: Manifests) -> Object:
+    """A Workflow whose run has started."""
+    name = f"started-{next(_NUMBERS)}"
+    params = [{"name": "day", "default": "x"}]
+    document = workflow(task(env=[{"name": "A", "value": "${params.day}"}]), name=name, params=params)
+    manifests.run("create", "-f", "-", document=document)
+    manifests.status(document["metadata"]["name"], STARTED)
+    return document
+
+
+CHANGES = {
+    "tasks": {"tasks": [task(container={"image": "y"})]},
+    "taskDefaults": {"taskDefaults": {"image": "y"}},
+    "params": {"params": [{"name": "day", "default": "y"}]},
+    "arguments": {"arguments": [{"name": "day", "value": "y"}]},
+    "outputs": {"outputs": [{"name": "r", "value": "${1}"}]},
+}
+
+
+@pytest.mark.parametrize(("field", "change"), CHANGES.items(), ids=CHANGES)
+def test_the_definition_is_fixed_once_started(
+    manifests: Manifests, started: Object, field: str, change: Object
+) -> None:
+    changed = deepcopy(started)
+    changed["spec"] |= change
+    message = manifests.refusal("apply", document=changed)
+    assert f"spec.{field}: Invalid value" in message
+    assert "must not change once the run has started" in message
+
+
+def test_nor_can_a_part_of_it_vanish(manifests: Manifests, started: Object) -> None:
+    del started["spec"]["params"]
+    assert "spec.params: Invalid value" in manifests.refusal("replace", document=started)
+
+
+def test_settings_can_change_in_the_run(manifests: Manifests, started: Object) -> None:
+    live = {"suspend": True, "parallelism": 3, "deadlineSeconds": 60, "ttlSecondsAfterFinished": 0}
+    started["spec"] |= live
+    manifests.run("apply", "-f", "-", document=started)
+
+
+def test_before_it_starts_anything_can_change(manifests: Manifests) -> None:
+    document = workflow(name="invalid-at-first")
+    manifests.run("create", "-f", "-", document=document)
+    manifests.status("invalid-at-first", {"phase": "Failed", "revision": 1})
+    document["spec"] |= CHANGES["tasks"] | CHANGES["params"]
+    manifests.run("apply", "-f", "-", document=document)
+
+
+def test_a_status_write_passes_and_changes_nothing_but_the_status(manifests: Manifests, started: Object) -> None:
+    name = started["metadata"]["name"]
+    patch = {"status": {**STARTED, "revision": 2}, "spec": CHANGES["tasks"]}
+    manifests.run("patch", "workflow", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+    kept = json.loads(manifests.run("get", "workflow", name, "-o", "json"))
+    assert (kept["status"]["revision"], kept["spec"]) == (2, started["spec"])
+
+
+def test_the_rule_cannot_be_passed_by_a_revision_in_the_manifest(manifests: Manifests, started: Object) -> None:
+    started["spec"] |= CHANGES["tasks"]
+    started["status"] = {**STARTED, "revision": 99}
+    assert "must not change once the run has started" in manifests.refusal("replace", document=started)
+
+
+def test_a_whole_status_is_kept(manifests: Manifests, started: Object) -> None:
+    now = STARTED["startTime"]
+    condition = {"type": "Finished", "status": "True", "lastTransitionTime": now, "reason": "Done", "message": ""}
+    attempt = {
+        "number": 1,
+        "podName": "p",
+        "nodeName": "n",
+        "startTime": now,
+        "runningTime": now,
+        "completionTime": now,
+        "exitCode": 1,
+        "class": "User",
+        "reason": "Error",
+        "message": "m",
+    }
+    tasks = [{"name": "a", "phase": "UpstreamFailed", "outputs": {"x": [1, None]}, "attempts": [attempt]}]
+    status = {
+        **STARTED,
+        "observedGeneration": 1,
+        "completionTime": now,
+        "message": "m",
+        "progress": "7/12",
+        "counts": {"total": 12, "upstreamFailed": 1},
+        "outputs": {"rows": 1.5},
+        "suspendedSeconds": 3,
+        "conditions": [condition],
+        "tasks": tasks,
+        "internal": {"any": {"thing": 1}},
+    }
+    name = started["metadata"]["name"]
+    manifests.status(name, status)
+    assert json.loads(manifests.run("get", "workflow", name, "-o", "json"))["status"] == status
+
+
+def test_runs_can_be_listed_by_phase(manifests: Manifests, started: Object) -> None:
+    listed = manifests.run("get", "flw", "--field-selector", "status.phase=Running")
+    assert started["metadata"]["name"] in listed
+    assert listed.splitlines()[0].split() == ["NAME", "PHASE", "PROGRESS", "STARTED", "AGE"]
+
+
+def test_explain_has_the_documentation(manifests: Manifests) -> None:
+    assert "which `needs` may use in place of theirs" in manifests.run("explain", "workflow.spec.tasks.group")
+
+
+def test_the_rules_are_within_budget_for_ten_thousand_tasks(manifests: Manifests) -> None:
+    tasks = [{"name": f"t{index}", "needs": [f"t{index - 1}"] if index else [], **GOOD_KIND} for index in range(10_000)]
+    document = workflow(*tasks, name="ten-thousand")
+    manifests.run("create", "-f", "-", document=document)
+    manifests.status("ten-thousand", STARTED)
+    manifests.status("ten-thousand", {"revision": 2})
+    manifests.run("patch", "workflow", "ten-thousand", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    tasks[-1]["when"] = "${false}"
+    assert "must not change once the run has started" in manifests.refusal("replace", document=document)
+    manifests.run("delete", "workflow", "ten-thousand")
