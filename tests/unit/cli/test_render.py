@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.cli.render.durations import duration
+from fairlead.cli.render.durations import between, duration
 from fairlead.cli.render.layers import layers
 from fairlead.cli.render.tree import ASCII, run_lines
 from fairlead.cli.view import RunView, TaskView
 from fairlead.engine.model import Phase
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
+T0 = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
 NOW = T0 + timedelta(seconds=10)
 
 
@@ -148,3 +148,11 @@ def test_a_cycle_is_drawn_all_the_same() -> None:
 )
 def test_durations_have_about_three_digits(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_times_known_to_the_second_give_durations_in_seconds() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert between(start, start + timedelta(seconds=7), NOW) == "7s"
+    assert between(start, None, start + timedelta(seconds=3.4)) == "3s"
+    assert between(start, start + timedelta(seconds=0.5), NOW) == "0.5s"
+    assert between(None, None, NOW) == ""

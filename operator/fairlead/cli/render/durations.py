@@ -7,21 +7,27 @@ from datetime import datetime
 __all__ = ["between", "duration"]
 
 
-def duration(seconds: float) -> str:
-    """Return a length of time with about three digits."""
-    if seconds < 9.95:
+def duration(seconds: float, *, whole: bool = False) -> str:
+    """Return a length of time with about three digits; `whole` seconds when no more is known."""
+    if seconds < 9.95 and not whole:
         return f"{max(seconds, 0.0):.1f}s"
-    whole = round(seconds)
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    total = max(round(seconds), 0)
+    minutes, hours, days = total // 60, total // 3600, total // 86_400
     if not minutes:
-        return f"{whole}s"
+        return f"{total}s"
     if not hours:
-        return f"{minutes}m{whole % 60:02}s"
+        return f"{minutes}m{total % 60:02}s"
     if not days:
         return f"{hours}h{minutes % 60:02}m"
     return f"{days}d{hours % 24:02}h"
 
 
 def between(start: datetime | None, end: datetime | None, now: datetime) -> str:
-    """Return how long something took, or has taken so far; "" if it has not started."""
-    return "" if start is None else duration(((end or now) - start).total_seconds())
+    """Return how long something took, or has taken so far; "" if it has not started.
+
+    Kubernetes keeps times in whole seconds: tenths would be made up.
+    """
+    if start is None:
+        return ""
+    known = start.microsecond or (end is not None and end.microsecond)
+    return duration(((end or now) - start).total_seconds(), whole=not known)

@@ -25,7 +25,7 @@ from itertools import groupby
 
 from rich.text import Text
 
-from fairlead.cli.render.durations import between, duration
+from fairlead.cli.render.durations import between
 from fairlead.cli.render.layers import few, layers, origin
 from fairlead.cli.view import RunView, TaskView
 from fairlead.engine.model import TERMINAL, Phase
@@ -286,19 +286,23 @@ def _fold(layer: Sequence[TaskView], frame: _Frame) -> list[Text]:
     lines = []
     for phase, group in groupby(by_phase, key=lambda task: task.phase):
         tasks = list(group)
-        took = [
-            ((task.completed_at or frame.now) - task.started_at).total_seconds() for task in tasks if task.started_at
-        ]
+        started = [task for task in tasks if task.started_at is not None]
+        slowest = max(started, key=lambda task: _seconds(task, frame.now), default=None)
+        took = "" if slowest is None else between(slowest.started_at, slowest.completed_at, frame.now)
         lines.append(
             Text.assemble(
                 ("    ", "dim"),
                 frame.glyph(phase, running=False),
                 f" {len(tasks)} {phase.value}: ",
                 (frame.few(tasks), "dim"),
-                (f"  {duration(max(took))}" if took else "", "dim"),
+                (f"  {took}" if took else "", "dim"),
             )
         )
     return lines
+
+
+def _seconds(task: TaskView, now: datetime) -> float:
+    return 0.0 if task.started_at is None else ((task.completed_at or now) - task.started_at).total_seconds()
 
 
 def _crop(blocks: list[_Block], height: int, frame: _Frame) -> list[_Block]:
