@@ -12,6 +12,7 @@ from typing import Any
 from fairlead.api.problems import Problem
 from fairlead.api.status import PHASE_FIELDS
 from fairlead.controllers.views import time_of
+from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
 from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Phase, RunState, Settings
 from fairlead.engine.reasons import why
 from fairlead.engine.restore import NodeRecord
@@ -29,9 +30,6 @@ __all__ = [
 
 _Json = dict[str, Any]
 
-#: Kubernetes truncates nothing for us: a status message stays readable in a table.
-_MESSAGE_LIMIT = 1024
-
 
 def encode(
     run: RunState, settings: Settings, *, generation: int, previous: Mapping[str, Any], now: datetime, stalled: str = ""
@@ -48,14 +46,14 @@ def encode(
         "observedGeneration": generation,
         "startTime": _text(run.started_at),
         "phase": phase,
-        "message": message[:_MESSAGE_LIMIT],
+        "message": message[:MESSAGE_CHARACTERS],
         "progress": f"{ended}/{total}",
         "counts": {
             "total": total,
             **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
         },
         "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
-        "tasks": [_task(run, settings, state) for state in run.nodes.values()],
+        "tasks": [_task(run, settings, state, message_characters(total)) for state in run.nodes.values()],
     }
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
@@ -81,7 +79,7 @@ def invalid_status(
     return {
         "observedGeneration": generation,
         "phase": "Failed",
-        "message": shown[:_MESSAGE_LIMIT],
+        "message": shown[:MESSAGE_CHARACTERS],
         "conditions": [
             condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict
         ],
@@ -89,7 +87,7 @@ def invalid_status(
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> _Json:
-    """Return the JSON merge patch (RFC 7386) that turns `before` into `after`: lists whole, null for what is no more."""
+    """Return the JSON merge patch (RFC 7386) from `before` to `after`: lists whole, null for what is no more."""
     patch: _Json = dict.fromkeys(before.keys() - after.keys())
     for key, value in after.items():
         old = before.get(key)
@@ -211,13 +209,13 @@ def _conditions(
     return result
 
 
-def _task(run: RunState, settings: Settings, state: NodeState) -> _Json:
+def _task(run: RunState, settings: Settings, state: NodeState, characters: int) -> _Json:
     reason, message = why(run, settings, state)
     task: _Json = {"name": state.node.name, "phase": state.phase.value}
-    attempts = [_attempt(attempt) for attempt in state.attempts if attempt.created or attempt.finished_at]
+    attempts = [_attempt(attempt, characters) for attempt in state.attempts if attempt.created or attempt.finished_at]
     task |= _present(
         reason=reason,
-        message=message,
+        message=message[:characters],
         startTime=attempts[0].get("startTime") if attempts else None,
         completionTime=_text(state.completed_at),
         outputs=state.outputs,
@@ -226,7 +224,7 @@ def _task(run: RunState, settings: Settings, state: NodeState) -> _Json:
     return task
 
 
-def _attempt(attempt: Attempt) -> _Json:
+def _attempt(attempt: Attempt, characters: int) -> _Json:
     record: _Json = {"number": attempt.number} | _present(
         podName=attempt.object_name,
         nodeName=attempt.node_name,
@@ -234,7 +232,7 @@ def _attempt(attempt: Attempt) -> _Json:
         runningTime=_text(attempt.running_at),
         completionTime=_text(attempt.finished_at),
         reason=attempt.reason,
-        message=attempt.message,
+        message=attempt.message[:characters],
     )
     record["class"] = attempt.failure_class.value if attempt.failure_class else None
     record["exitCode"] = attempt.exit_code

@@ -337,9 +337,9 @@ class RunState:
 
     `counts` has the number of nodes in each phase. `revision` grows with each change that a status would show;
     `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
-    `live` is the number of nodes with a live attempt; `queue` (by rank) and `timers` are heaps, `armed` is what
-    `timers` holds, `unsettled` names nodes whose trigger has to be looked at, `unreleased` finished attempts whose
-    objects we still hold.
+    `live` is the number of nodes with a live attempt; `ended_attempts` and `output_bytes` are what `capacity.py` limits;
+    `queue` (by rank) and `timers` are heaps, `armed` is what `timers` holds, `unsettled` names nodes whose trigger has
+    to be looked at, `unreleased` finished attempts whose objects we still hold.
     """
 
     uid: str
@@ -356,6 +356,8 @@ class RunState:
     suspended_at: datetime | None = None
     suspended_seconds: float = 0.0
     live: int = 0
+    ended_attempts: int = 0
+    output_bytes: int = 0
     queue: list[tuple[int, str]] = field(default_factory=list)
     timers: list[tuple[datetime, str]] = field(default_factory=list)
     armed: set[tuple[datetime, str]] = field(default_factory=set)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from fairlead.engine import clocks
+from fairlead.engine import capacity, clocks
 from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
-from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Outcome, Phase, Result, RunState
+from fairlead.engine.model import TERMINAL, Attempt, FailureClass, Json, NodeState, Outcome, Phase, Result, RunState
 from fairlead.engine.names import attempt_name
 from fairlead.engine.outputs import OutputError, read_outputs
 from fairlead.engine.passes import Pass, end_attempt, end_node, enqueue, note, set_timer, shorten
-from fairlead.engine.retry import ENDINGS, decide_retry
+from fairlead.engine.retry import ENDINGS, RetryDecision, decide_retry
 from fairlead.engine.transitions import move, path_to_starting
 
 __all__ = ["observe"]
@@ -216,6 +216,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     if result is Result.SUCCEEDED:
         try:
             outputs = read_outputs(state.node.outputs, outcome.text)
+            _make_room(p.run, outputs, outcome.text)
         except OutputError as error:
             result, failure_class, reason, message = Result.FAILED, FailureClass.USER, error.reason, error.message
     attempt.finished_at = outcome.finished_at
@@ -232,6 +233,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
             _fail_or_retry(p, state, attempt)
     attempt.revision = p.run.revision
     p.ended.append(attempt)
+    p.run.ended_attempts += 1
     _await_release(p, state, attempt)
 
 
@@ -247,9 +249,23 @@ def _record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -
     _await_release(p, state, attempt)
 
 
+def _make_room(run: RunState, outputs: dict[str, Json], text: str) -> None:
+    """Count the outputs of a node. Raises `OutputError` where those of the whole run become too many to be recorded."""
+    size = len(text.encode()) if outputs else 0
+    if run.output_bytes + size > capacity.OUTPUT_BYTES:
+        raise OutputError(
+            "OutputTooLarge",
+            f"the outputs of all tasks of this run together are larger than {capacity.OUTPUT_BYTES} bytes; "
+            "write large data to storage and output its address",
+        )
+    run.output_bytes += size
+
+
 def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     name = state.node.name
     decision = decide_retry(p.run.uid, state, attempt)
+    if decision.again and p.run.ended_attempts >= capacity.ATTEMPTS:
+        decision = RetryDecision(again=False, why=f" (this run has had {capacity.ATTEMPTS} attempts, the most it may)")
     assert attempt.finished_at is not None
     if not decision.again:
         end_node(

@@ -12,6 +12,7 @@ from datetime import datetime
 from heapq import heappush
 
 from fairlead.engine import triggers
+from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import Command, EndAttempt, EventType, RecordEvent
 from fairlead.engine.model import (
     ACTIVE,
@@ -28,9 +29,6 @@ from fairlead.engine.model import (
 from fairlead.engine.transitions import move
 
 __all__ = ["Pass", "arm", "end_attempt", "end_node", "enqueue", "note", "scope_of", "set_timer"]
-
-#: Messages kept in state and status; longer ones end in an ellipsis. Kubernetes' own limit for conditions is 32 KiB.
-MESSAGE_LIMIT = 1024
 
 _FAILED_ENDS = frozenset({Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.CANCELLED})
 
@@ -65,7 +63,7 @@ def scope_of(p: Pass, node: Node | None) -> Scope:
 
 def note(p: Pass, type_: EventType, reason: str, message: str, key: str) -> None:
     """Tell people about a transition."""
-    p.commands.append(RecordEvent(type=type_, reason=reason, message=message[:MESSAGE_LIMIT], key=key))
+    p.commands.append(RecordEvent(type=type_, reason=reason, message=shorten(message), key=key))
 
 
 def set_timer(p: Pass, name: str, due: datetime) -> None:
@@ -141,5 +139,5 @@ def cancel(p: Pass, state: NodeState, reason: str, message: str) -> None:
 
 
 def shorten(message: str) -> str:
-    """Cut a message to what a status may hold."""
-    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+    """Cut a message to what a status may hold; a longer one ends in an ellipsis."""
+    return message if len(message) <= MESSAGE_CHARACTERS else message[: MESSAGE_CHARACTERS - 1] + "…"

@@ -1,6 +1,6 @@
 """`plan()`: facts in, decisions out. The product, in one function.
 
-A call costs O(facts + nodes that change), not O(nodes): a node that ends decrements its children's counters, a blocked
+A call costs O(facts log facts + nodes that change), not O(nodes): a node that ends decrements its children's counters, a blocked
 node costs nothing, and timers wait in a heap. It reads no clock (`now` is given) and does no I/O; the same inputs
 give the same commands in the same order.
 """
@@ -14,7 +14,7 @@ from heapq import heappop
 
 from fairlead.engine import clocks, triggers
 from fairlead.engine.commands import Command, EventType, StartAttempt
-from fairlead.engine.events import Event
+from fairlead.engine.events import Event, StatusRecorded
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import (
     TERMINAL,
@@ -69,11 +69,12 @@ def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: date
 def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Settings, now: datetime) -> Plan:
     """Take in `events`, bring `run` up to date in place, and return what follows.
 
-    `run` belongs to the caller's worker; nobody else may touch it. `now` must be aware (UTC) and is expected not to
+    The order of events matters only among those about the same attempt. `run` belongs to the caller's worker; nobody
+    else may touch it. `now` must be aware (UTC) and is expected not to
     go backwards, but nothing breaks if it does: limits only pass later.
     """
     p = Pass(graph, run, settings, now)
-    for event in events:
+    for event in sorted(events, key=_place):
         observe(p, event)
     if run.outcome is None:
         clocks.check_run(p)
@@ -83,6 +84,11 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
             _settle(p)
         _finish(p)
     return Plan(tuple(p.commands), _wake_at(p), tuple(attempt.failure_class for attempt in p.ended))
+
+
+def _place(event: Event) -> tuple[str, int]:
+    """Return where an event belongs among those that come together: the attempts of a node in their order."""
+    return ("", 0) if isinstance(event, StatusRecorded) else (event.node, event.number)
 
 
 def _fire_timers(p: Pass) -> None:

@@ -1,0 +1,27 @@
+"""What the record of one run can hold, so that no run can outgrow the object it is recorded in.
+
+The API server refuses an object of more than about 1.5 MB. A run that came near it could not be recorded any more, and
+so would never end: it is better told, while it is going on, which limit it has reached. With these limits, 1,000 tasks
+and a definition of 384 KiB, the whole stays below 1.3 MB.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ATTEMPTS", "MESSAGE_CHARACTERS", "OUTPUT_BYTES", "message_characters"]
+
+#: Attempts of all tasks together; about 250 bytes each. After that, nothing is retried.
+ATTEMPTS = 2_000
+
+#: Outputs of all tasks together, as they were written.
+OUTPUT_BYTES = 256 * 1024
+
+#: Characters of one message, where there are few.
+MESSAGE_CHARACTERS = 1024
+
+_ALL_MESSAGES = 128 * 1024
+_LEAST = 64
+
+
+def message_characters(tasks: int) -> int:
+    """Return how long the message of each of so many tasks may be."""
+    return max(_LEAST, min(MESSAGE_CHARACTERS, _ALL_MESSAGES // max(1, tasks)))
