@@ -138,6 +138,7 @@ def _install_and_undo(cluster: Cluster, image_name: str | None) -> None:
         _check_rights(installation)
         _run_hello(installation)
         _run_others(installation)
+        _check_part(installation)
         _uninstall(installation)
     except BaseException:
         _tell_what_there_is(cluster)
@@ -219,29 +220,13 @@ def _review(verb: str, resource: str) -> dict[str, Any]:
 
 
 def _run_hello(installation: Installation) -> None:
-    """Run it as the notes say, up to three times where an operator outside is faster: ours must have done it once."""
+    """Run it as the notes say."""
     cluster = installation.cluster
-    for _ in range(3):
-        before = _creates(installation)
-        with step("kubectl apply -f examples/hello.yaml; kubectl wait --for=condition=Finished"):
-            cluster.kubectl("apply", "--validate=strict", "-n", USERS, "-f", str(ROOT / "examples" / "hello.yaml"))
-            _wait_finished(cluster, "hello")
-        _assert_succeeded(cluster, "hello")
-        if _creates(installation) > before:
-            return
-        say("another operator has started the task before the one under test did: once more")
-        cluster.kubectl("delete", "workflow", "hello", "-n", USERS, "--timeout=60s", timeout=70)
-    outside = dev_operator.waiting_for() is not None
-    remedy = "`python -m e2e.dev_operator stop`" if outside else "stop the other operator of this cluster"
-    raise Failure("hello has succeeded, but each time under another operator: this shows nothing", remedy)
-
-
-def _creates(installation: Installation) -> float:
-    """How many pods the operator asked for: a 409 says that another one was faster by a moment."""
-    wanted = ("201", "409")
-    return sum(
-        installation.sample("fairlead_api_requests_total", verb="create", resource="pods", code=code) for code in wanted
-    )
+    with step("kubectl apply -f examples/hello.yaml; kubectl wait --for=condition=Finished"):
+        cluster.kubectl("delete", "workflow", "hello", "-n", USERS, "--ignore-not-found", "--timeout=60s", timeout=70)
+        cluster.kubectl("apply", "--validate=strict", "-n", USERS, "-f", str(ROOT / "examples" / "hello.yaml"))
+        _wait_finished(cluster, "hello")
+    _assert_succeeded(cluster, "hello")
 
 
 def _run_others(installation: Installation) -> None:
@@ -258,9 +243,32 @@ def _run_others(installation: Installation) -> None:
             _wait_finished(cluster, name)
             _assert_succeeded(cluster, name)
         wait_until("the workflow with a TTL to be deleted", lambda: not _names(cluster, "workflow/ttl"), 90)
+
+
+def _check_part(installation: Installation) -> None:
+    """See that the operator under test has done its part, and that nothing was forbidden to it."""
+    tries = 0
+    while (asked := _creates(installation)) == 0:
+        # Another operator was faster with every single pod. It cannot be so for long: the two are equals.
+        tries += 1
+        if tries > 10:
+            outside = dev_operator.waiting_for() is not None
+            remedy = "`python -m e2e.dev_operator stop`" if outside else "stop the other operator of this cluster"
+            raise Failure("all of it succeeded, but under another operator: this shows nothing", remedy)
+        say("so far another operator has started every task before the one under test could: once more")
+        _run_hello(installation)
     # A right that is missing in the chart shows here, also where the operator got over it.
     refused = installation.sample("fairlead_api_requests_total", code="403")
     assert refused == 0, f"{refused:.0f} requests were forbidden: the chart grants too little"
+    say(f"the operator in the cluster asked for {asked:.0f} pods, and nothing was forbidden to it")
+
+
+def _creates(installation: Installation) -> float:
+    """How many pods the operator asked for: a 409 says that another one was faster by a moment."""
+    wanted = ("201", "409")
+    return sum(
+        installation.sample("fairlead_api_requests_total", verb="create", resource="pods", code=code) for code in wanted
+    )
 
 
 def _wait_finished(cluster: Cluster, name: str) -> None:
