@@ -325,10 +325,16 @@ def _restore_crd(cluster: Cluster, had_crd: bool) -> None:
     """Leave the CRD as it was found: not there, or belonging to nobody."""
     if _crd_owner(cluster) not in ("", f"{NAMESPACE}/{RELEASE}"):
         return
-    if not had_crd:
-        cluster.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=60s", timeout=70)
+    metadata = _crd(cluster).get("metadata", {})
+    if not metadata:
         return
-    metadata = _crd(cluster)["metadata"]
+    if not had_crd:
+        # Whoever has used it meanwhile goes on doing so: without it, Kubernetes would delete their workflows.
+        if cluster.get(CRD, "--all-namespaces")["items"]:
+            say("the CRD stays: there are workflows of others")
+        else:
+            cluster.kubectl("delete", "crd", CRD, "--timeout=60s", timeout=70)
+            return
     ours = {
         "annotations": [key for key in metadata.get("annotations", {}) if "helm.sh/" in key],
         "labels": [key for key in metadata.get("labels", {}) if key.startswith(("app.kubernetes.io/", "helm.sh/"))],
