@@ -123,6 +123,9 @@ def main() -> int:
     except (Failure, CommandFailed, AssertionError, TimeoutError, subprocess.TimeoutExpired) as failure:
         print(f"e2e-install: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("e2e-install: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
