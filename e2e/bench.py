@@ -23,6 +23,7 @@ from typing import Any
 
 import orjson
 
+from e2e import dev_operator
 from e2e.kubectl import Cluster
 from e2e.operators import OperatorProcess
 from fairlead.kube.credentials import load_credentials, open_session
@@ -197,6 +198,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("bench/results/latest.json"))
     arguments = parser.parse_args()
     cluster = Cluster.current()
+    dev_operator.make_way()
     cluster.kubectl("apply", "-f", "crds/")
     with tempfile.TemporaryDirectory() as folder:
         operator = OperatorProcess(cluster, Path(folder) / "operator.log")

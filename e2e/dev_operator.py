@@ -16,7 +16,7 @@ from pathlib import Path
 from e2e.devcluster import existing, processes, state
 from e2e.devcluster.progress import Failure, say, wait_until
 
-__all__ = ["start", "stop"]
+__all__ = ["make_way", "start", "stop", "waiting_for"]
 
 PORT = 26480
 
@@ -53,6 +53,12 @@ def stop() -> bool:
     processes.stop(process)
     record.unlink()
     return running
+
+
+def make_way() -> None:
+    """Stop it for tests that bring their own operator, or none."""
+    if stop():
+        say("stopped the operator beside the dev cluster: the tests need it out of the way (make cluster-up)")
 
 
 def waiting_for() -> str | None:

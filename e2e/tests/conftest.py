@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from e2e import dev_operator
 from e2e.audit import AuditLog
-from e2e.devcluster.progress import say
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 from e2e.operators import OperatorProcess
 from e2e.workflows import Workflows
@@ -21,8 +20,7 @@ LOGS = Path(".cache/e2e")
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     found = Cluster.current()
-    if dev_operator.stop():
-        say("stopped the operator of the dev cluster, the tests bring their own (make cluster-up starts it again)")
+    dev_operator.make_way()
     found.kubectl("apply", "-f", "crds/")
     found.kubectl("wait", "--for=condition=Established", "crd/workflows.fairlead.dev", "--timeout=30s")
     yield found

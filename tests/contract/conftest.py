@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e import dev_operator
 from e2e.kubectl import Cluster, CommandFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ def api_server() -> Cluster:
     named = os.environ.get("FAIRLEAD_E2E_KUBECONFIG")
     try:
         cluster = Cluster(Path(named), Path("/usr/bin"), None, None) if named else Cluster.current()
+        dev_operator.make_way()
         cluster.kubectl("apply", "--validate=strict", "-f", str(ROOT / "crds"))
         for path in (ROOT / "crds").glob("*.yaml"):
             cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))

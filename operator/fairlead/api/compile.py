@@ -7,6 +7,7 @@ any pod exists. The same step runs in the operator, in `fairlead lint` and in `f
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from fairlead.api.rendering import TreeCompiler
 from fairlead.api.task import Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
 from fairlead.api.workflow import LiveSpec
+from fairlead.engine import capacity
 from fairlead.engine import graph as engine_graph
 from fairlead.engine.expressions import Declarations, Evaluator
 from fairlead.engine.model import Evaluable, Graph, Node, Settings, TriggerRule, ValueType
@@ -54,6 +56,7 @@ def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str
         raise InvalidSpec([Problem("spec", "must be an object")])
     raw = without_nulls(spec)
     parsed, problems = parse_spec(raw)
+    problems += _too_large(raw)
     compilation = _Compilation(raw=raw, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(raw))
     graph = compilation.graph()
     if graph is None:
@@ -66,6 +69,19 @@ def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str
         ttl_seconds_after_finished=parsed.live.ttl_seconds_after_finished,
         warnings=_sorted(compilation.warnings),
     )
+
+
+def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with the size: the status of the run must have room beside its definition."""
+    tasks = raw.get("tasks")
+    if isinstance(tasks, list) and len(tasks) > capacity.TASKS:
+        message = f"{len(tasks)} tasks; a run may have {capacity.TASKS}: divide it into several"
+        return [Problem("spec.tasks", message)]
+    size = len(json.dumps(raw, ensure_ascii=False).encode())
+    if size > capacity.DEFINITION_BYTES:
+        message = f"{size} bytes; a definition may have {capacity.DEFINITION_BYTES}: put long scripts into images"
+        return [Problem("spec", message)]
+    return []
 
 
 def compile_settings(spec: Mapping[str, Any]) -> Settings:

@@ -117,6 +117,7 @@ class Cleaner:
         """The spec of a finished run was edited: nothing follows, and that is said (`observedGeneration`)."""
         now = datetime.now(UTC)
         status = {
+            **workflow.status,
             "observedGeneration": workflow.generation,
             "conditions": [
                 condition(
@@ -132,7 +133,7 @@ class Cleaner:
             ],
         }
         try:
-            await self._writer.write(workflow.owner, workflow.version, status)
+            await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
         except (Conflict, NotFound):
             await self.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
 

@@ -23,7 +23,7 @@ __all__ = [
     "invalid_status",
     "is_finished",
     "is_invalid",
-    "merge_patch",
+    "operations",
     "recorded_nodes",
     "suspension",
 ]
@@ -86,17 +86,23 @@ def invalid_status(
     }
 
 
-def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> _Json:
-    """Return the JSON merge patch (RFC 7386) from `before` to `after`: lists whole, null for what is no more."""
-    patch: _Json = dict.fromkeys(before.keys() - after.keys())
-    for key, value in after.items():
-        old = before.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            if nested := merge_patch(old, value):
-                patch[key] = nested
-        elif key not in before or old != value:
-            patch[key] = value
-    return patch
+def operations(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[_Json]:
+    """Return the JSON patch (RFC 6902) that turns the status `before` into `after`; empty where nothing changed.
+
+    Whole members are replaced. A merge patch would read a null inside somebody's outputs as "remove".
+    """
+    changed = [key for key, value in after.items() if key not in before or before[key] != value]
+    gone = [key for key in before if key not in after and key != "revision"]
+    if not changed and not gone:
+        return []
+    if not before:
+        return [{"op": "add", "path": "/status", "value": {**after, "revision": 1}}]
+    return [
+        *({"op": "add", "path": f"/status/{key}", "value": after[key]} for key in changed),
+        *({"op": "remove", "path": f"/status/{key}"} for key in gone),
+        # By this the CRD's rules tell a write of the status from one of the spec, and skip what the latter must obey.
+        {"op": "add", "path": "/status/revision", "value": before.get("revision", 0) + 1},
+    ]
 
 
 def condition(

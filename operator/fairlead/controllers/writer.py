@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from fairlead.engine.events import StatusRecorded
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import WORKFLOWS
@@ -20,7 +22,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 
 from .pods import Owner
 from .run import Run
-from .status import encode, merge_patch
+from .status import encode, operations
 from .store import WorkflowStore
 
 __all__ = ["StatusWriter"]
@@ -74,15 +76,33 @@ class StatusWriter:
         while run.writing is not None:
             await asyncio.wait({run.writing})
 
-    async def write(self, owner: Owner, version: int, patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Persist a merge patch of the status; return the Workflow as stored. Raises `ApiError`."""
-        body = {"metadata": {"uid": owner.uid, "resourceVersion": str(version)}, "status": patch}
+    async def write(
+        self, owner: Owner, version: int, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """Persist the status `after` in place of `before`, which the object has at `version`.
+
+        Returns the new resourceVersion and the status as persisted. Raises `ApiError`; `Conflict` where the object has
+        changed, or is another one.
+        """
+        changes = operations(before, after)
+        revision = before.get("revision", 0)
+        if not changes:
+            return version, {**after, "revision": revision} if revision else dict(after)
+        body = [
+            {"op": "replace", "path": "/metadata/uid", "value": owner.uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(version)},
+            *changes,
+        ]
         stored = await self._client.patch(
-            WORKFLOWS, owner.name, body, PatchType.MERGE, owner.namespace, subresource="status"
+            WORKFLOWS, owner.name, body, PatchType.JSON, owner.namespace, subresource="status", metadata_only=True
         )
-        self._wrote("summary", len(str(patch)))
-        self._store.put(stored)
-        return stored
+        self._wrote("summary", len(orjson.dumps(changes)))
+        status = {**after, "revision": revision + 1}
+        known = self._store.get(owner.uid)
+        if known is not None:
+            # The version was a precondition: nothing but the status has changed since we read the rest.
+            self._store.put({**known.raw, "metadata": stored["metadata"], "status": status})
+        return int(stored["metadata"]["resourceVersion"]), status
 
     def _begin(self, run: Run) -> None:
         if run.write_timer is not None:
@@ -106,11 +126,9 @@ class StatusWriter:
             now=datetime.now(UTC),
             stalled=stalled,
         )
-        changed = merge_patch(run.written, status)
         try:
-            if changed and not await self._insist(run, changed):
+            if not await self._insist(run, status):
                 return
-            run.written = status
             run.persisted_revision, run.persisted_generation, run.persisted_stalled = revision, generation, stalled
             run.inbox.append(StatusRecorded(revision=revision))
         finally:
@@ -120,12 +138,12 @@ class StatusWriter:
             if not run.closed:
                 self._notify(run.uid)
 
-    async def _insist(self, run: Run, changed: Mapping[str, Any]) -> bool:
+    async def _insist(self, run: Run, status: Mapping[str, Any]) -> bool:
         """Write until it is persisted. Returns False where the run has to be read again, or is gone."""
         failures = 0
         while not run.closed:
             try:
-                stored = await self.write(run.owner, run.version, changed)
+                run.version, run.written = await self.write(run.owner, run.version, run.written, status)
             except NotFound:
                 self._lost(run)
                 return False
@@ -138,7 +156,6 @@ class StatusWriter:
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             else:
-                run.version = int(stored["metadata"]["resourceVersion"])
                 return True
         return False
 

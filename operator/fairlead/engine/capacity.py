@@ -7,7 +7,13 @@ and a definition of 384 KiB, the whole stays below 1.3 MB.
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPTS", "MESSAGE_CHARACTERS", "OUTPUT_BYTES", "message_characters"]
+__all__ = ["ATTEMPTS", "DEFINITION_BYTES", "MESSAGE_CHARACTERS", "OUTPUT_BYTES", "TASKS", "message_characters"]
+
+#: Tasks of a run.
+TASKS = 1_000
+
+#: The definition as JSON, which the object holds beside the record.
+DEFINITION_BYTES = 384 * 1024
 
 #: Attempts of all tasks together; about 250 bytes each. After that, nothing is retried.
 ATTEMPTS = 2_000
