@@ -336,8 +336,9 @@ class RunState:
     """Everything known about one run. `uid` seeds names and jitter.
 
     `counts` has the number of nodes in each phase. `revision` grows with each change that a status would show;
+    `recorded_revision` is persisted, and must come to be at least `unproven_revision` before anything is started;
     `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
-    `live` is the number of nodes with a live attempt; `ended_attempts` and `output_bytes` are what `capacity.py` limits;
+    `live` is the number of nodes with a live attempt, `ended_attempts` and `output_bytes` are limited by `capacity.py`;
     `queue` (by rank) and `timers` are heaps, `armed` is what `timers` holds, `unsettled` names nodes whose trigger has
     to be looked at, `unreleased` finished attempts whose objects we still hold.
     """
@@ -350,6 +351,7 @@ class RunState:
     counts: dict[Phase, int]
     revision: int = 0
     recorded_revision: int = 0
+    unproven_revision: int = 0
     outcome: RunOutcome | None = None
     outputs: dict[str, Json] = field(default_factory=dict)
     stopping: str = ""
@@ -363,3 +365,8 @@ class RunState:
     armed: set[tuple[datetime, str]] = field(default_factory=set)
     unsettled: list[str] = field(default_factory=list)
     unreleased: dict[tuple[str, int], None] = field(default_factory=dict)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every end so far is on record or shown by an object that is held: what may follow, may start."""
+        return self.unproven_revision <= self.recorded_revision

@@ -2,6 +2,9 @@
 
 Facts may come twice, late, or before the state knows the attempt (a controller that starts afresh). Each function
 leaves the state as if the facts had come once and in order.
+
+An end that no object shows (the object is gone, or was never created) is known to this state alone. Nothing that may
+follow from it is started before it is recorded: `RunState.unproven_revision`.
 """
 
 from __future__ import annotations
@@ -154,13 +157,18 @@ def _attempt_gone(p: Pass, gone: AttemptGone) -> None:
     if state is None or attempt is None:
         return
     attempt.held = False
-    if attempt.finished_at is not None or not attempt.created:
+    if attempt.finished_at is not None:
+        return
+    if not attempt.created:
+        # It came and went between two looks, and nothing is known of it: it is asked for again, by the same name.
+        _start_refused(p, StartRefused(node=gone.node, number=gone.number, reason="", message="", retry_at=p.now))
         return
     outcome = _outcome_of_gone(attempt, gone.seen_at)
     if attempt is state.attempts[-1]:
         _conclude(p, state, attempt, outcome)
     else:
         _record_end(p, state, attempt, outcome)
+    p.run.unproven_revision = attempt.revision
 
 
 def _outcome_of_gone(attempt: Attempt, at: datetime) -> Outcome:
@@ -198,6 +206,7 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
             finished_at=p.now,
         )
         _conclude(p, state, attempt, outcome)
+        p.run.unproven_revision = attempt.revision
         return
     state.attempts.pop()  # nothing was created, so there was no attempt
     if ending:

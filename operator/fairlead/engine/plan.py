@@ -1,8 +1,8 @@
 """`plan()`: facts in, decisions out. The product, in one function.
 
-A call costs O(facts log facts + nodes that change), not O(nodes): a node that ends decrements its children's counters, a blocked
-node costs nothing, and timers wait in a heap. It reads no clock (`now` is given) and does no I/O; the same inputs
-give the same commands in the same order.
+A call costs O(facts log facts + nodes that change), not O(nodes): a node that ends decrements its children's
+counters, a blocked node costs nothing, and timers wait in a heap. It reads no clock (`now` is given) and does no I/O;
+the same inputs give the same commands in the same order.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _why_not(p: Pass, state: NodeState) -> str:
 def _grant(p: Pass) -> bool:
     """Give free slots to queued nodes. Returns whether a node ended on the way, so that its children must settle."""
     run, limit = p.run, p.settings.parallelism
-    if p.settings.suspend or run.stopping:
+    if p.settings.suspend or run.stopping or not run.is_proven:
         return False
     while run.queue and (limit is None or run.live < limit):
         state = run.nodes[heappop(run.queue)[1]]

@@ -8,6 +8,7 @@ ends, time-outs and failures are classified by the very rules that count in a cl
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,7 @@ class LocalRun:
         self.state: RunState = begin(
             compiled.graph, uid=uid, name=compiled.name, namespace=compiled.namespace, started_at=_now()
         )
+        self.state.recorded_revision = sys.maxsize  # nobody takes this run up again: what is known is on record
         self._workdir = workdir
         self._base = base
         self.on_change = on_change

@@ -278,9 +278,7 @@ DONE = {"finished_at": at(60)}
             job(succeeded=False, reason="DeadlineExceeded", **DONE), TIMEOUT, "ActiveDeadlineExceeded", id="too long"
         ),
         pytest.param(job(succeeded=False, **DONE), USER, "JobFailed", id="failed, does not say why"),
-        pytest.param(
-            job(succeeded=False, ending="TimedOut", **DONE), TIMEOUT, "TimedOut", id="timed out by us"
-        ),
+        pytest.param(job(succeeded=False, ending="TimedOut", **DONE), TIMEOUT, "TimedOut", id="timed out by us"),
         pytest.param(job(deleting_at=at(50), ending="TimedOut"), TIMEOUT, "TimedOut", id="deleted by us"),
         pytest.param(job(deleting_at=at(50)), INFRA, "JobDeleted", id="deleted by somebody"),
         pytest.param(

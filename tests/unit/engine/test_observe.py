@@ -29,7 +29,6 @@ QUIET = Plan((), None)
         pytest.param([succeeded("a"), failed("a")], "Succeeded", id="the first end counts"),
         pytest.param([failed("a"), succeeded("a")], "Failed", id="the first end counts, the other way round"),
         pytest.param([succeeded("a"), gone("a")], "Succeeded", id="succeeded, then gone"),
-        pytest.param([gone("a")], "Starting", id="what was never seen cannot be gone"),
         pytest.param([seen("a"), gone("a")], "Failed", id="gone"),
     ],
 )
@@ -176,10 +175,11 @@ def test_a_refusal_of_an_attempt_that_was_to_be_ended_cancels() -> None:
 
 
 def test_a_vanished_object_is_a_failure_of_the_infrastructure() -> None:
-    on = bench(node("a", retry=retries(infrastructure=1)))
+    on = bench(node("a", retry=retries()))
     on.tell(seen("a", running=1))
-    assert on.started(gone("a", when=9), after=9) == ["a/2"]
-    assert on.state("a").attempts[0].reason == "ObjectGone"
+    on.tell(gone("a", when=9))
+    assert (on.phase("a"), on.state("a").reason) == ("Failed", "ObjectGone")
+    assert on.state("a").attempts[0].failure_class is INFRA
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,47 @@ def test_an_object_that_vanishes_after_we_asked_for_its_end(ending: str, phase: 
     on.tell(seen("a", ending=ending, deleting=True))
     on.tell(gone("a"))
     assert (on.phase("a"), on.state("a").reason) == (phase, reason)
+
+
+def test_what_is_gone_before_it_was_seen_is_asked_for_again() -> None:
+    on = bench(node("a"))
+    assert on.started(gone("a")) == ["a/1"]
+    assert (len(on.state("a").attempts), on.run.live) == (1, 1)
+
+
+# What only this state knows has to be recorded before anything follows from it (invariant S2).
+
+
+@pytest.mark.parametrize(
+    ("before", "end", "follows"),
+    [
+        pytest.param([seen("a")], gone("a"), ["b/1", "c/1"], id="gone"),
+        pytest.param([], refused("a"), ["b/1", "c/1"], id="refused for good"),
+    ],
+)
+def test_an_end_that_no_object_shows_is_recorded_before_anything_starts(
+    before: list[Event], end: Event, follows: list[str]
+) -> None:
+    on = bench(
+        node("a", retry=retries()),
+        node("b", "a", trigger=TriggerRule.ONE_FAILED),
+        node("c"),
+        settings=Settings(parallelism=1),
+    )
+    on.tell(*before)
+    on.settings = Settings()
+    assert on.started(end) == []
+    revision = on.state("a").attempts[0].revision
+    assert on.started(StatusRecorded(revision=revision - 1)) == []
+    assert on.started(StatusRecorded(revision=revision)) == follows
+
+
+def test_the_next_attempt_after_one_that_is_gone_waits_for_the_record() -> None:
+    on = bench(node("a", retry=retries(infrastructure=1)))
+    on.tell(seen("a", running=1))
+    assert on.started(gone("a", when=9), after=9) == []
+    assert on.started(StatusRecorded(revision=on.run.revision)) == ["a/2"]
+    assert on.state("a").attempts[0].reason == "ObjectGone"
 
 
 # Strangers.
@@ -313,7 +354,9 @@ def test_the_end_of_an_older_attempt_does_not_decide(late: Event) -> None:
     on = bench(node("a", retry=retries(5, 5)))
     on.tell(seen("a", running=1))
     on = on.restarted()
-    assert on.orders(seen("a", 2, running=30), late, after=31) == []
+    on.tell(StatusRecorded(revision=10**9))
+    assert on.orders(seen("a", 2, running=30), after=31) == []
+    assert on.released(late) == ([] if late == gone("a", when=30) else ["a/1"])
     assert (on.phase("a"), on.run.live) == ("Running", 1)
     assert on.started(after=3600) == []
     on.tell(succeeded("a", 2, end=40, running=30))

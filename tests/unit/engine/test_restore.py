@@ -17,7 +17,7 @@ from tests.unit.engine.kit import (
     succeeded,
 )
 
-from fairlead.engine.events import Event
+from fairlead.engine.events import Event, StatusRecorded
 from fairlead.engine.model import TERMINAL, Clocks, FailureClass, Phase, Settings, TriggerRule
 from fairlead.engine.restore import NodeRecord
 
@@ -143,7 +143,8 @@ def test_a_recorded_attempt_whose_object_is_gone() -> None:
     on = bench(node("a", retry=retries(infrastructure=1)))
     on.tell(seen("a", running=1), after=2)
     after = on.restarted()
-    assert after.started(gone("a", when=50), after=50) == ["a/2"]
+    assert after.started(gone("a", when=50), after=50) == []
+    assert after.started(StatusRecorded(revision=after.run.revision)) == ["a/2"]
 
 
 def test_an_attempt_that_was_only_asked_for_is_asked_for_again() -> None:
