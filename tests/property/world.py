@@ -294,7 +294,8 @@ class World:
             return
         assert body.outcome is not None, "S4: released while it lives"
         recorded = {node.name: node for node in recorded_nodes(self.status)}[release.node]
-        attempt = next(each for each in recorded.attempts if each.number == release.number)
+        attempt = next((each for each in recorded.attempts if each.number == release.number), None)
+        assert attempt is not None, "S4: released before it was recorded at all"
         assert attempt.finished_at == body.outcome.finished_at, "S4: released before its end was recorded"
         assert attempt.failure_class is body.outcome.failure_class, "S4: recorded as another end"
 
@@ -358,3 +359,28 @@ class World:
         assert [c for c in again.commands if not isinstance(c, RecordEvent)] == []
         self.run = run
         assert self._snapshot() == status, "S4, S15: a restart changes the recorded end"
+
+
+def wander(world: World, random: Random, *, steps: int = 80) -> None:
+    """Take some random steps, and settle."""
+    for _ in range(random.randrange(steps)):
+        match random.randrange(12):
+            case 0 | 1:
+                world.look(random, stale=random.random() < 0.5, twice=random.random() < 0.5)
+            case 2 | 3 if world.pending:
+                world.carry_out(random.randrange(50), quota=random.random() < 0.2, answered=random.random() < 0.5)
+            case 4 | 5:
+                world.advance(random.randrange(50))
+            case 6:
+                world.seconds += random.randrange(30)
+            case 7:
+                world.send_status()
+            case 8:
+                world.record_status()
+            case 9:
+                world.remove(random.randrange(50))
+            case 10:
+                world.crash(random, persisted=random.random() < 0.5)
+            case 11:
+                world.settings = Settings(parallelism=world.parallelism, suspend=random.random() < 0.3)
+    world.settle()
