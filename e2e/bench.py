@@ -201,13 +201,9 @@ def main() -> int:
     dev_operator.make_way()
     cluster.kubectl("apply", "-f", "crds/")
     with tempfile.TemporaryDirectory() as folder:
-        operator = OperatorProcess(cluster, Path(folder) / "operator.log")
-        operator.start()
-        try:
+        with OperatorProcess(cluster, Path(folder) / "operator.log") as operator:
             operator.wait_ready()
             bare, ours = asyncio.run(measure(cluster.kubeconfig, arguments.length, arguments.rounds))
-        finally:
-            operator.stop()
     result = _result(arguments.length, bare, ours)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")

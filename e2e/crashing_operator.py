@@ -24,13 +24,13 @@ def _arm(point: str) -> None:
 
     async def request(self: ApiClient, method: str, path: str, **named: Any) -> bytes:
         nonlocal left
-        hit = named["verb"] == verb and named["resource"] == resource
-        if hit:
-            left -= 1
-            if left == 0 and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+        matches = named["verb"] == verb and named["resource"] == resource
+        left -= matches
+        chosen = matches and left == 0  # others may be under way when this one's answer comes
+        if chosen and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
         answer = await _send(self, method, path, **named)
-        if hit and left == 0 and when == "after":
+        if chosen and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 

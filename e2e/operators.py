@@ -42,6 +42,18 @@ class OperatorProcess:
                 start_new_session=True,
             )
 
+    def __enter__(self) -> OperatorProcess:
+        """Start it; it does not outlive the block, however that ends."""
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.alive:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
+
     def wait_ready(self, timeout: float = 30) -> None:
         """Wait until it is ready. Raises TimeoutError with the end of its log."""
         try:

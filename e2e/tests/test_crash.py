@@ -48,20 +48,16 @@ def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, operat
     killed = 0
     for point in crash_points(seed):
         operator = OperatorProcess(cluster, operator_log, ("-m", "e2e.crashing_operator"), {"FAIRLEAD_CRASH": point})
-        operator.start()
-        assert operator.process is not None
-        assert operator.process.wait(timeout=60) == -signal.SIGKILL, f"{point}: {operator.log_tail()}"
+        with operator:
+            assert operator.process is not None
+            assert operator.process.wait(timeout=60) == -signal.SIGKILL, f"{point}: {operator.log_tail()}"
         killed += 1
     assert killed == POINTS
     assert workflows.condition("crashed", "Finished").get("status") != "True", "the run was over before the last kill"
 
-    operator = OperatorProcess(cluster, operator_log)
-    operator.start()
-    try:
+    with OperatorProcess(cluster, operator_log):
         status = workflows.wait_finished("crashed", 180)
         wait_until("all pods to be released", lambda: not held(workflows), 30)
-    finally:
-        operator.stop()
 
     assert status["phase"] == "Succeeded", status["message"]
     attempts = {task["name"]: len(task["attempts"]) for task in status["tasks"]}

@@ -202,7 +202,13 @@ class Operator:
 
         return asyncio.create_task(
             kopf.operator(
-                registry=registry, settings=settings, clusterwide=True, standalone=True, ready_flag=self._kopf_ready
+                registry=registry,
+                settings=settings,
+                clusterwide=True,
+                standalone=True,
+                # Else kopf asks the system for its user's name, which a numeric user in a container has not.
+                identity="fairlead",  # type: ignore[arg-type]  (kopf does not export its name for a string)
+                ready_flag=self._kopf_ready,
             ),
             name="kopf",
         )
