@@ -207,7 +207,8 @@ class Operator:
                 clusterwide=True,
                 standalone=True,
                 # Else kopf asks the system for its user's name, which a numeric user in a container has not.
-                identity="fairlead",  # type: ignore[arg-type]  (kopf does not export its name for a string)
+                # It is a string; kopf does not export the name that it gives to that type.
+                identity="fairlead",  # type: ignore[arg-type]
                 ready_flag=self._kopf_ready,
             ),
             name="kopf",
