@@ -1,0 +1,73 @@
+"""What is known of Workflows: reports come by several ways, and the newest counts."""
+
+from typing import Any
+
+from fairlead.controllers.store import Workflow, WorkflowStore
+
+
+def raw(version: int, uid: str = "u1", **more: Any) -> dict[str, Any]:
+    metadata = {"namespace": "ns", "name": "daily", "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata | more, "spec": {"tasks": []}}
+
+
+def test_reads_a_workflow() -> None:
+    workflow = Workflow.of(raw(7, generation=3) | {"status": {"phase": "Running"}})
+    assert (workflow.namespace, workflow.name, workflow.uid) == ("ns", "daily", "u1")
+    assert (workflow.version, workflow.generation, workflow.deleting) == (7, 3, False)
+    assert (workflow.spec, workflow.status) == ({"tasks": []}, {"phase": "Running"})
+
+
+def test_a_workflow_without_a_status_or_a_spec() -> None:
+    workflow = Workflow.of({**raw(7), "spec": None})
+    assert (workflow.spec, workflow.status, workflow.generation) == ({}, {}, 1)
+
+
+def test_a_workflow_that_is_being_deleted() -> None:
+    assert Workflow.of(raw(7, deletionTimestamp="2026-11-22T08:00:00Z")).deleting
+
+
+def test_its_children_name_it_as_their_owner() -> None:
+    owner = Workflow.of(raw(7)).owner
+    assert (owner.api_version, owner.kind) == ("fairlead.dev/v1alpha1", "Workflow")
+    assert (owner.name, owner.namespace, owner.uid) == ("daily", "ns", "u1")
+
+
+def test_the_newest_report_counts_in_whatever_order_they_come() -> None:
+    store = WorkflowStore()
+    assert store.put(raw(9)).version == 9
+    assert store.put(raw(10)).version == 10  # as numbers: as texts, 9 would be newer
+    assert store.put(raw(8)).version == 10
+    found = store.get("u1")
+    assert found is not None
+    assert found.version == 10
+
+
+def test_the_same_version_again_keeps_what_is_known() -> None:
+    store = WorkflowStore()
+    known = store.put(raw(9))
+    assert store.put(raw(9)) is known
+
+
+def test_a_namesake_is_another_workflow() -> None:
+    store = WorkflowStore()
+    store.put(raw(9))
+    store.put(raw(5, uid="u2"))
+    assert [workflow.version for workflow in store] == [9, 5]
+    assert len(store) == 2
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    store = WorkflowStore()
+    store.put(raw(9))
+    store.remove("u1")
+    store.remove("u1")
+    assert (store.get("u1"), len(store)) == (None, 0)
+
+
+def test_it_may_change_while_it_is_iterated_over() -> None:
+    store = WorkflowStore()
+    store.put(raw(1))
+    store.put(raw(2, uid="u2"))
+    for workflow in store:
+        store.remove(workflow.uid)
+    assert len(store) == 0
