@@ -200,10 +200,12 @@ def main() -> int:
     cluster = Cluster.current()
     dev_operator.make_way()
     cluster.kubectl("apply", "-f", "crds/")
-    with tempfile.TemporaryDirectory() as folder:
-        with OperatorProcess(cluster, Path(folder) / "operator.log") as operator:
-            operator.wait_ready()
-            bare, ours = asyncio.run(measure(cluster.kubeconfig, arguments.length, arguments.rounds))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        OperatorProcess(cluster, Path(folder) / "operator.log") as operator,
+    ):
+        operator.wait_ready()
+        bare, ours = asyncio.run(measure(cluster.kubeconfig, arguments.length, arguments.rounds))
     result = _result(arguments.length, bare, ours)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")

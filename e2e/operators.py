@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from e2e.kubectl import Cluster, wait_until
 
@@ -42,7 +43,7 @@ class OperatorProcess:
                 start_new_session=True,
             )
 
-    def __enter__(self) -> OperatorProcess:
+    def __enter__(self) -> Self:
         """Start it; it does not outlive the block, however that ends."""
         self.start()
         return self
