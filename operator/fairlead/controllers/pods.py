@@ -43,7 +43,7 @@ def pod_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
         "name": MAIN_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **work["container"],
-        "env": _environment(work["container"].get("env", ()), owner, start),
+        "env": _environment(work["container"], owner, start),
     }
     pod = {**_POD_DEFAULTS, **work["pod"], "restartPolicy": "Never", "containers": [container]}
     script = work["script"]
@@ -77,7 +77,7 @@ def job_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
     for container in pod["containers"]:
         if container["name"] == MAIN_CONTAINER:
             container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
-            container["env"] = _environment(container.get("env", ()), owner, start)
+            container["env"] = _environment(container, owner, start)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(owner, start), "spec": spec}
 
 
@@ -137,12 +137,12 @@ def _owner_reference(owner: Owner) -> dict[str, Any]:
     }
 
 
-def _environment(env: Any, owner: Owner, start: StartAttempt) -> list[Mapping[str, Any]]:
+def _environment(container: Mapping[str, Any], owner: Owner, start: StartAttempt) -> list[Mapping[str, Any]]:
     # Ours come first, so that a user's variable can refer to them as `$(FAIRLEAD_TASK)`.
     return [
-        {"name": "FAIRLEAD_OUTPUTS", "value": OUTPUTS_FILE},
+        {"name": "FAIRLEAD_OUTPUTS", "value": container.get("terminationMessagePath", OUTPUTS_FILE)},
         {"name": "FAIRLEAD_WORKFLOW", "value": owner.name},
         {"name": "FAIRLEAD_TASK", "value": start.node},
         {"name": "FAIRLEAD_ATTEMPT", "value": str(start.number)},
-        *env,
+        *container.get("env", ()),
     ]

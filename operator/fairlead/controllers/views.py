@@ -26,8 +26,8 @@ def pod_view(pod: _Raw) -> PodView:
     state = main.get("state", {})
     terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
     running = state.get("running") or {}
-    if not waiting:
-        waiting = _waiting_init(status)
+    # The main container waits with PodInitializing for every init container: theirs tells more.
+    waiting = _waiting_init(status) or waiting
     disruption = _condition(status, "DisruptionTarget", "True")
     unscheduled = _condition(status, "PodScheduled", "False")
     return PodView(

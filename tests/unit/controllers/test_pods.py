@@ -1,0 +1,212 @@
+"""The manifests of what a run creates."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from fairlead.api import labels
+from fairlead.api.work import RenderedWork
+from fairlead.controllers.pods import OUTPUTS_FILE, Owner, job_manifest, pod_manifest, script_manifest
+from fairlead.controllers.views import job_view, pod_view
+from fairlead.engine.commands import StartAttempt
+from fairlead.engine.model import WorkKind
+from fairlead.engine.names import attempt_name, bucket
+
+OWNER = Owner(api_version="fairlead.dev/v1alpha1", kind="Workflow", name="daily", namespace="ns", uid="u-1")
+NAME = attempt_name("daily", "u-1", "extract", 2)
+SCRIPT = {"source": "print(1)\n", "interpreter": ["python3", "-u"]}
+
+
+def start(kind: WorkKind = WorkKind.POD, node: str = "extract") -> StartAttempt:
+    return StartAttempt(node=node, number=2, object_name=NAME, kind=kind, work=None)
+
+
+def work(**more: Any) -> RenderedWork:
+    empty = {"kind": "Pod", "container": {"image": "i"}, "script": None, "pod": {}, "jobSpec": None}
+    return {**empty, **more}  # type: ignore[typeddict-item, return-value]
+
+
+def pod(owner: Owner = OWNER, **more: Any) -> dict[str, Any]:
+    return pod_manifest(owner, start(), work(**more))
+
+
+def job(**spec: Any) -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "main", "image": "i"}], "restartPolicy": "Never"}}
+    rendered = work(kind="Job", container={}, jobSpec={"template": template, **spec})
+    return job_manifest(OWNER, start(WorkKind.JOB), copy.deepcopy(rendered))
+
+
+def main(manifest: dict[str, Any]) -> dict[str, Any]:
+    spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
+    return next(container for container in spec["containers"] if container["name"] == "main")
+
+
+def variables(manifest: dict[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in main(manifest)["env"]}
+
+
+# Metadata, the same for both kinds.
+
+
+@pytest.mark.parametrize("manifest", [pod(), job()], ids=["pod", "job"])
+def test_it_is_ours_and_nobody_elses(manifest: dict[str, Any]) -> None:
+    metadata = manifest["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == (NAME, "ns")
+    assert metadata["finalizers"] == [labels.FINALIZER]
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Workflow", "daily", "u-1")
+    assert owner["controller"]
+    assert owner["blockOwnerDeletion"]
+
+
+@pytest.mark.parametrize("manifest", [pod(), job()], ids=["pod", "job"])
+def test_it_is_found_by_its_labels(manifest: dict[str, Any]) -> None:
+    assert manifest["metadata"]["labels"] == {
+        labels.RUN: "daily",
+        labels.TASK: "extract",
+        labels.ATTEMPT: "2",
+        labels.RUN_UID: "u-1",
+        labels.BUCKET: str(bucket("u-1")),
+        labels.MANAGED_BY: "fairlead",
+    }
+
+
+def test_long_names_are_whole_in_annotations() -> None:
+    owner = Owner(api_version="v", kind="Workflow", name="d" * 200, namespace="ns", uid="u-1")
+    metadata = pod_manifest(owner, start(node="m[3]"), work())["metadata"]
+    assert metadata["annotations"] == {labels.NODE: "m[3]", labels.RUN_NAME: "d" * 200}
+    assert all(len(value) <= 63 for value in metadata["labels"].values())
+
+
+@pytest.mark.parametrize("manifest", [pod(), job()], ids=["pod", "job"])
+def test_what_is_created_is_recognised(manifest: dict[str, Any]) -> None:
+    manifest["metadata"] |= {"uid": "x", "creationTimestamp": "2026-11-22T08:00:00Z"}
+    view = pod_view(manifest) if manifest["kind"] == "Pod" else job_view(manifest)
+    assert (view.node, view.number, view.owner_uid, view.held) == ("extract", 2, "u-1", True)
+
+
+# Pods.
+
+
+def test_the_main_container() -> None:
+    container = main(pod(container={"image": "i", "command": ["c"], "resources": {"limits": {"cpu": "1"}}}))
+    assert container["image"] == "i"
+    assert container["command"] == ["c"]
+    assert container["resources"] == {"limits": {"cpu": "1"}}
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_a_pod_is_never_restarted_in_place() -> None:
+    assert pod(pod={"restartPolicy": "Always"})["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_pod_gets_no_token_and_no_service_variables_unless_asked_for() -> None:
+    spec = pod()["spec"]
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    spec = pod(pod={"automountServiceAccountToken": True, "enableServiceLinks": True})["spec"]
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (True, True)
+
+
+def test_other_fields_of_the_pod_pass_through() -> None:
+    fields = {"nodeSelector": {"a": "b"}, "initContainers": [{"name": "s", "restartPolicy": "Always"}]}
+    assert pod(pod=fields)["spec"].items() >= fields.items()
+
+
+def test_the_environment_tells_who_it_is_and_the_users_variables_may_refer_to_it() -> None:
+    mine = [{"name": "MINE", "value": "$(FAIRLEAD_TASK)"}]
+    manifest = pod(container={"image": "i", "env": mine})
+    assert variables(manifest) == {
+        "FAIRLEAD_OUTPUTS": OUTPUTS_FILE,
+        "FAIRLEAD_WORKFLOW": "daily",
+        "FAIRLEAD_TASK": "extract",
+        "FAIRLEAD_ATTEMPT": "2",
+        "MINE": "$(FAIRLEAD_TASK)",
+    }
+    assert main(manifest)["env"][-1] == mine[0]
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Job"])
+def test_outputs_go_where_the_kubelet_reads_them(kind: str) -> None:
+    path = {"terminationMessagePath": "/tmp/said"}
+    if kind == "Pod":
+        manifest = pod(container={"image": "i", **path})
+    else:
+        containers = [{"name": "main", "image": "i", **path}]
+        manifest = job(template={"spec": {"containers": containers, "restartPolicy": "Never"}})
+    assert variables(manifest)["FAIRLEAD_OUTPUTS"] == "/tmp/said"
+
+
+def test_a_script_is_mounted_and_run_by_its_interpreter() -> None:
+    manifest = pod(script=SCRIPT, container={"image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+    container, (volume,) = main(manifest), manifest["spec"]["volumes"]
+    assert container["command"] == ["python3", "-u", "/fairlead/script"]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/v", "/fairlead"]
+    assert container["volumeMounts"][1]["readOnly"]
+    config_map = script_manifest(OWNER, start(), SCRIPT)  # type: ignore[arg-type]
+    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
+
+
+def test_the_users_volumes_stay() -> None:
+    manifest = pod(script=SCRIPT, pod={"volumes": [{"name": "mine", "emptyDir": {}}]})
+    assert [volume["name"] for volume in manifest["spec"]["volumes"]] == ["mine", "fairlead-script"]
+
+
+# Scripts.
+
+
+def test_a_script_is_kept_unchanged_for_ever_and_goes_with_its_run() -> None:
+    manifest = script_manifest(OWNER, start(), SCRIPT)  # type: ignore[arg-type]
+    assert manifest["data"] == {"script": "print(1)\n"}
+    assert manifest["immutable"]
+    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    assert "finalizers" not in manifest["metadata"]
+
+
+def test_there_is_one_script_for_a_task_and_definition() -> None:
+    def name(owner: Owner = OWNER, node: str = "a", source: str = "x", number: int = 1) -> str:
+        command = StartAttempt(node=node, number=number, object_name="o", kind=WorkKind.POD, work=None)
+        script = {"source": source, "interpreter": ["sh"]}
+        return str(script_manifest(owner, command, script)["metadata"]["name"])  # type: ignore[arg-type]
+
+    other = Owner(api_version="v", kind="Workflow", name="daily", namespace="ns", uid="u-2")
+    assert name(number=1) == name(number=2)
+    assert len({name(), name(owner=other), name(node="b"), name(source="y")}) == 4
+
+
+# Jobs.
+
+
+def test_a_job_keeps_its_spec() -> None:
+    assert job(backoffLimit=3, completions=2)["spec"].items() >= {"backoffLimit": 3, "completions": 2}.items()
+
+
+def test_the_pods_of_a_job_are_the_job_controllers() -> None:
+    template = {
+        "metadata": {"labels": {"mine": "yes"}, "annotations": {"a": "b"}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "restartPolicy": "Never"},
+    }
+    metadata = job(template=template)["spec"]["template"]["metadata"]
+    assert metadata["labels"] == {"mine": "yes", labels.RUN: "daily", labels.TASK: "extract", labels.ATTEMPT: "2"}
+    assert metadata["annotations"] == {"a": "b"}
+    assert labels.RUN_UID not in metadata["labels"]  # what the operator watches by
+    assert "finalizers" not in metadata
+
+
+def test_only_the_main_container_of_a_job_gets_the_environment() -> None:
+    containers = [{"name": "side", "image": "s"}, {"name": "main", "image": "i", "env": [{"name": "A", "value": "1"}]}]
+    manifest = job(template={"spec": {"containers": containers, "restartPolicy": "Never"}})
+    side, _ = manifest["spec"]["template"]["spec"]["containers"]
+    assert side == {"name": "side", "image": "s"}
+    assert variables(manifest)["A"] == "1"
+    assert main(manifest)["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_choices_of_the_users_template_stay() -> None:
+    containers = [{"name": "main", "image": "i", "terminationMessagePolicy": "File"}]
+    spec = {"containers": containers, "restartPolicy": "OnFailure", "automountServiceAccountToken": True}
+    manifest = job(template={"spec": spec})
+    assert main(manifest)["terminationMessagePolicy"] == "File"
+    assert manifest["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert manifest["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+    assert manifest["spec"]["template"]["spec"]["enableServiceLinks"] is False
