@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["EXAMPLES", "Format", "lint"]
+from fairlead.cli.output import LintFormat
+
+__all__ = ["EXAMPLES", "lint"]
 
 EXAMPLES = (
     "fairlead lint workflow.yaml",
     "fairlead lint flows/ -o json",
     "helm template ./chart | fairlead lint -",
 )
-
-
-class Format(StrEnum):
-    """The values of `--output`."""
-
-    PRETTY = "pretty"
-    SIMPLE = "simple"
-    JSON = "json"
 
 
 def lint(
@@ -32,9 +25,9 @@ def lint(
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Warnings, too, make it fail.")] = False,
     output: Annotated[
-        Format,
+        LintFormat,
         typer.Option("-o", "--output", help="`simple` is one line for each problem, `json` is for programs."),
-    ] = Format.PRETTY,
+    ] = LintFormat.PRETTY,
 ) -> None:
     """Check workflow files without a cluster.
 

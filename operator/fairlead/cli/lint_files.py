@@ -11,7 +11,7 @@ from rich.text import Text
 from fairlead.api.lint import lint_documents
 from fairlead.api.problems import Problem, Severity
 from fairlead.cli.exits import CliError, ExitCode
-from fairlead.cli.lint import Format
+from fairlead.cli.output import LintFormat
 from fairlead.cli.source import is_ours, load_yaml, read_text
 from fairlead.cli.terminal import data, print_json, say
 from fairlead.expr.cel import CelEvaluator
@@ -39,18 +39,18 @@ class _Report:
         return len(self.problems) - self.errors
 
 
-def lint_paths(paths: Iterable[Path], *, output: Format, strict: bool) -> int:
+def lint_paths(paths: Iterable[Path], *, output: LintFormat, strict: bool) -> int:
     """Check files and print what is wrong; returns the exit code. Raises :class:`CliError`."""
     evaluator = CelEvaluator()
     reports = [_check(file, evaluator) for file in _files(paths)]
     match output:
-        case Format.JSON:
+        case LintFormat.JSON:
             print_json([_as_json(report.file, problem) for report in reports for problem in report.problems])
-        case Format.SIMPLE:
+        case LintFormat.SIMPLE:
             for report in reports:
                 for problem in report.problems:
                     data().print(f"{_place(report.file, problem)} {problem.severity.value.lower()}: {problem}")
-        case Format.PRETTY:
+        case LintFormat.PRETTY:
             for report in reports:
                 _print_pretty(report)
             _print_summary(reports)
