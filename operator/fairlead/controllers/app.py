@@ -107,7 +107,6 @@ class Operator:
             applier=self.applier,
             writer=self.writer,
             cleaner=self.cleaner,
-            recorder=self.recorder,
             evaluator=CelEvaluator(),
             metrics=self.metrics,
         )

@@ -27,7 +27,7 @@ from fairlead.kube.informer import Informer
 from fairlead.kube.resources import CONFIGMAPS, JOBS, PODS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient, PatchType
 
-from .pods import job_manifest, pod_manifest, script_manifest
+from .pods import Owner, job_manifest, pod_manifest, script_manifest
 from .refusals import blocks_operator, refusal
 from .run import Run
 from .views import job_view, pod_view, time_of
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 _RESOURCES: dict[WorkKind, Resource] = {WorkKind.POD: PODS, WorkKind.JOB: JOBS}
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+_HEADLINES = frozenset({"Started", "Succeeded", "Failed", "InvalidSpec"})
 
 
 class _Abandoned(Exception):
@@ -77,7 +80,7 @@ class Applier:
                 if view is not None:
                     self.release(command.kind, key, view.uid)
             case RecordEvent():
-                self._record(run, command)
+                self.record(run.owner, command)
 
     def release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         """Begin to take our finalizer off one object."""
@@ -265,12 +268,12 @@ class Applier:
         except ApiError as error:
             log.warning("cannot delete %s: %s; the next resync tries again", key, error)
 
-    def _record(self, run: Run, event: RecordEvent) -> None:
-        about = ObjectReference(
-            run.owner.api_version, run.owner.kind, run.owner.namespace, run.owner.name, run.owner.uid
-        )
+    def record(self, owner: Owner, event: RecordEvent) -> None:
+        """Tell people about a transition. The start and the end of a run are told however much else there is."""
+        about = ObjectReference(owner.api_version, owner.kind, owner.namespace, owner.name, owner.uid)
+        headline = event.reason in _HEADLINES
         self._recorder.record(
-            about, event.type.value, event.reason, event.message, identity=event.key, summary=event.key == "end"
+            about, event.type.value, event.reason, event.message, identity=event.key, summary=headline
         )
 
 

@@ -11,16 +11,15 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from fairlead.api.compile import Compiled, compile_settings, compile_workflow
 from fairlead.api.problems import InvalidSpec
+from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.expressions import Evaluator
 from fairlead.engine.model import RunState
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.restore import restore
 from fairlead.kube.errors import ApiError, Conflict, NotFound
-from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.metrics import Metrics
 
@@ -54,7 +53,6 @@ class WorkflowController:
         applier: Applier,
         writer: StatusWriter,
         cleaner: Cleaner,
-        recorder: EventRecorder,
         evaluator: Evaluator,
         metrics: Metrics,
     ) -> None:
@@ -63,7 +61,6 @@ class WorkflowController:
         self._applier = applier
         self._writer = writer
         self._cleaner = cleaner
-        self._recorder = recorder
         self._evaluator = evaluator
         self._metrics = metrics
         self._runs: dict[str, Run] = {}
@@ -159,9 +156,15 @@ class WorkflowController:
                 await self._reread(workflow)
                 return None
             run.persisted_revision, run.persisted_generation = run.state.revision, run.generation
-            self._event(workflow, "Normal", "Started", f"{len(run.state.nodes)} tasks", "start")
+            started = RecordEvent(
+                type=EventType.NORMAL, reason="Started", message=f"{len(run.state.nodes)} tasks", key="start"
+            )
+            self._applier.record(run.owner, started)
             for warning in compiled.warnings:
-                self._event(workflow, "Warning", "SpecWarning", str(warning), str(warning))
+                advice = RecordEvent(
+                    type=EventType.WARNING, reason="SpecWarning", message=str(warning), key=str(warning)
+                )
+                self._applier.record(run.owner, advice)
         self._runs[workflow.uid] = run
         return run
 
@@ -217,16 +220,17 @@ class WorkflowController:
             return
         self._metrics.reconcile_error(_CONTROLLER, "user")
         self._metrics.run_finished("failed", "InvalidSpec")
-        self._event(workflow, "Warning", "InvalidSpec", status["message"], f"invalid/{workflow.generation}")
+        refused = RecordEvent(
+            type=EventType.WARNING,
+            reason="InvalidSpec",
+            message=status["message"],
+            key=f"invalid/{workflow.generation}",
+        )
+        self._applier.record(workflow.owner, refused)
 
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""
         await self._cleaner.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
-
-    def _event(self, workflow: Workflow, type_: Any, reason: str, message: str, identity: str) -> None:
-        owner = workflow.owner
-        about = ObjectReference(owner.api_version, owner.kind, owner.namespace, owner.name, owner.uid)
-        self._recorder.record(about, type_, reason, message, identity=identity, summary=True)
 
 
 def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> RunState:
