@@ -7,7 +7,20 @@ and a definition of 384 KiB, the whole stays below 1.3 MB.
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPTS", "DEFINITION_BYTES", "MESSAGE_CHARACTERS", "OUTPUT_BYTES", "TASKS", "message_characters"]
+import json
+from collections.abc import Mapping
+
+from fairlead.engine.model import Json
+
+__all__ = [
+    "ATTEMPTS",
+    "DEFINITION_BYTES",
+    "MESSAGE_CHARACTERS",
+    "OUTPUT_BYTES",
+    "TASKS",
+    "message_characters",
+    "size_of",
+]
 
 #: Tasks of a run.
 TASKS = 1_000
@@ -18,7 +31,7 @@ DEFINITION_BYTES = 384 * 1024
 #: Attempts of all tasks together; about 250 bytes each. After that, nothing is retried.
 ATTEMPTS = 2_000
 
-#: Outputs of all tasks together, as they were written.
+#: Outputs of all tasks together, as JSON.
 OUTPUT_BYTES = 256 * 1024
 
 #: Characters of one message, where there are few.
@@ -26,6 +39,11 @@ MESSAGE_CHARACTERS = 1024
 
 _ALL_MESSAGES = 128 * 1024
 _LEAST = 64
+
+
+def size_of(outputs: Mapping[str, Json]) -> int:
+    """Return how many bytes the outputs of a task take, the same before and after a restart."""
+    return len(json.dumps(dict(outputs), ensure_ascii=False, separators=(",", ":")).encode()) if outputs else 0
 
 
 def message_characters(tasks: int) -> int:

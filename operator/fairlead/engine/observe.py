@@ -225,7 +225,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     if result is Result.SUCCEEDED:
         try:
             outputs = read_outputs(state.node.outputs, outcome.text)
-            _make_room(p.run, outputs, outcome.text)
+            _make_room(p.run, outputs)
         except OutputError as error:
             result, failure_class, reason, message = Result.FAILED, FailureClass.USER, error.reason, error.message
     attempt.finished_at = outcome.finished_at
@@ -255,13 +255,15 @@ def _record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -
     p.run.revision += 1
     attempt.revision = p.run.revision
     p.ended.append(attempt)
+    p.run.ended_attempts += 1
     _await_release(p, state, attempt)
 
 
-def _make_room(run: RunState, outputs: dict[str, Json], text: str) -> None:
+def _make_room(run: RunState, outputs: dict[str, Json]) -> None:
     """Count the outputs of a node. Raises `OutputError` where those of the whole run become too many to be recorded."""
-    size = len(text.encode()) if outputs else 0
+    size = capacity.size_of(outputs)
     if run.output_bytes + size > capacity.OUTPUT_BYTES:
+        run.unproven_revision = run.revision + 1  # whose outputs were too many depends on the order of ends
         raise OutputError(
             "OutputTooLarge",
             f"the outputs of all tasks of this run together are larger than {capacity.OUTPUT_BYTES} bytes; "
@@ -274,6 +276,7 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     name = state.node.name
     decision = decide_retry(p.run.uid, state, attempt)
     if decision.again and p.run.ended_attempts >= capacity.ATTEMPTS:
+        p.run.unproven_revision = p.run.revision + 1  # which attempt was one too many depends on the order of ends
         decision = RetryDecision(again=False, why=f" (this run has had {capacity.ATTEMPTS} attempts, the most it may)")
     assert attempt.finished_at is not None
     if not decision.again:

@@ -7,12 +7,11 @@ whose attempts have all failed waits for its next, and one without attempts wait
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fairlead.engine import triggers
+from fairlead.engine import capacity, triggers
 from fairlead.engine.clocks import node_deadline
 from fairlead.engine.model import TERMINAL, Attempt, Graph, Json, NodeState, Phase, RunState
 from fairlead.engine.passes import arm
@@ -62,8 +61,7 @@ def restore(
 def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
     state.attempts = list(record.attempts)
     run.ended_attempts += sum(1 for attempt in record.attempts if attempt.finished_at is not None)
-    if record.outputs:
-        run.output_bytes += len(json.dumps(dict(record.outputs)))
+    run.output_bytes += capacity.size_of(record.outputs)
     if record.phase in TERMINAL:
         _set_terminal(graph, run, state, record)
         return

@@ -1,0 +1,72 @@
+"""A run cannot outgrow its record: it is told which limit it has reached, and comes to an end."""
+
+import pytest
+from tests.unit.engine.kit import bench, declared, failed, node, retries, succeeded
+
+from fairlead.engine import capacity
+from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters, size_of
+from fairlead.engine.events import StatusRecorded
+from fairlead.engine.model import Settings, TriggerRule, ValueType
+
+TEXT = (declared("x", ValueType.STRING),)
+TEN = '{"x": "2345678901"}'
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "OUTPUT_BYTES", 2 * size_of({"x": "2345678901"}))
+    monkeypatch.setattr(capacity, "ATTEMPTS", 3)
+
+
+@pytest.mark.usefixtures("little_room")
+def test_outputs_of_all_tasks_together_are_limited() -> None:
+    on = bench(*(node(name, outputs=TEXT) for name in "abc"))
+    on.tell(succeeded("a", text=TEN), succeeded("b", text=TEN))
+    on.tell(succeeded("c", text=TEN))
+    assert on.phases() == {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}
+    assert on.state("c").reason == "OutputTooLarge"
+    assert "all tasks of this run together" in on.state("c").message
+
+
+@pytest.mark.usefixtures("little_room")
+def test_they_count_the_same_after_a_restart() -> None:
+    on = bench(*(node(name, outputs=TEXT) for name in "abc"))
+    on.tell(succeeded("a", text='{"x":  "äöüß1"}'))
+    on.tell(succeeded("b", text=TEN))
+    assert on.restarted().run.output_bytes == on.run.output_bytes
+
+
+def test_outputs_of_nothing_take_no_room() -> None:
+    assert size_of({}) == 0
+    assert size_of({"x": "ü"}) == len('{"x":"ü"}'.encode())
+
+
+@pytest.mark.usefixtures("little_room")
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "after a restart"])
+def test_attempts_of_all_tasks_together_are_limited(restarted: bool) -> None:
+    on = bench(node("a", retry=retries(9)), node("b", retry=retries(9)))
+    on.tell(failed("a"), failed("b"), after=1)
+    on = on.restarted() if restarted else on
+    on.tell(after=1)
+    on.tell(failed("a", 2, end=2), after=2)
+    assert on.phase("a") == "Starting"
+    on.tell(failed("b", 2, end=2))
+    assert on.phase("b") == "Failed"
+    assert on.state("b").message.endswith("(this run has had 3 attempts, the most it may)")
+
+
+@pytest.mark.usefixtures("little_room")
+def test_what_the_order_of_ends_decides_is_recorded_before_anything_follows() -> None:
+    on = bench(
+        *(node(name, outputs=TEXT) for name in "abc"),
+        node("d", "c", trigger=TriggerRule.ONE_FAILED),
+        settings=Settings(),
+    )
+    on.tell(succeeded("a", text=TEN), succeeded("b", text=TEN))
+    assert on.started(succeeded("c", text=TEN)) == []
+    assert on.started(StatusRecorded(revision=on.run.revision)) == ["d/1"]
+
+
+@pytest.mark.parametrize(("tasks", "characters"), [(0, 1024), (1, 1024), (128, 1024), (1000, 131), (10_000, 64)])
+def test_messages_are_shorter_where_there_are_many(tasks: int, characters: int) -> None:
+    assert message_characters(tasks) == characters <= MESSAGE_CHARACTERS
