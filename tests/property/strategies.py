@@ -8,7 +8,9 @@ from tests.property.reference import Task
 from fairlead.engine.model import FailureClass, Result, TriggerRule
 
 USER, INFRASTRUCTURE, REFUSED = FailureClass.USER, FailureClass.INFRASTRUCTURE, FailureClass.CONFIGURATION
-ENDS = st.sampled_from([*[Result.SUCCEEDED] * 4, USER, USER, INFRASTRUCTURE, INFRASTRUCTURE, REFUSED])
+ENDS: st.SearchStrategy[FailureClass | Result] = st.sampled_from(
+    [*[Result.SUCCEEDED] * 4, USER, USER, INFRASTRUCTURE, INFRASTRUCTURE, REFUSED]
+)
 RULES = st.sampled_from([TriggerRule.ALL_SUCCEEDED, *TriggerRule])
 
 

@@ -12,6 +12,7 @@ from tests.property.world import World, wander
 
 from fairlead.engine import observe, plan, restore, retry, transitions, triggers
 from fairlead.engine.model import FailureClass, NodeState, Phase, Result, RunState, TriggerRule
+from fairlead.engine.names import attempt_name
 from fairlead.engine.passes import Pass
 from fairlead.engine.triggers import Verdict
 
@@ -22,7 +23,12 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 def random_world(random: Random) -> World:
     rules = list(TriggerRule)
-    ends = [Result.SUCCEEDED, Result.SUCCEEDED, FailureClass.USER, FailureClass.INFRASTRUCTURE]
+    ends: list[FailureClass | Result] = [
+        Result.SUCCEEDED,
+        Result.SUCCEEDED,
+        FailureClass.USER,
+        FailureClass.INFRASTRUCTURE,
+    ]
     names = [f"t{i}" for i in range(random.randint(1, 8))]
     tasks = [
         Task(
@@ -134,7 +140,7 @@ def uncharged_infrastructure(patch: pytest.MonkeyPatch) -> None:
 
 
 def numbers_from_one_again(patch: pytest.MonkeyPatch) -> None:
-    original = plan.attempt_name
+    original = attempt_name
     patch.setattr(plan, "attempt_name", lambda run, uid, node, number: original(run, uid, node, 1 + number % 2))
     patch.setattr(observe, "_is_ours", lambda *_: True)
 

@@ -19,7 +19,9 @@ def error(code: int, message: str = "", reason: str = "", **details: Any) -> Api
     return error_from_status({"message": message, "reason": reason, "details": details}, code=code)
 
 
-TERMINATING = {"causes": [{"reason": "NamespaceTerminating", "message": "namespace ns is being terminated"}]}
+TERMINATING: dict[str, Any] = {
+    "causes": [{"reason": "NamespaceTerminating", "message": "namespace ns is being terminated"}]
+}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 from tests.unit.engine.kit import Bench, at, bench, failed, gone, node, refused, retries, seen, succeeded
 
 from fairlead.engine.clocks import SIDECAR_SECONDS, STUCK_SECONDS
+from fairlead.engine.commands import RecordEvent
 from fairlead.engine.events import Event
-from fairlead.engine.model import Clocks, FailureClass, Outcome, Result, Settings
+from fairlead.engine.model import Clocks, FailureClass, Outcome, Phase, Result, Settings
 
 MINUTE = Clocks(run_seconds=60)
 HOUR = Clocks(deadline_seconds=3600)
@@ -168,9 +169,9 @@ def test_sidecars_may_go_on_for_a_while_after_the_main_container() -> None:
 # deadlineSeconds of the run.
 
 
-def limited(**more: int) -> Bench:
+def limited(*, suspend: bool = False) -> Bench:
     graph = [node("a"), node("b"), node("c", "b"), node("d", retry=retries(9, seconds=10_000))]
-    return bench(*graph, settings=Settings(deadline_seconds=100, **more))
+    return bench(*graph, settings=Settings(deadline_seconds=100, suspend=suspend))
 
 
 def test_the_deadline_of_the_run_cancels_all_that_has_not_ended() -> None:
@@ -216,7 +217,7 @@ def test_a_longer_deadline_may_be_set_while_the_run_goes_on() -> None:
     on = limited()
     on.settings = Settings(deadline_seconds=200)
     assert on.tell(after=100).wake_at == at(200)
-    assert not on.run.stopping
+    assert on.run.counts[Phase.CANCELLED] == 0
 
 
 def test_a_restart_does_not_extend_the_deadline_of_the_run() -> None:
@@ -260,7 +261,7 @@ def test_the_clock_of_the_run_stands_still_while_suspended() -> None:
     on.settings = Settings(deadline_seconds=100, suspend=True)
     assert on.tell(after=50).wake_at is None
     on.tell(after=5000)
-    assert not on.run.stopping
+    assert on.run.counts[Phase.CANCELLED] == 0
     on.settings = Settings(deadline_seconds=100)
     assert on.tell(after=5050).wake_at == at(5100)
     on.settings = Settings(deadline_seconds=100, suspend=True)
@@ -268,7 +269,7 @@ def test_the_clock_of_the_run_stands_still_while_suspended() -> None:
     on.settings = Settings(deadline_seconds=100)
     assert on.tell(after=5070).wake_at == at(5110)
     on.tell(after=5110)
-    assert on.run.stopping == "RunDeadlineExceeded"
+    assert on.state("a").attempts[0].ending == "RunDeadlineExceeded"
 
 
 def test_a_clock_that_goes_back_does_not_shorten_the_deadline() -> None:
@@ -290,7 +291,7 @@ def test_suspending_and_resuming_are_told_once() -> None:
     reasons = []
     for settings in (Settings(suspend=True), Settings(suspend=True), Settings(), Settings()):
         on.settings = settings
-        reasons += [command.reason for command in on.tell().commands if hasattr(command, "type")]
+        reasons += [command.reason for command in on.tell().commands if isinstance(command, RecordEvent)]
     assert reasons == ["Suspended", "Resumed"]
 
 

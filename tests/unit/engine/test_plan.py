@@ -12,7 +12,6 @@ from tests.unit.engine.kit import (
     Bench,
     Cluster,
     FakeWork,
-    Result,
     Script,
     Value,
     at,
@@ -29,7 +28,7 @@ from tests.unit.engine.kit import (
 )
 
 from fairlead.engine.commands import RecordEvent, StartAttempt
-from fairlead.engine.model import Clocks, FailureClass, Phase, Settings, TriggerRule, WorkKind
+from fairlead.engine.model import Clocks, FailureClass, Phase, Result, Settings, TriggerRule, WorkKind
 
 DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
 
