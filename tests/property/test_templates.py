@@ -185,7 +185,7 @@ def test_the_kubelet_gives_an_escaped_value_back_as_it_was(first: str, second: s
 def test_a_tree_without_expressions_is_returned_itself(value: Json) -> None:
     def plain(value: Json) -> Json:
         if isinstance(value, str):
-            return value.replace("${", "")
+            return value.replace("$", "")
         if isinstance(value, list):
             return [plain(item) for item in value]
         return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value

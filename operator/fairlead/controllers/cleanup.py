@@ -26,6 +26,9 @@ __all__ = ["Cleaner"]
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which objects of a finished run that were still held are looked at again.
+_RECHECK_SECONDS = 60.0
+
 #: Metadata by which Argo CD and Flux track what they have applied.
 _TRACKING = (
     "argocd.argoproj.io/tracking-id",
@@ -57,15 +60,27 @@ class Cleaner:
 
     async def finished(self, workflow: Workflow) -> float | None:
         """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
-        for (kind, key), view in self._gatherer.take(workflow.uid).items():
-            if _has_ended(view):
-                if view.held:
-                    self._applier.release(kind, key, view.uid)
-            elif view.deleting_at is None:
-                self._applier.remove(kind, key, view.uid)
+        held = self._let_go(workflow.uid)
         if workflow.status.get("observedGeneration") != workflow.generation:
             await self._observe_generation(workflow)
-        return await self._expire(workflow)
+        expires = await self._expire(workflow)
+        # A release that failed for longer than it was retried is tried again, until nothing is held.
+        due = (expires, _RECHECK_SECONDS if held else None)
+        return min((delay for delay in due if delay is not None), default=None)
+
+    def _let_go(self, uid: str) -> bool:
+        """Release what has ended, end what has not. Returns whether something was still held or alive."""
+        objects = self._gatherer.take(uid) or self._gatherer.objects(uid)
+        held = False
+        for (kind, key), view in objects.items():
+            if not _has_ended(view):
+                held = True
+                if view.deleting_at is None:
+                    self._applier.remove(kind, key, view.uid)
+            elif view.held:
+                held = True
+                self._applier.release(kind, key, view.uid)
+        return held
 
     async def abandoned(self, uid: str, workflow: Workflow | None) -> float | None:
         """Look at a run that is being deleted, or that we know nothing of: release all that it owns."""

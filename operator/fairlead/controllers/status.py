@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead.api.problems import Problem
-from fairlead.api.status import PHASE_FIELDS
+from fairlead.api.status import PHASE_FIELDS, WorkflowStatus
 from fairlead.controllers.views import time_of
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
 from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Phase, RunState, Settings
@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 _Json = dict[str, Any]
+
+#: Members of a status that we may remove again.
+_OUR_MEMBERS = frozenset(info.alias for info in WorkflowStatus.model_fields.values()) - {"revision"}
 
 
 def encode(
@@ -92,7 +95,8 @@ def operations(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[_Jso
     Whole members are replaced. A merge patch would read a null inside somebody's outputs as "remove".
     """
     changed = [key for key, value in after.items() if key not in before or before[key] != value]
-    gone = [key for key in before if key not in after and key != "revision"]
+    # Members that only a newer release knows stay (invariant S16).
+    gone = [key for key in before if key not in after and key in _OUR_MEMBERS]
     if not changed and not gone:
         return []
     if not before:

@@ -42,6 +42,7 @@ def pod_view(pod: _Raw) -> PodView:
         main_reason=terminated.get("reason", ""),
         main_message=terminated.get("message", ""),
         placed_at=_placed_at(status),
+        changed_at=_changed_at(status),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         init_failure=_init_failure(status),
@@ -133,6 +134,11 @@ def _placed_at(status: _Raw) -> datetime | None:
     times = [
         time_of(_condition(status, kind, "True").get("lastTransitionTime")) for kind in ("PodScheduled", "Initialized")
     ]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _changed_at(status: _Raw) -> datetime | None:
+    times = [time_of(condition.get("lastTransitionTime")) for condition in status.get("conditions") or ()]
     return max((time for time in times if time is not None), default=None)
 
 

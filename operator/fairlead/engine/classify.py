@@ -31,7 +31,8 @@ class PodView:
     """What the engine needs of a pod; about a third of a kilobyte, where the object itself takes tens.
 
     `placed_at` is when it was bound to a node, or when its init containers were through, whichever came last: from
-    then on its next container should be starting.
+    then on its next container should be starting. `changed_at` is when the last of its conditions changed: the best
+    that is known of the end of a pod whose containers never ran.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PodView:
     main_reason: str = ""
     main_message: str = ""
     placed_at: datetime | None = None
+    changed_at: datetime | None = None
     waiting_reason: str = ""
     waiting_message: str = ""
     init_failure: str = ""
@@ -134,7 +136,7 @@ def _why_not_running(pod: PodView) -> tuple[str, str, bool]:
 
 
 def _pod_outcome(pod: PodView) -> Outcome:
-    finished = pod.finished_at or pod.deleting_at or pod.running_at or pod.created_at
+    finished = pod.finished_at or pod.deleting_at or pod.changed_at or pod.created_at
     if pod.exit_code == 0 or (pod.phase == "Succeeded" and pod.exit_code is None):
         return Outcome(result=Result.SUCCEEDED, finished_at=finished, exit_code=0, text=pod.main_message)
     failure_class, reason, message = _pod_failure(pod)
@@ -163,6 +165,9 @@ def _pod_failure(pod: PodView) -> tuple[FailureClass | None, str, str]:
         if pod.main_reason == "ContainerStatusUnknown":
             # The kubelet lost sight of the container (its node restarted) and made the exit code up.
             return FailureClass.INFRASTRUCTURE, pod.main_reason, pod.main_message
+        if pod.reason == "Evicted":
+            # Without a disruption: it went over a limit of its own, such as that of ephemeral storage.
+            return FailureClass.USER, "Evicted", pod.message
         if pod.main_reason == "OOMKilled":
             return FailureClass.USER, "OOMKilled", "the container used more memory than its limit"
         return FailureClass.USER, _exit_reason(pod), _exit_message(pod)

@@ -13,7 +13,12 @@ from fairlead.engine.commands import EventType
 from fairlead.engine.model import ACTIVE, Attempt, NodeState, Phase, RunState, Settings
 from fairlead.engine.passes import Pass, cancel, end_attempt, end_node, enqueue, note, set_timer
 
-__all__ = ["check", "check_run", "node_deadline", "run_deadline", "watch"]
+__all__ = ["STOPS", "check", "check_run", "node_deadline", "run_deadline", "watch"]
+
+RUN_DEADLINE = "RunDeadlineExceeded"
+
+#: Reasons for which a run is stopped as a whole. A stop that has begun is never taken back.
+STOPS = frozenset({RUN_DEADLINE})
 
 #: An image that cannot be pulled, or a volume or secret that is missing, for so long is an error of configuration.
 STUCK_SECONDS = 300
@@ -97,8 +102,10 @@ def check_run(p: Pass) -> None:
         run.revision += 1
         note(p, EventType.NORMAL, "Resumed", "tasks are started again", f"resume/{run.revision}")
     due = run_deadline(run, p.settings)
-    if due is not None and due <= p.now and not run.stopping:
-        run.stopping = "RunDeadlineExceeded"
+    if run.stopping:
+        return
+    if run.stop_recorded or (due is not None and due <= p.now):
+        run.stopping = run.stop_recorded or RUN_DEADLINE
         message = f"the run took longer than deadlineSeconds: {p.settings.deadline_seconds}"
         for state in run.nodes.values():
             cancel(p, state, run.stopping, message)

@@ -17,6 +17,8 @@ def why(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
         case Phase.QUEUED:
             if state.reason:
                 return state.reason, state.message
+            if not run.is_proven:
+                return "WaitingForRecord", "an end that no object shows any more is written to the status first"
             if settings.suspend:
                 return "Suspended", "spec.suspend is true"
             return "WaitingForParallelism", f"{run.live}/{settings.parallelism} running"

@@ -2,7 +2,8 @@
 
 What was persisted is terminal phases, outputs and attempts; everything else follows from these. Phases between are
 not believed but derived: a node whose last attempt has not ended is Starting until its object is seen again, one
-whose attempts have all failed waits for its next, and one without attempts waits for its trigger.
+whose attempts have all failed waits for its next, and one without attempts waits for its trigger, or for a slot if
+that was recorded.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import heappush
 
 from fairlead.engine import capacity, triggers
-from fairlead.engine.clocks import node_deadline
+from fairlead.engine.clocks import STOPS, node_deadline
 from fairlead.engine.model import TERMINAL, Attempt, Graph, Json, NodeState, Phase, RunState
 from fairlead.engine.passes import arm
 from fairlead.engine.plan import begin
@@ -66,6 +68,10 @@ def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRec
         _set_terminal(graph, run, state, record)
         return
     if not state.attempts:
+        if record.phase is not Phase.WAITING:
+            # Its trigger has fired and its `when` was true: evaluated again, it might see other ends by now.
+            move(run, state, Phase.QUEUED)
+            heappush(run.queue, (graph.rank[record.name], record.name))
         return
     for phase in path_to_starting(state.phase):
         move(run, state, phase)
@@ -91,5 +97,7 @@ def _set_terminal(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     state.reason, state.message = record.reason, record.message
     state.completed_at = record.completed_at
     state.outputs = dict(record.outputs)
+    if record.phase is Phase.CANCELLED and record.reason in STOPS:
+        run.stop_recorded = record.reason
     for child in graph.children[record.name]:
         triggers.count_parent(run.nodes[child], record.phase)

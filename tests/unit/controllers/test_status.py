@@ -415,7 +415,7 @@ def without_revision(status: dict[str, Any]) -> dict[str, Any]:
         pytest.param({}, {"a": 1}, id="the first"),
         pytest.param({"a": 1}, {"a": 2}, id="changed"),
         pytest.param({"a": 1}, {"a": 1, "b": None}, id="a new null"),
-        pytest.param({"a": 1, "b": 2}, {"a": 1}, id="gone"),
+        pytest.param({"a": 1, "completionTime": "2026-01-01T00:00:00Z"}, {"a": 1}, id="gone"),
         pytest.param({"a": {"x": 1, "y": 2}}, {"a": {"x": 1}}, id="gone inside"),
         pytest.param({"a": {"x": 1}}, {"a": {"x": None}}, id="null inside"),
         pytest.param({"a": [{"x": 1}]}, {"a": [{"x": None}]}, id="null inside a list"),
@@ -426,6 +426,10 @@ def test_a_patch_makes_of_the_old_status_the_new_one(before: dict[str, Any], aft
     result = patched(before, after)
     assert without_revision(result) == after
     assert result["revision"] == before.get("revision", 0) + 1
+
+
+def test_a_member_of_a_newer_release_stays() -> None:
+    assert patched({"a": 1, "ofNextYear": 2}, {"a": 2})["ofNextYear"] == 2
 
 
 @pytest.mark.parametrize("status", [{"a": 1}, {"a": 1, "revision": 7}], ids=["", "with a revision"])

@@ -175,7 +175,7 @@ def test_a_pod_that_has_not_ended(view: PodView) -> None:
         pytest.param(pod("Succeeded", exit=0), 60, id="the main container's"),
         pytest.param(pod("Failed", exit=143, asked=50), 60, id="the main container's, before that of the deletion"),
         pytest.param(pod("Pending", node_name="", asked=5, grace_seconds=0), 5, id="that of the deletion"),
-        pytest.param(pod("Failed", running_at=at(7), **EVICTED), 7, id="that of its start, failing all else"),
+        pytest.param(pod("Failed", changed_at=at(7), **EVICTED), 7, id="that of its conditions, failing all else"),
         pytest.param(pod("Failed", **EVICTED), 0, id="that of its creation, at last"),
     ],
 )
@@ -321,3 +321,23 @@ def test_a_job_hands_on_what_its_last_pod_left_behind() -> None:
     outcome = observe_job(job(succeeded=False, exit_code=3, message="m", **DONE)).outcome
     assert outcome is not None
     assert (outcome.exit_code, outcome.message) == (3, "m")
+
+
+def test_a_pod_over_its_own_storage_limit_is_its_users_failure() -> None:
+    evicted = pod(
+        phase="Failed",
+        reason="Evicted",
+        message="Pod ephemeral local storage usage exceeds the total limit of containers 1Mi.",
+        exit_code=137,
+        finished_at=at(9),
+    )
+    outcome = observe_pod(evicted).outcome
+    assert outcome is not None
+    assert (outcome.failure_class, outcome.reason) == (FailureClass.USER, "Evicted")
+    assert "ephemeral" in outcome.message
+
+
+def test_a_pod_whose_containers_never_ran_ended_when_its_conditions_last_changed() -> None:
+    outcome = observe_pod(pod(phase="Failed", reason="OutOfcpu", changed_at=at(40))).outcome
+    assert outcome is not None
+    assert outcome.finished_at == at(40)

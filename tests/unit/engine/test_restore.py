@@ -69,7 +69,7 @@ def test_phases_between_are_derived() -> None:
     derived = {name: phase for name, phase in after.phases().items() if Phase(phase) not in TERMINAL}
     assert derived == {
         "waiting": "Waiting",
-        "queued": "Waiting",
+        "queued": "Queued",
         "starting": "Starting",
         "running": "Starting",
         "backoff": "Backoff",
@@ -184,3 +184,20 @@ def test_what_is_shared_with_the_record_is_not_changed() -> None:
     after = on.restarted(records)
     after.tell(succeeded("a"))
     assert on.state("a").phase is Phase.STARTING
+
+
+def test_a_recorded_queue_is_believed_since_its_condition_was_true() -> None:
+    after = mixed().restarted()
+    assert after.state("queued").phase is Phase.QUEUED
+
+
+def test_a_stop_that_had_begun_is_not_taken_back_by_a_later_deadline() -> None:
+    on = bench(node("runs"), node("waits", "runs"), settings=Settings(deadline_seconds=10))
+    on.tell(seen("runs"), after=1)
+    on.tell(after=20)
+    assert on.phases() == {"runs": "Starting", "waits": "Cancelled"}
+
+    after = on.restarted()
+    after.settings = Settings(deadline_seconds=1000)
+
+    assert after.ended(seen("runs"), after=22) == [("runs/1", "RunDeadlineExceeded")]
