@@ -153,16 +153,16 @@ class Operator:
 
     async def _become_ready(self) -> None:
         """Wait until our kinds are served and the caches are filled, saying what is missing meanwhile."""
-        path = f"/apis/{WORKFLOWS.group}/{WORKFLOWS.version}"
         while True:
             try:
-                await self._client.request("GET", path, verb="get", resource="discovery")
+                # By listing, not by discovery: without the right to it, kopf would end and take us along.
+                await anext(self._client.list_pages(WORKFLOWS, limit=1, metadata_only=True))
                 break
             except ApiError as error:
                 if error.status == 404:
                     self._wait_for("the CustomResourceDefinitions are not installed: kubectl apply -f crds/")
                 else:
-                    self._wait_for(f"the API server cannot be used: {error}")
+                    self._wait_for(f"the Workflows cannot be read: {error}")
             await asyncio.sleep(1.0)
         for kind, informer in self.informers.items():
             while not informer.synced.is_set():
