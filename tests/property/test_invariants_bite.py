@@ -74,7 +74,7 @@ def released_at_once(patch: pytest.MonkeyPatch) -> None:
     def hasty(p: Pass, state: NodeState, attempt: object) -> None:
         p.commands.append(observe._release(state, attempt))  # type: ignore[arg-type]
 
-    patch.setattr(observe, "_await_release", hasty)
+    patch.setattr(observe, "_keep_until_recorded", hasty)
 
 
 def unlimited(patch: pytest.MonkeyPatch) -> None:

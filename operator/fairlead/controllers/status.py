@@ -45,6 +45,7 @@ def encode(
     total = len(run.nodes)
     ended = sum(run.counts[phase] for phase in TERMINAL)
     phase, message = _summary(run, settings, stalled)
+    characters = message_characters(max(total, run.ended_attempts))
     status: _Json = {
         "observedGeneration": generation,
         "startTime": _text(run.started_at),
@@ -56,7 +57,7 @@ def encode(
             **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
         },
         "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
-        "tasks": [_task(run, settings, state, message_characters(total)) for state in run.nodes.values()],
+        "tasks": [_task(run, settings, state, characters) for state in run.nodes.values()],
     }
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)

@@ -58,7 +58,9 @@ def _limits(state: NodeState, attempt: Attempt) -> list[tuple[datetime, str]]:
     limits = []
     run_seconds = state.node.clocks.run_seconds
     if attempt.running_at is not None and run_seconds is not None and attempt.main_ended_at is None:
-        limits.append((attempt.running_at + timedelta(seconds=run_seconds), "TimedOut"))
+        # A node whose clock is behind says that it began before we asked it to: that would shorten the limit.
+        began = max(attempt.running_at, attempt.started_at or attempt.running_at)
+        limits.append((began + timedelta(seconds=run_seconds), "TimedOut"))
     deadline = node_deadline(state)
     if deadline is not None and attempt.main_ended_at is None:
         limits.append((deadline, "DeadlineExceeded"))

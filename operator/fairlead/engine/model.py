@@ -339,6 +339,7 @@ class RunState:
     `recorded_revision` is persisted, and must come to be at least `unproven_revision` before anything is started;
     `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
     `stopping` is why the run as a whole is being ended, `stop_recorded` that this was recorded before a restart;
+    `hold_until` is set while creates are refused for a reason that passes, such as a quota;
     `live` is the number of nodes with a live attempt, `ended_attempts` and `output_bytes` are limited by `capacity.py`;
     `queue` (by rank) and `timers` are heaps, `armed` is what `timers` holds, `unsettled` names nodes whose trigger has
     to be looked at, `unreleased` finished attempts whose objects we still hold.
@@ -357,6 +358,7 @@ class RunState:
     outputs: dict[str, Json] = field(default_factory=dict)
     stopping: str = ""
     stop_recorded: str = ""
+    hold_until: datetime | None = None
     suspended_at: datetime | None = None
     suspended_seconds: float = 0.0
     live: int = 0

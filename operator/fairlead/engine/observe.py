@@ -52,6 +52,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
         attempt = _adopt(p, state, seen)
     if not attempt.created:
         p.run.revision += 1
+        p.run.hold_until = None
     attempt.created, attempt.held = True, seen.held
     attempt.started_at = seen.started_at
     if attempt.finished_at is not None:
@@ -59,7 +60,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
             _record_end(p, state, attempt, seen.outcome)
         else:
             # Its end is known already. Seen again after a crash between recording and releasing: release it now.
-            _await_release(p, state, attempt)
+            _keep_until_recorded(p, state, attempt)
         return
     _update(p, attempt, seen)
     if attempt is state.attempts[-1]:
@@ -70,7 +71,10 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
 
 def _is_ours(run: RunState, state: NodeState, seen: AttemptSeen) -> bool:
     """Tell whether an object has the name of the attempt it claims to be; anybody can put labels on a pod."""
-    if seen.number < 1:
+    policy = state.node.retry
+    # A gap wider than the budgets was not left by us. Filling it would cost as much as its author likes.
+    most = len(state.attempts) + 1 + policy.limit + policy.infrastructure_limit
+    if not 1 <= seen.number <= most:
         return False
     attempt = _known(state, seen.number)
     if attempt is not None:
@@ -158,6 +162,7 @@ def _attempt_gone(p: Pass, gone: AttemptGone) -> None:
         return
     attempt.held = False
     if attempt.finished_at is not None:
+        _keep_until_recorded(p, state, attempt)
         return
     if not attempt.created:
         # It came and went between two looks, and nothing is known of it: it is asked for again, by the same name.
@@ -168,7 +173,6 @@ def _attempt_gone(p: Pass, gone: AttemptGone) -> None:
         _conclude(p, state, attempt, outcome)
     else:
         _record_end(p, state, attempt, outcome)
-    p.run.unproven_revision = attempt.revision
 
 
 def _outcome_of_gone(attempt: Attempt, at: datetime) -> Outcome:
@@ -206,13 +210,15 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
             finished_at=p.now,
         )
         _conclude(p, state, attempt, outcome)
-        p.run.unproven_revision = attempt.revision
         return
     state.attempts.pop()  # nothing was created, so there was no attempt
     if ending:
         end_node(p, state, Phase.FAILED if ENDINGS.get(ending) else Phase.CANCELLED, reason=ending)
         return
     state.not_before = refused.retry_at
+    if refused.retry_at is not None and refused.retry_at > p.now:
+        # What keeps one from starting keeps the others, too: one of them asks again, then.
+        p.run.hold_until = refused.retry_at
     enqueue(p, state)
     state.reason, state.message = refused.reason, shorten(refused.message)
 
@@ -243,7 +249,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     attempt.revision = p.run.revision
     p.ended.append(attempt)
     p.run.ended_attempts += 1
-    _await_release(p, state, attempt)
+    _keep_until_recorded(p, state, attempt)
 
 
 def _record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> None:
@@ -256,7 +262,7 @@ def _record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -
     attempt.revision = p.run.revision
     p.ended.append(attempt)
     p.run.ended_attempts += 1
-    _await_release(p, state, attempt)
+    _keep_until_recorded(p, state, attempt)
 
 
 def _make_room(run: RunState, outputs: dict[str, Json]) -> None:
@@ -309,12 +315,17 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     )
 
 
-def _await_release(p: Pass, state: NodeState, attempt: Attempt) -> None:
-    if not attempt.held or attempt.finished_at is None:
+def _keep_until_recorded(p: Pass, state: NodeState, attempt: Attempt) -> None:
+    """See to it that the end of an attempt is never without a witness: its object, held by us, or the record."""
+    if attempt.finished_at is None:
         return
-    if attempt.revision <= p.run.recorded_revision:
+    recorded = attempt.revision <= p.run.recorded_revision
+    if not attempt.held:
+        if not recorded:
+            p.run.unproven_revision = max(p.run.unproven_revision, attempt.revision)
+    elif recorded:
         p.commands.append(_release(state, attempt))
-    elif (state.node.name, attempt.number) not in p.run.unreleased:
+    else:
         p.run.unreleased[state.node.name, attempt.number] = None
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop
 
-from fairlead.engine import clocks, triggers
+from fairlead.engine import capacity, clocks, triggers
 from fairlead.engine.commands import Command, EventType, StartAttempt
 from fairlead.engine.events import Event, StatusRecorded
 from fairlead.engine.expressions import ExpressionError
@@ -35,6 +35,10 @@ from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
 
 __all__ = ["Plan", "begin", "plan"]
+
+
+#: How long one start that asks whether creates are still refused may take to be answered.
+_PROBE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ def _grant(p: Pass) -> bool:
     run, limit = p.run, p.settings.parallelism
     if p.settings.suspend or run.stopping or not run.is_proven:
         return False
+    if run.hold_until is not None and p.now < run.hold_until:
+        return False
     while run.queue and (limit is None or run.live < limit):
         state = run.nodes[heappop(run.queue)[1]]
         if state.phase is not Phase.QUEUED or state.not_before is not None:
@@ -158,6 +164,9 @@ def _grant(p: Pass) -> bool:
         _start(p, state)
         if run.unsettled:
             return True
+        if run.hold_until is not None:
+            run.hold_until = p.now + _PROBE  # one asks; the others follow once its object exists
+            return False
     return False
 
 
@@ -193,7 +202,12 @@ def _finish(p: Pass) -> None:
     else:
         try:
             scope = scope_of(p, None)
-            run.outputs = {name: value.evaluate(scope) for name, value in p.graph.outputs}
+            outputs = {name: value.evaluate(scope) for name, value in p.graph.outputs}
+            if capacity.size_of(outputs) <= capacity.OUTPUT_BYTES:
+                run.outputs = outputs
+            else:
+                succeeded, reason = False, "OutputTooLarge"
+                message = f"spec.outputs are larger than {capacity.OUTPUT_BYTES} bytes: output an address instead"
         except ExpressionError as error:
             succeeded, reason, message = False, "ExpressionError", error.message
     run.outcome = RunOutcome(succeeded=succeeded, reason=reason, message=shorten(message), finished_at=p.now)
@@ -230,4 +244,6 @@ def _wake_at(p: Pass) -> datetime | None:
     deadline = clocks.run_deadline(p.run, p.settings)
     if deadline is not None and not p.run.stopping:
         due.append(deadline)
+    if p.run.hold_until is not None and p.run.queue:
+        due.append(p.run.hold_until)
     return min(due, default=None)

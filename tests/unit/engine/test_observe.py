@@ -110,6 +110,7 @@ def test_each_attempt_is_counted_once() -> None:
     first = on.tell(failed("a", 1, INFRA), failed("a", 1, INFRA), gone("a"), after=1)
     assert first.ended == (INFRA,)
     assert on.tell(failed("a", 1, INFRA)).ended == ()
+    on.tell(StatusRecorded(revision=on.run.revision))  # no object shows the end any more: it is recorded first
     assert [a.number for a in on.state("a").attempts] == [1, 2]
 
 
@@ -130,9 +131,22 @@ def test_a_refusal_in_the_past_is_tried_again_at_once() -> None:
     assert on.started(refused("a", until=-1)) == ["a/1"]
 
 
-def test_a_refusal_gives_the_slot_to_the_next() -> None:
-    on = bench(node("a"), node("b"), settings=Settings(parallelism=1))
-    assert on.started(refused("a", until=60)) == ["b/1"]
+def test_while_creates_are_refused_one_start_asks_for_all() -> None:
+    on = bench(node("a"), node("b"), node("c"), settings=Settings(parallelism=1))
+    assert on.started(refused("a", until=60)) == []
+    assert on.started(after=59) == []
+    assert on.started(after=60) == ["a/1"]
+    assert on.started(refused("a", until=120)) == []
+    assert on.started(after=120) == ["a/1"]
+    assert on.started(seen("a"), after=121) == []
+    assert on.started(succeeded("a", end=122, held=True), after=122) == ["b/1"]
+
+
+def test_once_a_create_is_taken_again_all_that_wait_follow() -> None:
+    on = bench(node("a"), node("b"), node("c"))
+    on.tell(refused("a", until=60), refused("b", until=60), refused("c", until=60))
+    assert on.started(after=60) == ["a/1"]
+    assert on.started(seen("a"), after=61) == ["b/1", "c/1"]
 
 
 def test_a_final_refusal_fails_the_node_in_the_servers_words() -> None:
