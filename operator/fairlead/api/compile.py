@@ -77,7 +77,9 @@ def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
     if isinstance(tasks, list) and len(tasks) > capacity.TASKS:
         message = f"{len(tasks)} tasks; a run may have {capacity.TASKS}: divide it into several"
         return [Problem("spec.tasks", message)]
-    size = len(json.dumps(raw, ensure_ascii=False).encode())
+    live = {info.alias for info in LiveSpec.model_fields.values()}
+    fixed = {key: value for key, value in raw.items() if key not in live}
+    size = len(json.dumps(fixed, ensure_ascii=False).encode())
     if size > capacity.DEFINITION_BYTES:
         message = f"{size} bytes; a definition may have {capacity.DEFINITION_BYTES}: put long scripts into images"
         return [Problem("spec", message)]

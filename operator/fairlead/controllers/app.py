@@ -84,6 +84,7 @@ class Operator:
         self._stop = asyncio.Event()
         self._kopf_ready = asyncio.Event()
         self._swept_at = 0.0
+        self._sweep_problem = ""
         self._waiting_for = "starting"
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
@@ -98,8 +99,10 @@ class Operator:
         }
         self.recorder = EventRecorder(client, observer=self.metrics)
         self.gatherer = Gatherer(client, self.informers, self.queue.add)
-        self.applier = Applier(client, self.informers, self.recorder, self.queue.add, self.metrics.hop_took)
-        self.writer = StatusWriter(client, self.store, self.queue.add, self._lost, self.metrics.status_written)
+        self.applier = Applier(client, self.store, self.informers, self.recorder, self.queue.add, self.metrics.hop_took)
+        self.writer = StatusWriter(
+            client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
+        )
         self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add)
         self.controller = WorkflowController(
             store=self.store,
@@ -253,8 +256,10 @@ class Operator:
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self.cleaner.sweep()
+                self._sweep_problem = ""
             except ApiError as error:
-                log.warning("cannot list the Workflows: %s", error)
+                self._sweep_problem = f"the Workflows cannot be read: {error}"
+                log.warning("%s", self._sweep_problem)
 
     async def _shut_down(self, shell: asyncio.Task[None] | None) -> None:
         log.info("stopping: no new tasks are started, the status is written")
@@ -310,7 +315,8 @@ class Operator:
             )
 
         return {f"{kind.value.lower()}-watch": heard(each) for kind, each in self.informers.items()} | {
-            "start": lambda: self._waiting_for
+            "start": lambda: self._waiting_for,
+            "workflows": lambda: self._sweep_problem,
         }
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fairlead.api import labels
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
-from fairlead.engine.events import AttemptGone, Event
+from fairlead.engine.events import AttemptGone, Event, StartRefused
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
@@ -28,11 +28,13 @@ from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
 from .start import RESOURCES, Starter
+from .store import WorkflowStore
 
 __all__ = ["Applier"]
 
 log = logging.getLogger(__name__)
 
+_DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -45,6 +47,7 @@ class Applier:
     def __init__(
         self,
         client: ApiClient,
+        store: WorkflowStore,
         informers: dict[WorkKind, Informer[Any]],
         recorder: EventRecorder,
         notify: Callable[[str], None],
@@ -54,7 +57,7 @@ class Applier:
         self._informers = informers
         self._recorder = recorder
         self._notify = notify
-        self._starter = Starter(client, informers, hop_took)
+        self._starter = Starter(client, store, informers, hop_took)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dispatch(self, run: Run, command: Command) -> None:
@@ -83,7 +86,8 @@ class Applier:
         self._spawn(self._remove(kind, key, uid))
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what is under way, at most so long; then cut it off."""
+        """Create nothing more, wait for what is under way, at most so long; then cut it off."""
+        self._starter.closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
@@ -104,7 +108,18 @@ class Applier:
         self._notify(run.uid)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
-        fact = await self._starter.start(run, start, heard_at)
+        try:
+            fact = await self._starter.start(run, start, heard_at)
+        except Exception:
+            # A bug of ours: every start is answered all the same, else its node would wait for ever.
+            log.exception("cannot start %s", start.object_name, extra={"workflow": run.owner.name})
+            fact = StartRefused(
+                node=start.node,
+                number=start.number,
+                reason="InternalError",
+                message="a defect of the operator: see its log",
+                retry_at=datetime.now(UTC) + timedelta(seconds=_DEFECT_SECONDS),
+            )
         if fact is not None:
             self._tell(run, fact)
 
@@ -126,10 +141,13 @@ class Applier:
                 run,
                 lambda: self._client.delete(resource, key.name, key.namespace, uid=uid, propagation=propagation),
             )
-        except (NotFound, Conflict):
+        except NotFound:
             self._tell(run, gone)
         except ApiError as error:
-            log.warning("cannot end %s: %s; trying again", key, error, extra={"workflow": run.owner.name})
+            if isinstance(error, Conflict) and error.is_wrong_uid:
+                self._tell(run, gone)
+                return
+            log.warning("cannot end %s: %s; tried again in a minute", key, error, extra={"workflow": run.owner.name})
         finally:
             run.ending.discard(end.object_name)
 
@@ -149,9 +167,10 @@ class Applier:
                 if blocks_operator(error):
                     run.stalled = f"the operator may not go on: {error.message}"
                     self._notify(run.uid)
-                elif not error.is_transient:
+                elif not error.is_transient and (not isinstance(error, Conflict) or error.is_wrong_uid):
                     raise
             else:
+                run.stalled = ""
                 return
             await asyncio.sleep(seconds)
         await call()
@@ -162,7 +181,7 @@ class Applier:
                 await release_finalizer(self._client, RESOURCES[kind], key, uid=uid, finalizer=labels.FINALIZER)
             except ApiError as error:
                 if seconds is None or not (error.is_transient or error.status == 403):
-                    log.warning("cannot release %s: %s; the next resync tries again", key, error)
+                    log.warning("cannot release %s: %s; it is looked at again in a minute", key, error)
                     return
                 await asyncio.sleep(seconds)
             else:
@@ -174,7 +193,7 @@ class Applier:
         except (NotFound, Conflict):
             pass
         except ApiError as error:
-            log.warning("cannot delete %s: %s; the next resync tries again", key, error)
+            log.warning("cannot delete %s: %s; it is looked at again in a minute", key, error)
 
     def record(self, owner: Owner, event: RecordEvent) -> None:
         """Tell people about a transition. The start and the end of a run are told however much else there is."""

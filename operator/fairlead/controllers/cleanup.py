@@ -7,8 +7,9 @@ gone, nothing is left to be recorded, and everything is released, so that deleti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.kube.errors import ApiError, Conflict, NotFound
@@ -17,16 +18,15 @@ from fairlead.kube.transport import ApiClient
 
 from .apply import Applier
 from .gather import Gatherer, View
-from .status import condition
+from .status import condition, finished_at
 from .store import Workflow, WorkflowStore
-from .views import time_of
 from .writer import StatusWriter
 
 __all__ = ["Cleaner"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which objects of a finished run that were still held are looked at again.
+#: Seconds after which what was still held, or alive, is looked at again.
 _RECHECK_SECONDS = 60.0
 
 #: Metadata by which Argo CD and Flux track what they have applied.
@@ -84,6 +84,8 @@ class Cleaner:
 
     async def abandoned(self, uid: str, workflow: Workflow | None) -> float | None:
         """Look at a run that is being deleted, or that we know nothing of: release all that it owns."""
+        if not uid:
+            return None  # objects with our labels and no owner: none of ours
         objects = self._gatherer.objects(uid)
         self._gatherer.take(uid)
         if not any(view.held for view in objects.values()):
@@ -98,7 +100,7 @@ class Cleaner:
         for (kind, key), view in objects.items():
             if view.held:
                 self._applier.release(kind, key, view.uid)
-        return None
+        return _RECHECK_SECONDS
 
     async def reread(self, uid: str, key: ObjectKey) -> bool:
         """Read a Workflow afresh and put it in line. Returns True if there is none with this UID any more."""
@@ -123,10 +125,16 @@ class Cleaner:
                 seen.add(metadata["uid"])
                 known = self._store.get(metadata["uid"])
                 if known is None or known.version < int(metadata["resourceVersion"]):
-                    await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
+                    await self._reread_one(metadata)
         for uid in known_before - seen:
             self._store.remove(uid)
             self._notify(uid)
+
+    async def _reread_one(self, metadata: Mapping[str, Any]) -> None:
+        try:
+            await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
+        except ApiError as error:
+            log.warning("cannot read %s/%s: %s", metadata["namespace"], metadata["name"], error)
 
     async def _observe_generation(self, workflow: Workflow) -> None:
         """The spec of a finished run was edited: nothing follows, and that is said (`observedGeneration`)."""
@@ -154,7 +162,7 @@ class Cleaner:
 
     async def _expire(self, workflow: Workflow) -> float | None:
         ttl = workflow.spec.get("ttlSecondsAfterFinished")
-        completed = time_of(workflow.status.get("completionTime"))
+        completed = finished_at(workflow.status)
         if ttl is None or completed is None:
             return None
         left = (completed + timedelta(seconds=ttl) - datetime.now(UTC)).total_seconds()

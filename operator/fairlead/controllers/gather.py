@@ -20,10 +20,12 @@ from fairlead.engine.model import WorkKind
 from fairlead.engine.names import bucket, label_value
 from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.informer import Informer
-from fairlead.kube.resources import JOBS, PODS, ObjectKey
+from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .pods import owner_reference
 from .run import Run
+from .start import RESOURCES
 from .views import with_pod_of_job
 
 __all__ = ["Gatherer", "View"]
@@ -31,8 +33,6 @@ __all__ = ["Gatherer", "View"]
 log = logging.getLogger(__name__)
 
 View: TypeAlias = PodView | JobView
-
-_RESOURCES = {WorkKind.POD: PODS, WorkKind.JOB: JOBS}
 
 
 class Gatherer:
@@ -50,14 +50,16 @@ class Gatherer:
 
     def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
         """Take note of a change; an informer's callback."""
-        view = new or old
-        assert view is not None
-        uid = view.owner_uid
-        if new is None:
-            self._changed.get(uid, {}).pop((kind, key), None)
-            self._left.setdefault(uid, {})[kind, key] = view
-        else:
-            self._changed.setdefault(uid, {})[kind, key] = new
+        if old is not None and (new is None or new.owner_uid != old.owner_uid):
+            # Gone, out of our sight, or its owner was taken off: its run finds out which.
+            self._changed.get(old.owner_uid, {}).pop((kind, key), None)
+            self._left.setdefault(old.owner_uid, {})[kind, key] = old
+            self._hear(old.owner_uid)
+        if new is not None and new.owner_uid:
+            self._changed.setdefault(new.owner_uid, {})[kind, key] = new
+            self._hear(new.owner_uid)
+
+    def _hear(self, uid: str) -> None:
         if uid not in self._heard_at:
             self._heard_at[uid] = asyncio.get_running_loop().time()
         self._notify(uid)
@@ -95,8 +97,10 @@ class Gatherer:
             facts = await self._facts_of(run, changed, left)
         except ApiError:
             # Nothing is lost by an outage in between: what was noted is handed on with the next facts.
-            self._changed[run.uid] = changed | self._changed.get(run.uid, {})
-            self._left[run.uid] = left | self._left.get(run.uid, {})
+            newly_left = self._left.get(run.uid, {})
+            kept = {key: view for key, view in changed.items() if key not in newly_left}
+            self._changed[run.uid] = kept | self._changed.get(run.uid, {})
+            self._left[run.uid] = left | newly_left
             raise
         answers, run.inbox = run.inbox, []
         return [*answers, *facts]
@@ -111,9 +115,10 @@ class Gatherer:
                     facts.append(observe_pod(view))
                 case JobView():
                     facts.append(observe_job(await self._complete(run, key, view)))
-        gone = {key: view for key, view in left.items() if key not in changed}
-        for (kind, key), view in (gone | self._missing(run)).items():
-            if await self._is_gone(kind, key, view, run):
+        absent = {key: view for key, view in left.items() if key not in changed} | self._missing(run)
+        verdicts = await asyncio.gather(*(self._is_gone(kind, key, view, run) for (kind, key), view in absent.items()))
+        for view, gone in zip(absent.values(), verdicts, strict=True):
+            if gone:
                 facts.append(AttemptGone(node=view.node, number=view.number, seen_at=datetime.now(UTC)))
         return facts
 
@@ -129,17 +134,21 @@ class Gatherer:
                 continue
             kind = state.node.work.kind
             key = ObjectKey(run.owner.namespace, attempt.object_name)
-            if self._informers[kind].get(key) is None:
+            view = self._informers[kind].get(key)
+            if view is None or view.owner_uid != run.uid:
                 missing[kind, key] = _Missing(state.node.name, attempt.number)
         return missing
 
     async def _is_gone(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> bool:
         uid = getattr(view, "uid", None)
+        if _is_recorded(run, view):
+            return True  # nothing depends on it any more, so nobody has to be asked
         try:
             if await self._informers[kind].confirm_gone(key, uid):
                 return True
-            if self._informers[kind].get(key) is None:
-                await self._label_again(kind, key, view, run)
+            now = self._informers[kind].get(key)
+            if now is None or now.owner_uid != run.uid:
+                await self._claim_again(kind, key, view, run)
         except NotFound:
             return True
         except ApiError as error:
@@ -148,20 +157,21 @@ class Gatherer:
             asyncio.get_running_loop().call_later(1.0, self._notify, run.uid)
         return False
 
-    async def _label_again(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> None:
-        """Somebody took our labels off: put back those that we find it by."""
+    async def _claim_again(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> None:
+        """Somebody took our labels or its owner off: put back what we find it by. Those of others stay."""
         metadata: dict[str, Any] = {
             "labels": {
                 labels.RUN_UID: run.uid,
                 labels.BUCKET: str(bucket(run.uid)),
                 labels.TASK: label_value(view.node),
                 labels.ATTEMPT: str(view.number),
-            }
+            },
+            "ownerReferences": [owner_reference(run.owner)],
         }
         if getattr(view, "uid", None):
             metadata["uid"] = view.uid
         await self._client.patch(
-            _RESOURCES[kind], key.name, {"metadata": metadata}, PatchType.MERGE, key.namespace, metadata_only=True
+            RESOURCES[kind], key.name, {"metadata": metadata}, PatchType.STRATEGIC, key.namespace, metadata_only=True
         )
 
     async def _complete(self, run: Run, key: ObjectKey, job: JobView) -> JobView:
@@ -177,6 +187,15 @@ class Gatherer:
             for pod in page.items
         ]
         return with_pod_of_job(job, pods)
+
+
+def _is_recorded(run: Run, view: Any) -> bool:
+    """Tell whether the end of the attempt that an object carried is in the persisted status."""
+    state = run.state.nodes.get(view.node)
+    if state is None or not 1 <= view.number <= len(state.attempts):
+        return True  # not an attempt of ours
+    attempt = state.attempts[view.number - 1]
+    return attempt.finished_at is not None and attempt.revision <= run.state.recorded_revision
 
 
 class _Missing:

@@ -12,7 +12,7 @@ from fairlead.api.work import MAIN_CONTAINER, RenderedScript, RenderedWork
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.names import bucket, label_value
 
-__all__ = ["OUTPUTS_FILE", "Owner", "job_manifest", "pod_manifest", "script_manifest"]
+__all__ = ["OUTPUTS_FILE", "Owner", "job_manifest", "owner_reference", "pod_manifest", "script_manifest"]
 
 #: The container's termination message file, which the kubelet copies into the pod's status: outputs need no sidecar.
 OUTPUTS_FILE = "/dev/termination-log"
@@ -90,7 +90,7 @@ def script_manifest(owner: Owner, start: StartAttempt, script: RenderedScript) -
             "name": _script_name(owner, start.node, script),
             "namespace": owner.namespace,
             "labels": {labels.MANAGED_BY: "fairlead", labels.RUN: label_value(owner.name)},
-            "ownerReferences": [_owner_reference(owner)],
+            "ownerReferences": [owner_reference(owner)],
         },
         "immutable": True,
         "data": {_SCRIPT_FILE: script["source"]},
@@ -113,7 +113,7 @@ def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
             labels.BUCKET: str(bucket(owner.uid)),
         },
         "annotations": {labels.NODE: start.node, labels.RUN_NAME: owner.name},
-        "ownerReferences": [_owner_reference(owner)],
+        "ownerReferences": [owner_reference(owner)],
         "finalizers": [labels.FINALIZER],
     }
 
@@ -126,7 +126,8 @@ def _people_labels(owner: Owner, start: StartAttempt) -> dict[str, str]:
     }
 
 
-def _owner_reference(owner: Owner) -> dict[str, Any]:
+def owner_reference(owner: Owner) -> dict[str, Any]:
+    """Return the reference by which the garbage collector, and we, know whose an object is."""
     return {
         "apiVersion": owner.api_version,
         "kind": owner.kind,

@@ -27,6 +27,7 @@ from fairlead.kube.transport import ApiClient
 from .pods import job_manifest, pod_manifest, script_manifest
 from .refusals import blocks_operator, refusal
 from .run import Run
+from .store import WorkflowStore
 from .views import job_view, pod_view, time_of
 
 __all__ = ["RESOURCES", "Starter"]
@@ -44,12 +45,21 @@ class _Abandoned(Exception):
 
 
 class Starter:
-    """Creates the objects of attempts. `hop_took(seconds)` hears how long after its cause a create left."""
+    """Creates the objects of attempts. `hop_took(seconds)` hears how long after its cause a create left.
+
+    Once `closing` is set, nothing is created any more.
+    """
 
     def __init__(
-        self, client: ApiClient, informers: Mapping[WorkKind, Informer[Any]], hop_took: Callable[[float], None]
+        self,
+        client: ApiClient,
+        store: WorkflowStore,
+        informers: Mapping[WorkKind, Informer[Any]],
+        hop_took: Callable[[float], None],
     ) -> None:
+        self.closing = False
         self._client = client
+        self._store = store
         self._informers = informers
         self._hop_took = hop_took
 
@@ -86,7 +96,7 @@ class Starter:
         loop = asyncio.get_running_loop()
 
         def before_send() -> None:
-            _check_wanted(run, start)
+            self._check_wanted(run, start)
             if heard_at:
                 self._hop_took(loop.time() - heard_at)
 
@@ -112,10 +122,21 @@ class Starter:
                 CONFIGMAPS,
                 manifest,
                 run.owner.namespace,
-                before_send=lambda: _check_wanted(run, start),
+                before_send=lambda: self._check_wanted(run, start),
                 metadata_only=True,
             )
         run.scripts.add(name)
+
+    def _check_wanted(self, run: Run, start: StartAttempt) -> None:
+        """Runs right before a create leaves: what was heard since the plan may have made it wrong (invariant S7)."""
+        workflow = self._store.get(run.uid)
+        if run.closed or self.closing or workflow is None or workflow.deleting:
+            raise _Abandoned("Closed")
+        if workflow.spec.get("suspend"):
+            raise _Abandoned("Suspended")
+        attempts = run.state.nodes[start.node].attempts
+        if len(attempts) < start.number or attempts[start.number - 1].ending:
+            raise _Abandoned("Cancelled")
 
     def _created(self, run: Run, start: StartAttempt, metadata: Mapping[str, Any]) -> Event | None:
         # Unless the watch was faster: a fact from the answer would then be older than what is known.
@@ -152,17 +173,6 @@ class Starter:
             return seen
         message = f"{start.kind} {start.object_name} exists already and belongs to somebody else; remove it"
         return _refused(start, "NameConflict", message)
-
-
-def _check_wanted(run: Run, start: StartAttempt) -> None:
-    """Runs right before a create leaves: what was observed since the plan may have made it wrong (invariant S7)."""
-    if run.closed:
-        raise _Abandoned("Closed")
-    if run.settings.suspend:
-        raise _Abandoned("Suspended")
-    attempts = run.state.nodes[start.node].attempts
-    if len(attempts) < start.number or attempts[start.number - 1].ending:
-        raise _Abandoned("Cancelled")
 
 
 def _refused(start: StartAttempt, reason: str, message: str = "", retry_at: datetime | None = None) -> StartRefused:

@@ -20,11 +20,13 @@ from fairlead.engine.restore import NodeRecord
 __all__ = [
     "condition",
     "encode",
+    "finished_at",
     "invalid_status",
     "is_finished",
     "is_invalid",
     "operations",
     "recorded_nodes",
+    "refused_status",
     "suspension",
 ]
 
@@ -131,6 +133,31 @@ def condition(
         "reason": reason,
         "message": message,
     }
+
+
+def refused_status(
+    problems: Sequence[Problem], *, generation: int, previous: Mapping[str, Any], now: datetime
+) -> _Json:
+    """Return the status of a run that was begun and whose definition is refused now: what is recorded stays.
+
+    Its definition cannot have changed, so it is the rules that did: a newer operator, with stricter ones.
+    """
+    message = "; ".join(str(problem) for problem in problems)[:4096]
+    kept = [each for each in previous.get("conditions") or () if each["type"] != "Stalled"]
+    stalled = condition("Stalled", "True", "InvalidSpec", message, generation=generation, previous=previous, now=now)
+    return {
+        **previous,
+        "observedGeneration": generation,
+        "message": message[:MESSAGE_CHARACTERS],
+        "conditions": [*kept, stalled],
+    }
+
+
+def finished_at(status: Mapping[str, Any]) -> datetime | None:
+    """Return when a run ended, or was refused; None while it has not."""
+    if not is_finished(status):
+        return None
+    return time_of(status.get("completionTime") or _find(status, "Finished")["lastTransitionTime"])
 
 
 def is_finished(status: Mapping[str, Any]) -> bool:

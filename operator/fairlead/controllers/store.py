@@ -17,6 +17,10 @@ from .pods import Owner
 __all__ = ["Workflow", "WorkflowStore"]
 
 
+#: How many removed UIDs are kept in mind: a late answer is late by seconds.
+_REMEMBERED = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """One Workflow resource as it was at `version`."""
@@ -70,6 +74,7 @@ class WorkflowStore:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Workflow] = {}
+        self._removed: dict[str, None] = {}
 
     def __len__(self) -> int:
         """Return how many Workflows are known."""
@@ -86,6 +91,8 @@ class WorkflowStore:
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
         workflow = Workflow.of(raw)
+        if workflow.uid in self._removed:
+            return workflow  # an answer that was under way when it was deleted; UIDs never come back
         known = self._by_uid.get(workflow.uid)
         if known is not None and known.version >= workflow.version:
             return known
@@ -95,3 +102,6 @@ class WorkflowStore:
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
         self._by_uid.pop(uid, None)
+        self._removed[uid] = None
+        while len(self._removed) > _REMEMBERED:
+            del self._removed[next(iter(self._removed))]

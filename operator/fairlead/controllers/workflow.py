@@ -27,7 +27,7 @@ from .apply import Applier
 from .cleanup import Cleaner
 from .gather import Gatherer
 from .run import Run
-from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, suspension
+from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, refused_status, suspension
 from .store import Workflow, WorkflowStore
 from .views import time_of
 from .writer import StatusWriter
@@ -120,7 +120,7 @@ class WorkflowController:
             run = await self._open(workflow)
             if run is None:
                 return None
-        return await self._advance(run, workflow)
+        return await self._advance(run)
 
     async def _open(self, workflow: Workflow) -> Run | None:
         """Begin a run, or take up one that was begun before this process. None if its definition is invalid."""
@@ -168,15 +168,20 @@ class WorkflowController:
         self._runs[workflow.uid] = run
         return run
 
-    async def _advance(self, run: Run, workflow: Workflow) -> float | None:
+    async def _advance(self, run: Run) -> float | None:
         loop = asyncio.get_running_loop()
-        if workflow.generation != run.generation:
-            run.settings, run.generation = compile_settings(workflow.spec), workflow.generation
         if loop.time() >= run.next_resync:
             run.next_resync = loop.time() + _RESYNC_SECONDS
             run.resync = True
             self._gatherer.expect_all(run.uid)
         facts = await self._gatherer.facts(run)
+        # Read only now: what was heard while facts were gathered counts, above all that the run is suspended.
+        workflow = self._store.get(run.uid)
+        if workflow is None or workflow.deleting:
+            self.forget(run.uid)
+            return 0.0
+        if workflow.generation != run.generation:
+            run.settings, run.generation = compile_settings(workflow.spec), workflow.generation
         run.heard_at = self._gatherer.heard_at(run.uid)
         now = datetime.now(UTC)
         started = time.perf_counter()
@@ -206,20 +211,20 @@ class WorkflowController:
         if run.dirty or run.inbox:
             return _RESYNC_SECONDS
         self.forget(run.uid)
-        ttl = run.compiled.ttl_seconds_after_finished
-        return None if ttl is None else 0.0
+        return 0.0  # once more, as one that is over: for its TTL, and what is still held
 
     async def _refuse(self, workflow: Workflow, error: InvalidSpec) -> None:
-        status = invalid_status(
-            error.problems, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC)
-        )
+        begun = "startTime" in workflow.status
+        refuse = refused_status if begun else invalid_status
+        status = refuse(error.problems, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC))
         try:
             await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
         except (Conflict, NotFound):
             await self._reread(workflow)
             return
         self._metrics.reconcile_error(_CONTROLLER, "user")
-        self._metrics.run_finished("failed", "InvalidSpec")
+        if not begun:
+            self._metrics.run_finished("failed", "InvalidSpec")
         refused = RecordEvent(
             type=EventType.WARNING,
             reason="InvalidSpec",

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from fairlead.engine.capacity import MESSAGE_CHARACTERS
+from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import StatusRecorded
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import WORKFLOWS
@@ -51,7 +53,9 @@ class StatusWriter:
         notify: Callable[[str], None],
         lost: Callable[[Run], None],
         wrote: Callable[[str, int], None],
+        record: Callable[[Owner, RecordEvent], None],
     ) -> None:
+        self._record = record
         self._client = client
         self._store = store
         self._notify = notify
@@ -75,6 +79,7 @@ class StatusWriter:
         self.request(run, urgent=True)
         while run.writing is not None:
             await asyncio.wait({run.writing})
+            self.request(run, urgent=True)  # what changed while it was being written
 
     async def write(
         self, owner: Owner, version: int, before: Mapping[str, Any], after: Mapping[str, Any]
@@ -93,9 +98,14 @@ class StatusWriter:
             {"op": "replace", "path": "/metadata/resourceVersion", "value": str(version)},
             *changes,
         ]
-        stored = await self._client.patch(
-            WORKFLOWS, owner.name, body, PatchType.JSON, owner.namespace, subresource="status", metadata_only=True
-        )
+        try:
+            stored = await self._client.patch(
+                WORKFLOWS, owner.name, body, PatchType.JSON, owner.namespace, subresource="status", metadata_only=True
+            )
+        except ApiError as error:
+            if not error.is_transient and not isinstance(error, Conflict | NotFound):
+                self._tell_unwritable(owner, error)
+            raise
         self._wrote("summary", len(orjson.dumps(changes)))
         status = {**after, "revision": revision + 1}
         known = self._store.get(owner.uid)
@@ -103,6 +113,16 @@ class StatusWriter:
             # The version was a precondition: nothing but the status has changed since we read the rest.
             self._store.put({**known.raw, "metadata": stored["metadata"], "status": status})
         return int(stored["metadata"]["resourceVersion"]), status
+
+    def _tell_unwritable(self, owner: Owner, error: ApiError) -> None:
+        # What keeps the status from being written cannot be told in the status.
+        event = RecordEvent(
+            type=EventType.WARNING,
+            reason="StatusNotWritable",
+            message=f"the API server refuses the status: {error.message}"[:MESSAGE_CHARACTERS],
+            key=f"status/{error.reason}",
+        )
+        self._record(owner, event)
 
     def _begin(self, run: Run) -> None:
         if run.write_timer is not None:
@@ -118,19 +138,24 @@ class StatusWriter:
         loop = asyncio.get_running_loop()
         started = loop.time()
         revision, generation, stalled = run.state.revision, run.generation, run.stalled
-        status = encode(
-            run.state,
-            run.settings,
-            generation=generation,
-            previous=run.written,
-            now=datetime.now(UTC),
-            stalled=stalled,
-        )
         try:
+            status = encode(
+                run.state,
+                run.settings,
+                generation=generation,
+                previous=run.written,
+                now=datetime.now(UTC),
+                stalled=stalled,
+            )
             if not await self._insist(run, status):
                 return
             run.persisted_revision, run.persisted_generation, run.persisted_stalled = revision, generation, stalled
             run.inbox.append(StatusRecorded(revision=revision))
+        except Exception:
+            # A bug of ours: the run is read again, and written again, rather than never.
+            log.exception("cannot write the status", extra={"workflow": run.owner.name})
+            await asyncio.sleep(_RETRY_SECONDS[-1])
+            self._lost(run)
         finally:
             cost = loop.time() - started
             run.write_due = loop.time() + min(max(_INTERVAL_SECONDS, cost / _SHARE), _LONGEST_INTERVAL_SECONDS)
@@ -148,7 +173,7 @@ class StatusWriter:
                 self._lost(run)
                 return False
             except Conflict:
-                if not await self._renew(run):
+                if not await self._renew(run, status):
                     return False
             except ApiError as error:
                 # Nothing else can say it in the resource itself: the log and the metrics do.
@@ -159,8 +184,11 @@ class StatusWriter:
                 return True
         return False
 
-    async def _renew(self, run: Run) -> bool:
-        """After a conflict: was it only the spec or the metadata that changed? Then write again, on top of it."""
+    async def _renew(self, run: Run, status: Mapping[str, Any]) -> bool:
+        """After a conflict: was it only the spec or the metadata that changed? Then write again, on top of it.
+
+        It may also have been our own write, whose answer was lost: then the next try finds nothing left to change.
+        """
         try:
             raw = await self._client.get(WORKFLOWS, run.owner.name, run.owner.namespace)
         except ApiError as error:
@@ -169,10 +197,12 @@ class StatusWriter:
                 return False
             await asyncio.sleep(_RETRY_SECONDS[0])
             return True
-        same_object = raw["metadata"]["uid"] == run.uid
-        if not same_object or _differs(raw.get("status") or {}, run.written):
+        stored = raw.get("status") or {}
+        known = next((each for each in (run.written, status) if not _differs(stored, each)), None)
+        if raw["metadata"]["uid"] != run.uid or known is None:
             self._lost(run)
             return False
+        run.written = stored
         self._store.put(raw)
         run.version = int(raw["metadata"]["resourceVersion"])
         return True

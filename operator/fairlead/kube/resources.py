@@ -66,6 +66,8 @@ class Resource:
             ValueError: the parts do not address anything: a namespaced object without its namespace, a
                 namespace for a cluster-scoped kind, a subresource without a name.
         """
+        if name == "":
+            raise ValueError(f"{self.qualified}: an empty name would address the whole collection")
         if namespace and not self.namespaced:
             raise ValueError(f"{self.qualified} is cluster-scoped: it has no namespace {namespace!r}")
         if name and self.namespaced and not namespace:
