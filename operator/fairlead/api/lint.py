@@ -19,7 +19,7 @@ from fairlead.api.problems import InvalidSpec, Problem, did_you_mean
 from fairlead.api.workflow import Workflow
 from fairlead.engine.expressions import Evaluator
 
-__all__ = ["Linted", "lint_documents", "lint_text"]
+__all__ = ["KubernetesLoader", "Linted", "lint_documents", "lint_text"]
 
 _TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
 _METADATA = (
@@ -43,13 +43,21 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 _MAX_NAME = 253
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, without the type for dates, which JSON and so Kubernetes does not have."""
+class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, reading scalars as kubectl does.
+
+    Without the type for dates, which JSON and so Kubernetes does not have; and with YAML 1.1's one-letter booleans, so
+    that a task named `n` is refused here and not only by the API server.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and the kind of attribute are PyYAML's
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}  # noqa: RUF012
+
+
+KubernetesLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +82,7 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
     problems: list[Problem] = []
     checked: list[str] = []
     skipped = 0
-    loader = _Loader(text)
+    loader = KubernetesLoader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -89,6 +97,8 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
                 for problem in (*_twice(node, ""), *_check(document, evaluator))
             ]
             problems += sorted(found, key=lambda problem: problem.line or 0)
+    except RecursionError:
+        problems.append(Problem("", "this is nested too deeply"))
     except (yaml.YAMLError, ValueError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)

@@ -31,7 +31,7 @@ def lint(
 ) -> None:
     """Check workflow files without a cluster.
 
-    Fields, types, names, expressions, cycles: every problem is told at once, with its place. It is the very check
+    Fields, types, names, expressions, cycles: problems are told together, each with its place. It is the very check
     that the operator makes before a run, and needs no cluster. Documents of other kinds are skipped and counted.
 
     Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.

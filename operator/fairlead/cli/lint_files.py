@@ -75,7 +75,12 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _check(file: Path, evaluator: CelEvaluator) -> _Report:
-    text = read_text(file)
+    try:
+        text = read_text(file)
+    except CliError as error:
+        if str(file) == "-" or not file.exists():
+            raise  # wrong usage, not a wrong file
+        return _Report(file, [Problem("", str(error))], 0, 0)
     problems = lint_documents(text, evaluator=evaluator)
     try:
         documents = load_yaml(text, file)

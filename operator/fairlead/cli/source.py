@@ -29,8 +29,12 @@ def load_yaml(text: str, path: Path) -> list[Any]:
     """Return the documents of a text, without empty ones. Raises :class:`CliError`."""
     import yaml
 
+    from fairlead.api.lint import KubernetesLoader
+
     try:
-        return [document for document in yaml.load_all(text, _loader()) if document is not None]
+        return [document for document in yaml.load_all(text, KubernetesLoader) if document is not None]
+    except RecursionError:
+        raise CliError(f"{path}: this is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}" if mark else ""
@@ -62,17 +66,3 @@ def is_ours(document: Any) -> bool:
 def _name(document: _Document) -> str:
     metadata = document.get("metadata") or {}
     return str(metadata.get("name") or metadata.get("generateName") or "")
-
-
-def _loader() -> Any:
-    """Return PyYAML's safe loader without its reading of dates: to Kubernetes `2026-01-31` is a string."""
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        pass
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return Loader

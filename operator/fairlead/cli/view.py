@@ -143,7 +143,7 @@ def declared_needs(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _pending(status: Mapping[str, Any]) -> str:
-    return "" if status else "no operator has taken it up yet"
+    return "" if status else "no operator has recorded anything yet"
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

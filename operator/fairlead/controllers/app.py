@@ -341,5 +341,5 @@ def _tell_why(ended: set[asyncio.Task[Any]]) -> None:
     for task in ended:
         if not task.cancelled():
             log.error(
-                "%s ended by itself: restarting is left to the kubelet", task.get_name(), exc_info=task.exception()
+                "%s ended by itself (%s): exiting, to be started again", task.get_name(), task.exception() or "no error"
             )

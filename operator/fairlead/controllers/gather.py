@@ -26,11 +26,14 @@ from fairlead.kube.transport import ApiClient, PatchType
 from .pods import owner_reference
 from .run import Run
 from .start import RESOURCES
-from .views import with_pod_of_job
+from .views import with_pods_of_job
 
-__all__ = ["Gatherer", "View"]
+__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "View"]
 
 log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the pods of a Job that does not run yet.
+JOB_LOOK_SECONDS = 5.0
 
 View: TypeAlias = PodView | JobView
 
@@ -91,7 +94,7 @@ class Gatherer:
 
     async def facts(self, run: Run) -> list[Event]:
         """Return what is new about a run: answers to its commands, then changed objects in order of their attempts."""
-        changed = self._changed.pop(run.uid, {})
+        changed = self._pending_jobs(run) | self._changed.pop(run.uid, {})
         left = self._left.pop(run.uid, {})
         try:
             facts = await self._facts_of(run, changed, left)
@@ -104,6 +107,16 @@ class Gatherer:
             raise
         answers, run.inbox = run.inbox, []
         return [*answers, *facts]
+
+    def _pending_jobs(self, run: Run) -> dict[tuple[WorkKind, ObjectKey], View]:
+        """Return, every few seconds, Jobs of which no pod runs yet: a Job does not change when its pod cannot start."""
+        now = asyncio.get_running_loop().time()
+        if not run.pending_jobs or now < run.next_job_look:
+            return {}
+        run.next_job_look = now + JOB_LOOK_SECONDS
+        views = {(WorkKind.JOB, key): self._informers[WorkKind.JOB].get(key) for key in run.pending_jobs}
+        run.pending_jobs = {key for _, key in views if views[WorkKind.JOB, key] is not None}
+        return {key: view for key, view in views.items() if view is not None}
 
     async def _facts_of(
         self, run: Run, changed: dict[tuple[WorkKind, ObjectKey], View], left: dict[tuple[WorkKind, ObjectKey], View]
@@ -175,10 +188,12 @@ class Gatherer:
         )
 
     async def _complete(self, run: Run, key: ObjectKey, job: JobView) -> JobView:
-        """Add to a Job that has just ended what its last pod left behind: exit code and outputs."""
+        """Add to a Job what its pods tell: whether it runs or why not, and at its end exit code and outputs."""
         state = run.state.nodes.get(job.node)
-        known = state is not None and any(a.number == job.number and a.finished_at for a in state.attempts)
-        if job.succeeded is None or known:
+        attempt = next((each for each in state.attempts if each.number == job.number), None) if state else None
+        known = attempt is not None and (attempt.finished_at or (attempt.running_at and job.succeeded is None))
+        if known:
+            run.pending_jobs.discard(key)
             return job
         selector = f"batch.kubernetes.io/job-name={key.name}"
         pods = [
@@ -186,7 +201,12 @@ class Gatherer:
             async for page in self._client.list_pages(PODS, key.namespace, label_selector=selector)
             for pod in page.items
         ]
-        return with_pod_of_job(job, pods)
+        job = with_pods_of_job(job, pods)
+        if job.succeeded is None and (job.pod is None or job.pod.running_at is None):
+            run.pending_jobs.add(key)
+        else:
+            run.pending_jobs.discard(key)
+        return job
 
 
 def _is_recorded(run: Run, view: Any) -> bool:

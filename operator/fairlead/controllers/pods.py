@@ -46,6 +46,8 @@ def pod_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
         "env": _environment(work["container"], owner, start),
     }
     pod = {**_POD_DEFAULTS, **work["pod"], "restartPolicy": "Never", "containers": [container]}
+    for init in pod.get("initContainers", ()):
+        init.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     script = work["script"]
     if script is not None:
         container["command"] = [*script["interpreter"], f"{_SCRIPT_DIRECTORY}/{_SCRIPT_FILE}"]

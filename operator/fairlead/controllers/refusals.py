@@ -8,7 +8,10 @@ from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import StartRefused
 from fairlead.kube.errors import ApiError
 
-__all__ = ["blocks_operator", "refusal"]
+__all__ = ["OPERATOR_FORBIDDEN", "blocks_operator", "refusal"]
+
+#: The reason of a task whose object the operator itself has no right to create.
+OPERATOR_FORBIDDEN = "OperatorForbidden"
 
 #: How soon to try again, in seconds. None of these is a failure of the task.
 _QUOTA_SECONDS = 5
@@ -43,8 +46,11 @@ def _waited_for(error: ApiError) -> tuple[str, int | None]:
         return "NamespaceTerminating", _NAMESPACE_SECONDS
     if error.is_quota:
         return "QuotaExceeded", _QUOTA_SECONDS
+    if error.status == 403 and "error looking up service account" in error.message:
+        # In a namespace that has just been made, the default one comes a moment later.
+        return "WaitingForServiceAccount", _QUOTA_SECONDS
     if blocks_operator(error):
-        return "OperatorForbidden", _RIGHTS_SECONDS
+        return OPERATOR_FORBIDDEN, _RIGHTS_SECONDS
     if error.is_transient or error.status in (404, 409):
         # 404: the namespace is not there (any more); 409: somebody else's write got in between.
         return "ApiUnavailable", _OUTAGE_SECONDS

@@ -9,6 +9,7 @@ from typing import Any
 from fairlead.api.compile import Compiled
 from fairlead.engine.events import Event
 from fairlead.engine.model import RunState, Settings
+from fairlead.kube.resources import ObjectKey
 
 from .pods import Owner
 
@@ -37,6 +38,12 @@ class Run:
         no more is to be created or written for it.
     resync
         whether the next facts must account for every live attempt.
+    pending_jobs, next_job_look
+        Jobs of which no pod runs yet, and the loop time at which to look at their pods again.
+    scripts, ending
+        ConfigMaps known to exist, and objects whose end is being asked for.
+    writing, write_timer, write_due
+        the write under way, the one that waits, and the loop time before which none but urgent ones begin.
     heard_at
         loop time at which the oldest fact not yet planned for was heard; for the hop metric.
     """
@@ -57,6 +64,8 @@ class Run:
     heard_at: float = 0.0
     next_resync: float = 0.0
     resync: bool = False
+    pending_jobs: set[ObjectKey] = field(default_factory=set)
+    next_job_look: float = 0.0
     scripts: set[str] = field(default_factory=set)
     ending: set[str] = field(default_factory=set)
     writing: asyncio.Task[None] | None = None

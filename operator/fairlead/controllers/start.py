@@ -25,7 +25,7 @@ from fairlead.kube.resources import CONFIGMAPS, JOBS, PODS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient
 
 from .pods import job_manifest, pod_manifest, script_manifest
-from .refusals import blocks_operator, refusal
+from .refusals import refusal
 from .run import Run
 from .store import WorkflowStore
 from .views import job_view, pod_view, time_of
@@ -85,7 +85,6 @@ class Starter:
                     return self._refuse(run, start, error)
                 log.warning("not known whether %s was created: %s; asking again", start.object_name, error)
             else:
-                run.stalled = ""
                 return self._created(run, start, created["metadata"])
             heard_at = 0.0  # the wait from here on is not the hop
             await asyncio.sleep(seconds)
@@ -149,8 +148,6 @@ class Starter:
         )
 
     def _refuse(self, run: Run, start: StartAttempt, error: ApiError) -> Event:
-        if blocks_operator(error):
-            run.stalled = f"the operator may not go on: {error.message}"
         log.warning("cannot create %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
         return refusal(start, error, datetime.now(UTC))
 

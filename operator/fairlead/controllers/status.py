@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead.api.problems import Problem
 from fairlead.api.status import PHASE_FIELDS, WorkflowStatus
+from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
 from fairlead.controllers.views import time_of
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
 from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Phase, RunState, Settings
@@ -44,6 +45,7 @@ def encode(
     `previous` is the status written before, whose transition times are kept for conditions that have not changed.
     `stalled` says what keeps the operator itself from getting on (missing rights), else "".
     """
+    stalled = stalled or _blocked(run)
     total = len(run.nodes)
     ended = sum(run.counts[phase] for phase in TERMINAL)
     phase, message = _summary(run, settings, stalled)
@@ -205,6 +207,16 @@ def _summary(run: RunState, settings: Settings, stalled: str) -> tuple[str, str]
     if settings.suspend:
         return "Suspended", "spec.suspend is true" + (f"; still running: {_few(active)}" if active else "")
     return "Running", f"running: {_few(active)}" if active else ""
+
+
+def _blocked(run: RunState) -> str:
+    """Return what a task waits for that only somebody with rights over the operator can give; "" for nothing."""
+    if run.outcome is not None or not run.counts[Phase.QUEUED]:
+        return ""
+    for state in run.nodes.values():
+        if state.phase is Phase.QUEUED and state.reason == OPERATOR_FORBIDDEN:
+            return f"the operator may not go on: {state.message}"
+    return ""
 
 
 def _few(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from fairlead.api import labels
 from fairlead.api.work import MAIN_CONTAINER
 from fairlead.engine.classify import JobView, PodView
 
-__all__ = ["job_view", "pod_view", "time_of", "with_pod_of_job"]
+__all__ = ["job_view", "pod_view", "time_of", "with_pods_of_job"]
 
 _Raw = Mapping[str, Any]
 
@@ -64,7 +64,6 @@ def job_view(job: _Raw) -> JobView:
     finalizers = metadata.get("finalizers", ())
     return JobView(
         **_identity(metadata),
-        running_at=time_of(status.get("startTime")),
         finished_at=time_of(status.get("completionTime")) or time_of(end.get("lastTransitionTime")),
         succeeded=bool(complete) if end else None,
         reason=failed.get("reason", ""),
@@ -76,8 +75,12 @@ def job_view(job: _Raw) -> JobView:
     )
 
 
-def with_pod_of_job(job: JobView, pods: Iterable[_Raw]) -> JobView:
-    """Complete the view of a Job that has ended with what the main container of its last pod left behind."""
+def with_pods_of_job(job: JobView, pods: Iterable[_Raw]) -> JobView:
+    """Complete the view of a Job with its newest pod and, once it has ended, with what the last main container left."""
+    pods = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+    job = replace(job, pod=pod_view(pods[-1]) if pods else None)
+    if job.succeeded is None:
+        return job
     ends = [
         terminated
         for pod in pods

@@ -25,7 +25,7 @@ from fairlead.telemetry.metrics import Metrics
 
 from .apply import Applier
 from .cleanup import Cleaner
-from .gather import Gatherer
+from .gather import JOB_LOOK_SECONDS, Gatherer
 from .run import Run
 from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, refused_status, suspension
 from .store import Workflow, WorkflowStore
@@ -157,7 +157,7 @@ class WorkflowController:
                 return None
             run.persisted_revision, run.persisted_generation = run.state.revision, run.generation
             started = RecordEvent(
-                type=EventType.NORMAL, reason="Started", message=f"{len(run.state.nodes)} tasks", key="start"
+                type=EventType.NORMAL, reason="Started", message=_count(len(run.state.nodes)), key="start"
             )
             self._applier.record(run.owner, started)
             for warning in compiled.warnings:
@@ -196,7 +196,7 @@ class WorkflowController:
         self._writer.request(run, urgent=urgent)
         if run.state.outcome is not None:
             return self._conclude(run)
-        due = run.next_resync - loop.time()
+        due = min(run.next_resync - loop.time(), JOB_LOOK_SECONDS if run.pending_jobs else _RESYNC_SECONDS)
         if planned.wake_at is not None:
             due = min(due, max(0.0, (planned.wake_at - now).total_seconds()))
         return due
@@ -236,6 +236,10 @@ class WorkflowController:
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""
         await self._cleaner.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
+
+
+def _count(tasks: int) -> str:
+    return f"{tasks} task" + "s" * (tasks != 1)
 
 
 def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> RunState:

@@ -69,7 +69,8 @@ class PodView:
 class JobView:
     """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod.
 
-    `foreground` says that the garbage collector still waits for the Job's pods to go.
+    `pod` is its newest pod, which tells whether it runs, and why not. `foreground` says that the garbage collector
+    still waits for the Job's pods to go.
     """
 
     name: str
@@ -79,7 +80,7 @@ class JobView:
     node: str
     number: int
     created_at: datetime
-    running_at: datetime | None = None
+    pod: PodView | None = None
     finished_at: datetime | None = None
     succeeded: bool | None = None
     reason: str = ""
@@ -212,12 +213,18 @@ def _exit_message(pod: PodView) -> str:
 def observe_job(job: JobView) -> AttemptSeen:
     """Return how the attempt that this Job carries stands."""
     outcome = _job_outcome(job)
+    pod = None if job.pod is None else observe_pod(job.pod)
+    waiting = pod if outcome is None else None
     return AttemptSeen(
         node=job.node,
         number=job.number,
         object_name=job.name,
         started_at=job.created_at,
-        running_at=job.running_at,
+        running_at=pod.running_at if pod else None,
+        node_name=pod.node_name if pod else "",
+        reason=waiting.reason if waiting else "",
+        message=waiting.message if waiting else "",
+        stuck_since=waiting.stuck_since if waiting else None,
         ending=job.ending,
         deleting=job.deleting_at is not None,
         held=job.held,

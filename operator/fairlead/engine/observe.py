@@ -104,6 +104,8 @@ def _follow(p: Pass, state: NodeState, attempt: Attempt, seen: AttemptSeen) -> N
     if (seen.reason, message) != (state.reason, state.message):
         state.reason, state.message = seen.reason, message
         p.run.revision += 1
+    if attempt.stuck_since is not None:
+        attempt.message = message  # for its end, when nothing tells the cause any more
     if seen.outcome is not None:
         _conclude(p, state, attempt, seen.outcome)
     elif attempt.ending and not seen.deleting:
@@ -237,6 +239,8 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     attempt.finished_at = outcome.finished_at
     attempt.exit_code = outcome.exit_code
     attempt.failure_class = failure_class
+    if reason == attempt.ending and reason in ("ImagePull", "ContainerConfig") and attempt.message:
+        message = f"{message}: {attempt.message}"
     attempt.reason, attempt.message = reason, shorten(message)
     match result:
         case Result.SUCCEEDED:

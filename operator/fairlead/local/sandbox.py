@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -162,9 +163,13 @@ def _check_command(argv: list[str], env: Mapping[str, str], cwd: Path) -> None:
 
 
 def _tail(path: Path, limit: int) -> str:
-    """Return the last `limit` bytes of a file as text; "" if a task has removed it."""
+    """Return the last `limit` bytes of a file as text; "" if a task has removed it or put something else there."""
     try:
-        with path.open("rb") as file:
+        # A FIFO without a writer would block for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return ""
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit))
             return file.read(limit).decode("utf-8", "replace")

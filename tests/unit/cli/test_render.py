@@ -80,8 +80,8 @@ def test_many_that_did_not_run_for_one_reason_are_one_line() -> None:
 
 
 def test_a_run_nobody_has_taken_up_yet_says_so() -> None:
-    view = RunView(name="demo", phase="Pending", message="no operator has taken it up yet")
-    assert [line.plain for line in run_lines(view, NOW)] == ["demo  Pending\n  no operator has taken it up yet"]
+    view = RunView(name="demo", phase="Pending", message="no operator has recorded anything yet")
+    assert [line.plain for line in run_lines(view, NOW)] == ["demo  Pending\n  no operator has recorded anything yet"]
 
 
 def test_there_are_glyphs_for_terminals_without_unicode() -> None:

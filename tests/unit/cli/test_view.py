@@ -45,7 +45,7 @@ def test_a_status_is_read_as_the_operator_wrote_it() -> None:
 
 def test_a_workflow_without_a_status_waits_for_an_operator() -> None:
     view = view_of_object(_workflow(None), {"a": ()})
-    assert (view.phase, view.succeeded, view.message) == ("Pending", None, "no operator has taken it up yet")
+    assert (view.phase, view.succeeded, view.message) == ("Pending", None, "no operator has recorded anything yet")
     assert [task.phase for task in view.tasks] == [Phase.WAITING]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fairlead.api import labels
-from fairlead.controllers.views import job_view, pod_view, time_of, with_pod_of_job
+from fairlead.controllers.views import job_view, pod_view, time_of, with_pods_of_job
 
 T8 = "2026-11-22T08:00:00Z"
 T9 = "2026-11-22T09:00:00Z"
@@ -243,25 +243,25 @@ FAILED = condition("Failed", "True", reason="BackoffLimitExceeded", message="it 
 
 
 def test_a_job_that_succeeded_hands_on_what_its_pod_wrote() -> None:
-    view = with_pod_of_job(job_view(job(condition("Complete", "True"))), [ended(0, message='{"rows": 1}')])
+    view = with_pods_of_job(job_view(job(condition("Complete", "True"))), [ended(0, message='{"rows": 1}')])
     assert fields(view, "text", "exit_code") == ('{"rows": 1}', 0)
 
 
 def test_of_several_pods_the_one_that_succeeded_counts_then_the_last() -> None:
     complete = job_view(job(condition("Complete", "True")))
-    assert with_pod_of_job(complete, [ended(0, T8, "good"), ended(1, T9, "bad")]).text == "good"
+    assert with_pods_of_job(complete, [ended(0, T8, "good"), ended(1, T9, "bad")]).text == "good"
     failed = job_view(job(FAILED))
-    assert with_pod_of_job(failed, [ended(1, T8), ended(2, T9), pod()]).exit_code == 2
+    assert with_pods_of_job(failed, [ended(1, T8), ended(2, T9), pod()]).exit_code == 2
 
 
 def test_a_job_that_failed_tells_the_end_of_its_last_pod() -> None:
-    view = with_pod_of_job(job_view(job(FAILED)), [ended(3, message="boom\n")])
+    view = with_pods_of_job(job_view(job(FAILED)), [ended(3, message="boom\n")])
     assert fields(view, "message", "exit_code", "text") == ("it has reached the limit; exit code 3: boom", 3, "")
 
 
 def test_a_job_whose_pods_are_gone() -> None:
     view = job_view(job(FAILED))
-    assert with_pod_of_job(view, [pod()]) == view
+    assert with_pods_of_job(view, []) == view
 
 
 @pytest.mark.parametrize(

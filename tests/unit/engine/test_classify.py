@@ -300,7 +300,7 @@ def test_why_a_job_ended(view: JobView, failure_class: FailureClass | None, reas
     "view",
     [
         pytest.param(job(), id="just created"),
-        pytest.param(job(running_at=at(5)), id="running"),
+        pytest.param(job(pod=pod(running_at=at(5))), id="running"),
         pytest.param(job(deleting_at=at(50), foreground=True), id="deleted, its pods not gone yet"),
     ],
 )
@@ -341,3 +341,14 @@ def test_a_pod_whose_containers_never_ran_ended_when_its_conditions_last_changed
     outcome = observe_pod(pod(phase="Failed", reason="OutOfcpu", changed_at=at(40))).outcome
     assert outcome is not None
     assert outcome.finished_at == at(40)
+
+
+def test_a_job_runs_when_its_pod_does() -> None:
+    seen = observe_job(job(pod=pod(running_at=at(5), node_name="n1")))
+    assert (seen.running_at, seen.node_name, seen.outcome) == (at(5), "n1", None)
+
+
+def test_a_job_whose_pod_cannot_start_says_why_like_a_pod() -> None:
+    stuck = pod(phase="Pending", waiting_reason="ImagePullBackOff", waiting_message="no such image", placed_at=at(3))
+    seen = observe_job(job(pod=stuck))
+    assert (seen.reason, seen.message, seen.stuck_since) == ("ImagePull", "no such image", at(3))
