@@ -1,0 +1,141 @@
+"""Runs that are over or gone: nothing stays held or alive, however long an outage lasts, and the sweep sees to all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+from tests.unit.controllers.fake_api import Refusal, Stage, looptime, tasks
+
+from fairlead.kube.errors import Forbidden, ServerError
+from fairlead.kube.resources import PODS, WORKFLOWS
+
+pytestmark = looptime
+
+NO_RIGHTS = Forbidden(403, "Forbidden", 'User "fairlead" cannot patch resource "pods" in API group ""')
+BROKEN = ServerError(500, "InternalError", "cannot decode")
+
+
+# -- what cannot be released
+
+
+def gone(stage: Stage) -> None:
+    """The Workflow is gone, and the garbage collector deletes its pods."""
+    stage.api.drop(WORKFLOWS, "daily")
+    for pod in list(stage.pods()):
+        stage.api.drop(PODS, pod)
+
+
+def deleting(stage: Stage) -> None:
+    """The Workflow is being deleted in the foreground, and the garbage collector deletes its pods."""
+    stage.api.edit(WORKFLOWS, "daily", lambda raw: raw["metadata"].update(deletionTimestamp="2026-11-22T08:01:00Z"))
+    for pod in list(stage.pods()):
+        stage.api.drop(PODS, pod)
+
+
+def finished(stage: Stage) -> None:
+    """The run ends."""
+    for pod in stage.pods():
+        stage.ends(pod)
+
+
+@pytest.mark.parametrize("happens", [gone, deleting, finished])
+@pytest.mark.parametrize("seconds", [30, 130])
+async def test_what_could_not_be_released_is_looked_at_again(
+    stage: Stage, happens: Callable[[Stage], None], seconds: float
+) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    missing = stage.api.fail(NO_RIGHTS, "patch", PODS)
+    happens(stage)
+    await asyncio.sleep(seconds)
+    assert len(stage.held()) == 2
+    missing.lift()
+    await asyncio.sleep(65)
+    assert stage.held() == []
+    assert happens is finished or stage.pods() == {}
+
+
+async def test_nothing_is_looked_at_again_once_nothing_is_held(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(130)
+    before = len(stage.api.asked)
+    await asyncio.sleep(300)
+    assert {each.verb for each in stage.api.asked[before:]} <= {"list"}
+
+
+# -- what lives on
+
+
+async def stray(stage: Stage) -> tuple[str, Refusal]:
+    """A live pod of a run that is over, which cannot be deleted for now."""
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    pod = deepcopy(stage.pods()[stage.pod("a")])
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(3)
+    for own in ("uid", "resourceVersion"):
+        del pod["metadata"][own]
+    pod["metadata"]["name"] = stage.pod("a", 2)
+    broken = stage.api.fail(BROKEN, "delete", PODS)
+    stage.api.put(PODS, pod)
+    await asyncio.sleep(20)
+    return stage.pod("a", 2), broken
+
+
+async def test_a_live_pod_of_a_run_that_is_over_is_deleted_in_the_end(stage: Stage) -> None:
+    pod, broken = await stray(stage)
+    assert not stage.is_ending(pod)
+    broken.lift()
+    await asyncio.sleep(130)
+    assert pod not in stage.held()
+    assert pod not in stage.pods()
+
+
+# -- the sweep
+
+
+async def test_a_workflow_that_cannot_be_read_hides_no_other_from_the_sweep(stage: Stage) -> None:
+    for name in ("w0", "w1", "w2"):
+        stage.apply({"suspend": True, **tasks("a")}, name)
+    unreadable = stage.api.fail(BROKEN, "get", WORKFLOWS, name="w0")
+    sweep = stage.operator.cleaner.sweep
+    try:
+        await sweep()
+    except ServerError:
+        pytest.fail("the sweep ended at the first Workflow that could not be read")
+    assert {workflow.name for workflow in stage.operator.store} == {"w1", "w2"}
+    unreadable.lift()
+    await sweep()
+    assert {workflow.name for workflow in stage.operator.store} == {"w0", "w1", "w2"}
+
+
+async def test_the_sweep_finds_what_no_watch_told(stage: Stage) -> None:
+    await stage.begin()
+    stage.api.leave(stage.operator.workflow_event)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(65)
+    assert list(stage.pods()) == [stage.pod("a")]
+    stage.api.drop(WORKFLOWS, "daily")
+    await asyncio.sleep(65)
+    assert stage.held() == []
+
+
+async def test_an_answer_that_is_late_does_not_bring_a_deleted_workflow_back(stage: Stage) -> None:
+    await stage.begin()
+    uid = stage.apply({"suspend": True, **tasks("a")})
+    await asyncio.sleep(3)
+    late = deepcopy(stage.respec(suspend=False))
+    stage.api.drop(WORKFLOWS, "daily")
+    await asyncio.sleep(0)
+    stage.operator.store.put(late)
+    stage.operator.queue.add(uid)
+    await asyncio.sleep(5)
+    assert stage.operator.store.get(uid) is None

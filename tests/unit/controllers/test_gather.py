@@ -1,0 +1,131 @@
+"""What is noticed of pods: crafted, stripped and vanished ones included."""
+
+from __future__ import annotations
+
+import asyncio
+from copy import deepcopy
+from typing import Any
+
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+
+from fairlead.api import labels
+from fairlead.kube.resources import PODS
+
+pytestmark = looptime
+
+
+def crafted(stage: Stage, number: int) -> dict[str, Any]:
+    """What somebody could create who may create pods: a copy of ours that claims to be another attempt."""
+    pod = deepcopy(stage.pods()[stage.pod("a")])
+    for mine in ("uid", "resourceVersion", "finalizers"):
+        del pod["metadata"][mine]
+    pod["metadata"]["name"] = stage.pod("a", number)
+    return pod
+
+
+async def test_a_pod_that_claims_to_be_an_attempt_that_cannot_be_is_ignored(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.api.put(PODS, crafted(stage, 3_000_000))
+    await asyncio.sleep(1)
+    assert [attempt.number for attempt in stage.run().state.nodes["a"].attempts] == [1]
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(2)
+    assert stage.status()["phase"] == "Succeeded"
+
+
+# -- an owner that was taken off
+
+
+async def stripped(stage: Stage) -> str:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    pod = stage.pod("a")
+    stage.api.edit(PODS, pod, lambda raw: raw["metadata"].pop("ownerReferences"))
+    await asyncio.sleep(3)
+    return pod
+
+
+async def test_a_live_pod_whose_owner_was_taken_off_stays_held_and_gets_it_back(stage: Stage) -> None:
+    pod = await stripped(stage)
+    assert stage.holds(pod)
+    [owner] = stage.pods()[pod]["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Workflow", "daily", stage.uid())
+    assert owner["controller"] is True
+
+
+async def test_its_run_goes_on(stage: Stage) -> None:
+    pod = await stripped(stage)
+    stage.ends(pod)
+    await asyncio.sleep(3)
+    assert stage.status()["phase"] == "Succeeded"
+    assert list(stage.pods()) == [pod]
+    assert not stage.holds(pod)
+
+
+async def test_an_owner_is_put_back_beside_those_of_others(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "somebody"}
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(ownerReferences=[other]))
+    await asyncio.sleep(3)
+    owners = stage.pods()[stage.pod("a")]["metadata"]["ownerReferences"]
+    assert {owner["uid"] for owner in owners} == {"somebody", stage.uid()}
+
+
+async def test_a_pod_of_nobody_is_left_alone(stage: Stage) -> None:
+    await stage.begin()
+    metadata = {
+        "namespace": "ns",
+        "name": "x-1",
+        "labels": {labels.RUN_UID: "nobody"},
+        "finalizers": [labels.FINALIZER],
+    }
+    stage.api.put(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
+    await asyncio.sleep(120)
+    assert stage.holds("x-1")
+    assert [each for each in stage.api.asked if each.name == "x-1"] == []
+
+
+# -- pods that vanish
+
+
+async def test_pods_of_recorded_attempts_may_vanish_at_no_cost(stage: Stage) -> None:
+    await stage.begin()
+    names = [f"t{number}" for number in range(20)]
+    stage.apply(tasks(*names, "late"))
+    await asyncio.sleep(1)
+    for name in names:
+        stage.ends(stage.pod(name))
+    await asyncio.sleep(3)
+    assert stage.held() == [stage.pod("late")]
+    for name in names:
+        stage.api.drop(PODS, stage.pod(name))
+    await asyncio.sleep(3)
+    assert stage.api.count("get", PODS) == 0
+
+
+async def test_a_live_pod_that_vanishes_is_confirmed_to_be_gone(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", retry={"infrastructureLimit": 0}))
+    await asyncio.sleep(1)
+    pod = stage.pod("a")
+    stage.api.edit(PODS, pod, lambda raw: raw["metadata"].update(finalizers=[]))
+    stage.api.drop(PODS, pod)
+    await asyncio.sleep(2)
+    assert stage.api.count("get", PODS, pod) == 1
+    assert stage.phases() == {"a": "Failed"}
+
+
+async def test_a_pod_whose_labels_were_taken_off_is_labelled_again(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(labels={}))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(2)
+    assert stage.phases() == {"a": "Succeeded"}

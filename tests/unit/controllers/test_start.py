@@ -1,0 +1,140 @@
+"""Creating the objects of attempts: not after what would have forbidden it, not too often, and not never."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+
+from fairlead.controllers import start
+from fairlead.kube.errors import Forbidden
+from fairlead.kube.resources import PODS
+
+pytestmark = looptime
+
+QUOTA = Forbidden(403, "Forbidden", 'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=5')
+
+
+# -- what is not wanted any more
+
+
+def suspend(stage: Stage, raw: dict[str, Any]) -> None:
+    raw["spec"]["suspend"] = True
+    raw["metadata"]["generation"] += 1
+    stage.operator.store.put(raw)
+
+
+def delete(stage: Stage, raw: dict[str, Any]) -> None:
+    raw["metadata"]["deletionTimestamp"] = "2026-11-22T08:01:00Z"
+    stage.operator.store.put(raw)
+
+
+def remove(stage: Stage, raw: dict[str, Any]) -> None:
+    stage.operator.store.remove(raw["metadata"]["uid"])
+
+
+@pytest.mark.parametrize("happens", [suspend, delete, remove], ids=["suspended", "being deleted", "gone"])
+async def test_what_the_store_knows_stops_a_create_that_was_planned_before(
+    stage: Stage, happens: Callable[[Stage, dict[str, Any]], None]
+) -> None:
+    await stage.begin()
+    waiting = stage.api.hold("create", PODS)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    raw = deepcopy(stage.raw())
+    raw["metadata"]["resourceVersion"] = "100000"
+    happens(stage, raw)  # heard of by the store alone: no worker has come round to this run yet
+    waiting.lift()
+    await asyncio.sleep(0.1)
+    assert stage.api.count("create", PODS) == 0
+
+
+async def test_a_task_whose_create_was_stopped_starts_when_its_run_is_resumed(stage: Stage) -> None:
+    await stage.begin()
+    waiting = stage.api.hold("create", PODS)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.respec(suspend=True)
+    await asyncio.sleep(0.1)
+    waiting.lift()
+    await asyncio.sleep(5)
+    assert stage.pods() == {}
+    stage.respec(suspend=False)
+    await asyncio.sleep(5)
+    assert list(stage.pods()) == [stage.pod("a")]
+
+
+# -- errors that nobody foresaw
+
+
+@pytest.mark.parametrize(
+    "task", [{"container": {"image": "i"}}, {"script": {"image": "i", "source": "pass"}}], ids=["", "script"]
+)
+async def test_an_object_that_cannot_be_built_is_tried_again_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, task: dict[str, Any]
+) -> None:
+    tries = 0
+
+    def broken(*_: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        raise KeyError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(start, "script_manifest" if "script" in task else "pod_manifest", broken)
+        await stage.begin()
+        stage.apply(tasks("a", **task))
+        await asyncio.sleep(30)
+    assert 1 <= tries <= 40  # again, but not without a pause
+    await asyncio.sleep(65)
+    assert list(stage.pods()) == [stage.pod("a")]
+
+
+async def test_an_error_in_a_request_that_is_none_of_the_servers_is_tried_again_later(stage: Stage) -> None:
+    await stage.begin()
+    stage.api.fail(RuntimeError("a bug"), "create", PODS, times=1)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(65)
+    assert list(stage.pods()) == [stage.pod("a")]
+
+
+# -- a quota that is used up
+
+
+async def full(stage: Stage, count: int) -> list[str]:
+    """A run of so many tasks in a namespace whose quota is used up. Returns the names of the tasks."""
+    names = [f"t{number}" for number in range(count)]
+    await stage.begin()
+    stage.apply(tasks(*names))
+    await asyncio.sleep(2)
+    assert stage.pods() == {}
+    return names
+
+
+async def test_one_start_at_a_time_probes_a_quota_that_is_used_up(stage: Stage) -> None:
+    stage.api.fail(QUOTA, "create", PODS)
+    await full(stage, 50)
+    before = stage.api.count("create", PODS)
+    await asyncio.sleep(60)
+    probes = stage.api.count("create", PODS) - before
+    assert 2 <= probes <= 13  # one in five seconds
+
+
+async def test_once_a_start_succeeds_the_others_follow(stage: Stage) -> None:
+    used_up = stage.api.fail(QUOTA, "create", PODS)
+    names = await full(stage, 50)
+    used_up.lift()
+    await asyncio.sleep(12)
+    assert sorted(stage.pods()) == sorted(stage.pod(name) for name in names)
+
+
+async def test_a_quota_that_is_used_up_is_no_failure_of_a_task(stage: Stage) -> None:
+    stage.api.fail(QUOTA, "create", PODS)
+    names = await full(stage, 3)
+    await asyncio.sleep(120)
+    assert stage.phases() == dict.fromkeys(names, "Queued")
+    assert "exceeded quota" in stage.status()["tasks"][0]["message"]

@@ -1,0 +1,143 @@
+"""Writing the status: whatever goes wrong with one write, the truth is persisted in the end, or people are told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+
+from fairlead.controllers import writer
+from fairlead.engine import capacity
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, TooLarge, Unreachable
+from fairlead.kube.resources import WORKFLOWS
+
+pytestmark = looptime
+
+REFUSED_FOR_GOOD = [
+    pytest.param(Invalid(422, "Invalid", "status.message: Too long"), id="invalid"),
+    pytest.param(TooLarge(413, "RequestEntityTooLarge", "etcdserver: request is too large"), id="too large"),
+    pytest.param(Forbidden(403, "Forbidden", 'User "x" cannot patch resource "workflows/status"'), id="no rights"),
+]
+
+
+async def running(stage: Stage, *names: str) -> None:
+    """A run whose pods exist and whose status has been written."""
+    await stage.begin()
+    stage.apply(tasks(*names))
+    await asyncio.sleep(3)
+
+
+# -- bugs
+
+
+@pytest.mark.parametrize("seconds", [0.5, 100])
+async def test_an_error_in_encoding_a_status_does_not_end_its_writing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    tries = 0
+
+    def broken(*_: Any, **__: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        raise ValueError("a bug")
+
+    await running(stage, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "encode", broken)
+        stage.ends(stage.pod("a"))
+        await asyncio.sleep(seconds)
+    assert 1 <= tries <= 2 * seconds + 5  # again, but not in a hot loop
+    await asyncio.sleep(130)
+    assert stage.phases() == {"a": "Succeeded"}
+    assert stage.held() == []
+
+
+# -- answers that are lost
+
+
+async def test_a_write_whose_answer_is_lost_counts_as_written(stage: Stage) -> None:
+    await running(stage, "a", "b")
+    before = stage.run()
+    lost = Unreachable("timeout", maybe_applied=True)
+    stage.api.fail(lost, "patch", WORKFLOWS, times=1, applied=True)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(5)
+    assert stage.run() is before  # the persisted status is ours: nothing has to be read again
+    assert stage.held() == [stage.pod("b")]
+    assert stage.phases()["a"] == "Succeeded"
+
+
+async def test_a_write_that_was_not_applied_is_repeated(stage: Stage) -> None:
+    await running(stage, "a", "b")
+    stage.api.fail(Unreachable("refused", maybe_applied=False), "patch", WORKFLOWS, times=3)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(5)
+    assert stage.phases()["a"] == "Succeeded"
+
+
+async def test_another_controllers_status_is_not_overwritten(stage: Stage) -> None:
+    await running(stage, "a", "b")
+    before = stage.run()
+    stage.api.edit(WORKFLOWS, "daily", lambda raw: raw["status"].update(phase="Odd"))
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(5)
+    assert stage.run() is not before
+    assert stage.phases()["a"] == "Succeeded"
+    assert stage.status()["phase"] == "Running"
+
+
+# -- writes that are refused
+
+
+@pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
+async def test_a_write_that_is_refused_for_good_is_told(stage: Stage, error: ApiError) -> None:
+    await running(stage, "a")
+    refused = stage.api.fail(error, "patch", WORKFLOWS)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(30)
+    [message] = set(stage.told("StatusNotWritable"))
+    assert error.message in message
+    assert stage.held() == [stage.pod("a")]
+    refused.lift()
+    await asyncio.sleep(70)
+    assert stage.status()["phase"] == "Succeeded"
+
+
+@pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
+async def test_so_is_the_first_of_a_run(stage: Stage, error: ApiError) -> None:
+    stage.api.fail(error, "patch", WORKFLOWS)
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(30)
+    assert stage.told("StatusNotWritable")
+    assert stage.pods() == {}
+
+
+async def test_an_outage_is_not_told_as_a_refusal(stage: Stage) -> None:
+    await running(stage, "a")
+    stage.api.fail(Unreachable("refused", maybe_applied=False), "patch", WORKFLOWS, times=5)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(60)
+    assert stage.told("StatusNotWritable") == []
+    assert stage.status()["phase"] == "Succeeded"
+
+
+# -- outputs of the run
+
+
+async def test_outputs_of_a_run_that_cannot_be_recorded_fail_it(stage: Stage) -> None:
+    spec = {
+        "params": [{"name": "p", "type": "string", "default": "x" * 60_000}],
+        "outputs": [{"name": f"o{number}", "value": "${params.p}"} for number in range(10)],
+    }
+    await stage.begin()
+    stage.apply(tasks("a") | spec)
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(2)
+    assert stage.status()["phase"] == "Failed"
+    assert stage.condition("Succeeded")["reason"] == "OutputTooLarge"
+    assert capacity.size_of(stage.status().get("outputs", {})) <= capacity.OUTPUT_BYTES
+    assert stage.held() == []
