@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -448,3 +449,17 @@ def test_a_run_from_its_first_status_to_its_last() -> None:
     assert task(stored, "a")["outputs"] == {"x": {"y": None}}
     assert stored["revision"] == 4
     assert Phase(task(stored, "b")["phase"]) is Phase.FAILED
+
+
+@pytest.mark.parametrize(("tasks", "attempts"), [(1, 100), (20, 100), (40, 50)])
+def test_a_status_of_many_attempts_with_long_messages_can_be_stored(tasks: int, attempts: int) -> None:
+    on = bench(*(node(f"t{number}", retry=retries(attempts - 1)) for number in range(tasks)))
+    for number in range(1, attempts + 1):
+        for name in on.run.nodes:
+            fact = failed(name, number, end=number)
+            assert fact.outcome is not None
+            on.tell(replace(fact, outcome=replace(fact.outcome, message="é" * 4000)), after=number)
+    assert set(on.phases().values()) == {"Failed"}
+    status = status_of(on)
+    assert sum(len(task["attempts"]) for task in status["tasks"]) == tasks * attempts
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < 1_200_000

@@ -71,3 +71,21 @@ def test_it_may_change_while_it_is_iterated_over() -> None:
     for workflow in store:
         store.remove(workflow.uid)
     assert len(store) == 0
+
+
+def test_what_is_gone_does_not_come_back_by_a_late_report() -> None:
+    store = WorkflowStore()
+    store.put(raw(9))
+    store.remove("u1")
+    store.put(raw(8))
+    store.put(raw(9))
+    store.put(raw(10))  # read before the deletion, heard after it: no UID is ever used again
+    assert (store.get("u1"), len(store)) == (None, 0)
+
+
+def test_a_namesake_of_what_is_gone_is_known() -> None:
+    store = WorkflowStore()
+    store.put(raw(9))
+    store.remove("u1")
+    store.put(raw(10, uid="u2"))
+    assert [workflow.uid for workflow in store] == ["u2"]

@@ -1,7 +1,7 @@
 """A run cannot outgrow its record: it is told which limit it has reached, and comes to an end."""
 
 import pytest
-from tests.unit.engine.kit import bench, declared, failed, node, retries, succeeded
+from tests.unit.engine.kit import Bench, Value, bench, declared, failed, node, retries, succeeded
 
 from fairlead.engine import capacity
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters, size_of
@@ -70,3 +70,24 @@ def test_what_the_order_of_ends_decides_is_recorded_before_anything_follows() ->
 @pytest.mark.parametrize(("tasks", "characters"), [(0, 1024), (1, 1024), (128, 1024), (1000, 131), (10_000, 64)])
 def test_messages_are_shorter_where_there_are_many(tasks: int, characters: int) -> None:
     assert message_characters(tasks) == characters <= MESSAGE_CHARACTERS
+
+
+def outputs_of(size: int) -> Bench:
+    """A run of one task whose own outputs are so large, as JSON."""
+    on = bench(node("a"), outputs=(("x", Value("x" * (size - len('{"x":""}')))),))
+    on.tell(succeeded("a"))
+    return on
+
+
+def test_outputs_of_the_run_may_be_as_large_as_those_of_its_tasks() -> None:
+    on = outputs_of(capacity.OUTPUT_BYTES)
+    assert on.run.outcome is not None
+    assert on.run.outcome.succeeded
+    assert size_of(on.run.outputs) == capacity.OUTPUT_BYTES
+
+
+def test_larger_outputs_of_the_run_fail_it() -> None:
+    on = outputs_of(capacity.OUTPUT_BYTES + 1)
+    assert on.run.outcome is not None
+    assert (on.run.outcome.succeeded, on.run.outcome.reason) == (False, "OutputTooLarge")
+    assert on.run.outputs == {}

@@ -316,3 +316,11 @@ def test_a_timer_that_is_no_longer_true_does_nothing() -> None:
 def test_a_run_that_waits_for_nothing_but_facts_sets_no_alarm() -> None:
     on = bench(node("a"))
     assert on.tell(seen("a", running=0)).wake_at is None
+
+
+@pytest.mark.parametrize("running", [-400, 0, 30], ids=["far behind", "as ours", "later than its pod"])
+def test_a_node_whose_clock_is_behind_does_not_shorten_the_time_of_an_attempt(running: float) -> None:
+    on = bench(node("a", clocks=MINUTE))
+    begins = max(running, 0)
+    assert on.ended(seen("a", started=0, running=running), after=begins + 59) == []
+    assert on.ended(after=begins + 60) == [("a/1", "TimedOut")]

@@ -441,3 +441,58 @@ def test_releases_go_on_after_the_end_of_the_run() -> None:
     on.tell(succeeded("a"))
     assert on.run.outcome is not None
     assert on.released(StatusRecorded(revision=on.run.revision)) == ["a/1"]
+
+
+# What anybody could claim.
+
+
+@pytest.mark.parametrize(
+    ("number", "believed"),
+    [(2, True), (5, True), (6, False), (3_000_000, False)],
+    ids=["the next", "as many lost as the budgets allow", "one more", "absurd"],
+)
+def test_an_attempt_that_the_budgets_do_not_allow_is_ignored(number: int, believed: bool) -> None:
+    on = bench(node("a", retry=retries(2, infrastructure=1)))
+    orders = on.orders(seen("a", number))
+    assert len(on.state("a").attempts) == (number if believed else 1)
+    assert orders == []
+
+
+@pytest.mark.parametrize("outcome", [True, False], ids=["ended", "live"])
+def test_nor_is_its_object_touched_once_its_node_is_over(outcome: bool) -> None:
+    on = bench(node("a"), node("b"))
+    on.tell(succeeded("a"))
+    stray = succeeded("a", 3_000_000) if outcome else seen("a", 3_000_000)
+    assert on.orders(stray) == []
+
+
+# An end without a witness (invariant S2).
+
+
+def test_an_end_whose_object_is_not_held_is_recorded_before_a_child_starts() -> None:
+    on = bench(node("a"), node("b", "a"))
+    assert on.started(succeeded("a", held=False)) == []
+    assert on.started(StatusRecorded(revision=on.run.revision)) == ["b/1"]
+
+
+def test_an_end_whose_witness_vanishes_is_recorded_before_a_child_starts() -> None:
+    on = bench(node("a"), node("b"), node("c", "a", "b"))
+    on.tell(succeeded("a"), seen("b"))
+    on.tell(gone("a"))
+    assert on.started(succeeded("b")) == []
+    assert on.started(StatusRecorded(revision=on.run.revision)) == ["c/1"]
+
+
+def test_so_is_one_whose_finalizer_somebody_takes_off() -> None:
+    on = bench(node("a"), node("b"), node("c", "a", "b"))
+    on.tell(succeeded("a"), seen("b"))
+    on.tell(succeeded("a", held=False))
+    assert on.started(succeeded("b")) == []
+
+
+def test_an_end_that_is_recorded_needs_no_witness() -> None:
+    on = bench(node("a"), node("b"), node("c", "a", "b"))
+    on.tell(succeeded("a"), seen("b"))
+    on.tell(StatusRecorded(revision=on.run.revision))
+    on.tell(gone("a"))
+    assert on.started(succeeded("b")) == ["c/1"]

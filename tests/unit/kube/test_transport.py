@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -238,3 +239,18 @@ async def test_the_observer_is_told_of_every_exchange(api: Any, client: ApiClien
     told = [(n["verb"], n["resource"], n["code"], n["sent_bytes"]) for n in notes.requests]
     assert told == [("patch", "workflows/status", "200", 7), ("get", "configmaps", "404", 0)]
     assert all(0 <= note["seconds"] < 1 for note in notes.requests)
+
+
+class TestAnEmptyName:
+    """It would address the whole collection: a GET would list it, a DELETE empty it."""
+
+    @pytest.mark.parametrize("verb", ["get", "patch", "delete"])
+    async def test_is_refused(self, api: Any, client: ApiClient, verb: str) -> None:
+        requests: dict[str, Callable[[], Awaitable[Any]]] = {
+            "get": lambda: client.get(PODS, "", "ns"),
+            "patch": lambda: client.patch(PODS, "", {}, PatchType.MERGE, "ns"),
+            "delete": lambda: client.delete(PODS, "", "ns", uid="u1"),
+        }
+        with pytest.raises(ValueError, match="empty name"):
+            await requests[verb]()
+        assert api.asked == []
