@@ -1,0 +1,57 @@
+"""Ending the objects of attempts: until they are ended, and no longer Stalled than that takes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+
+from fairlead.kube.errors import ApiError, Conflict, Forbidden, ServerError
+from fairlead.kube.resources import PODS
+
+pytestmark = looptime
+
+MODIFIED = Conflict(
+    409,
+    "Conflict",
+    'Operation cannot be fulfilled on pods "x": the object has been modified; please apply your changes to the latest '
+    "version and try again",
+)
+NO_RIGHTS = Forbidden(403, "Forbidden", 'User "fairlead" cannot delete resource "pods" in API group ""')
+RETRIED = {"limit": 1, "onTimeout": True, "backoff": {"initialSeconds": 0}}
+
+
+async def timing_out(stage: Stage, **more: object) -> str:
+    """A run whose only pod has run for longer than it may, when this returns."""
+    await stage.begin()
+    stage.apply(tasks("a", timeoutSeconds=10, **more))
+    await asyncio.sleep(1)
+    stage.runs(stage.pod("a"))
+    await asyncio.sleep(10.5)
+    return stage.pod("a")
+
+
+@pytest.mark.parametrize("verb", ["patch", "delete"])
+@pytest.mark.parametrize("error", [MODIFIED, ServerError(500, "InternalError", "x")], ids=["409", "500"])
+async def test_ending_is_repeated_after_an_error_that_passes(stage: Stage, verb: str, error: ApiError) -> None:
+    stage.api.fail(error, verb, PODS, times=1)
+    pod = await timing_out(stage, retry=RETRIED)
+    await asyncio.sleep(5)
+    assert list(stage.pods()) == [pod]  # no second attempt beside a live first one
+    assert stage.is_ending(pod)
+    stage.ends(pod, code=143)
+    await asyncio.sleep(2)
+    assert sorted(stage.pods()) == [stage.pod("a", 2)]
+    assert stage.status()["tasks"][0]["attempts"][0]["reason"] == "TimedOut"
+
+
+async def test_ending_is_tried_again_after_an_outage_longer_than_its_retries(stage: Stage) -> None:
+    missing = stage.api.fail(NO_RIGHTS, "delete", PODS)
+    pod = await timing_out(stage)
+    await asyncio.sleep(120)
+    assert stage.condition("Stalled")["status"] == "True"
+    missing.lift()
+    await asyncio.sleep(65)
+    assert stage.is_ending(pod)
+    assert stage.condition("Stalled")["status"] == "False"
