@@ -160,7 +160,7 @@ class Applier:
 
     async def _insist(self, run: Run, call: Callable[[], Awaitable[object]]) -> None:
         """Repeat a call that is safe to repeat while the API server is away or the rights are missing."""
-        for seconds in _RETRY_SECONDS:
+        for seconds in (*_RETRY_SECONDS, None):
             try:
                 await call()
             except ApiError as error:
@@ -169,11 +169,14 @@ class Applier:
                     self._notify(run.uid)
                 elif not error.is_transient and (not isinstance(error, Conflict) or error.is_wrong_uid):
                     raise
+                if seconds is None:
+                    raise
+                await asyncio.sleep(seconds)
             else:
-                run.stalled = ""
+                if run.stalled:
+                    run.stalled = ""
+                    self._notify(run.uid)
                 return
-            await asyncio.sleep(seconds)
-        await call()
 
     async def _release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         for seconds in (*_RETRY_SECONDS, None):

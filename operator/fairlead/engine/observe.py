@@ -203,6 +203,8 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
     if attempt.created or attempt.finished_at is not None:
         return
     ending = attempt.ending
+    if p.run.hold_until is not None:
+        p.run.hold_until = p.now  # answered: whatever the answer was, another may ask
     if refused.retry_at is None and not ending:
         outcome = Outcome(
             result=Result.FAILED,

@@ -150,10 +150,14 @@ def _why_not(p: Pass, state: NodeState) -> str:
     return f"trigger {state.node.trigger.value}: {shown}"
 
 
+def _may_start(p: Pass) -> bool:
+    return not p.settings.suspend and not p.run.stopping and p.run.is_proven
+
+
 def _grant(p: Pass) -> bool:
     """Give free slots to queued nodes. Returns whether a node ended on the way, so that its children must settle."""
     run, limit = p.run, p.settings.parallelism
-    if p.settings.suspend or run.stopping or not run.is_proven:
+    if not _may_start(p):
         return False
     if run.hold_until is not None and p.now < run.hold_until:
         return False
@@ -244,6 +248,6 @@ def _wake_at(p: Pass) -> datetime | None:
     deadline = clocks.run_deadline(p.run, p.settings)
     if deadline is not None and not p.run.stopping:
         due.append(deadline)
-    if p.run.hold_until is not None and p.run.queue:
+    if p.run.hold_until is not None and p.run.queue and _may_start(p):
         due.append(p.run.hold_until)
     return min(due, default=None)

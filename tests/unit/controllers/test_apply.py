@@ -46,6 +46,20 @@ async def test_ending_is_repeated_after_an_error_that_passes(stage: Stage, verb:
     assert stage.status()["tasks"][0]["attempts"][0]["reason"] == "TimedOut"
 
 
+async def test_a_run_is_stalled_for_as_long_as_the_rights_to_end_its_pods_are_missing(stage: Stage) -> None:
+    missing = stage.api.fail(NO_RIGHTS, "delete", PODS)
+    pod = await timing_out(stage)
+    await asyncio.sleep(5)
+    stalled = stage.condition("Stalled")
+    assert stalled["status"] == "True"
+    assert "cannot delete" in stalled["message"]
+    missing.lift()
+    await asyncio.sleep(15)
+    assert stage.is_ending(pod)
+    assert stage.condition("Stalled")["status"] == "False"
+    assert "cannot delete" not in stage.status()["message"]
+
+
 async def test_ending_is_tried_again_after_an_outage_longer_than_its_retries(stage: Stage) -> None:
     missing = stage.api.fail(NO_RIGHTS, "delete", PODS)
     pod = await timing_out(stage)

@@ -1,7 +1,8 @@
 """After a refusal that passes, such as that of a quota: one start asks whether it has passed, and the rest wait."""
 
-from tests.unit.engine.kit import Bench, at, bench, node, refused, seen
+from tests.unit.engine.kit import Bench, at, bench, gone, node, refused, seen
 
+from fairlead.engine.events import StatusRecorded
 from fairlead.engine.model import Settings
 
 
@@ -45,3 +46,43 @@ def test_they_follow_within_the_parallelism_of_the_run() -> None:
 def test_an_alarm_is_set_for_the_next_that_asks() -> None:
     on = refused_all()
     assert on.tell(after=1).wake_at == at(5)
+
+
+def test_one_that_asks_and_is_refused_for_good_hands_over_to_the_next() -> None:
+    on = refused_all()
+    on.tell(after=5)
+    on.tell(refused("t0", until=None, reason="ObjectRefused"), after=6)
+    assert on.phase("t0") == "Failed"
+    assert on.started(StatusRecorded(revision=on.run.revision), after=6) == ["t1/1"]
+    assert within(on, 7, 12) == []
+
+
+def test_one_that_is_taken_back_before_it_could_ask_lets_another_ask_soon() -> None:
+    on = refused_all()
+    on.tell(after=5)
+    assert len(on.started(refused("t0", until=6, reason="Suspended"), after=6)) == 1
+    assert within(on, 7, 12) == []
+
+
+def test_no_alarm_rings_in_the_past_while_suspended() -> None:
+    on = refused_all()
+    on.settings = Settings(suspend=True)
+    assert on.tell(after=7).wake_at is None
+    on.settings = Settings()
+    assert on.started(after=8) == ["t0/1"]
+
+
+def test_no_alarm_rings_in_the_past_while_an_end_is_to_be_recorded() -> None:
+    on = bench(node("x"), node("t0"), node("t1"))
+    on.tell(seen("x"), after=0)
+    on.tell(refused("t0", until=5), refused("t1", until=5))
+    planned = on.tell(gone("x", when=4), after=4)
+    assert not on.run.is_proven
+    assert planned.wake_at is None or planned.wake_at > at(4)
+    planned = on.tell(after=6)
+    assert planned.wake_at is None or planned.wake_at > at(6)
+
+
+def within(on: Bench, first: int, last: int) -> list[str]:
+    """Plan once a second. Returns what was started."""
+    return [name for seconds in range(first, last + 1) for name in on.started(after=seconds)]
