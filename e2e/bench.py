@@ -199,7 +199,7 @@ def main() -> int:
     arguments = parser.parse_args()
     cluster = Cluster.current()
     dev_operator.make_way()
-    cluster.kubectl("apply", "-f", "crds/")
+    cluster.install_crds()
     with (
         tempfile.TemporaryDirectory() as folder,
         OperatorProcess(cluster, Path(folder) / "operator.log") as operator,

@@ -47,7 +47,7 @@ def run(cluster: Cluster, stopwatch: Stopwatch) -> dict[str, Any]:
     with stopwatch.part("image of the tasks"):
         builds.build_image(state.layout(), builds.catalogue()["demo"])
     with stopwatch.part("CRDs and operator"):
-        cluster.kubectl("apply", "-f", "crds/")
+        cluster.install_crds()
         dev_operator.start()
         wait_until("the operator to be ready", lambda: dev_operator.waiting_for() == "", 60)
     with stopwatch.part("the run"):

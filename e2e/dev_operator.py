@@ -15,6 +15,7 @@ from pathlib import Path
 
 from e2e.devcluster import existing, processes, state
 from e2e.devcluster.progress import Failure, say, wait_until
+from e2e.kubectl import Cluster, CommandFailed
 
 __all__ = ["make_way", "start", "stop", "waiting_for"]
 
@@ -22,9 +23,10 @@ PORT = 26480
 
 
 def start() -> None:
-    """Start it, in place of one that runs: that one may be of older code."""
+    """Install the CRDs and start it, in place of one that runs: that one may be of older code."""
     at = state.layout()
     stop()
+    Cluster.current().install_crds()
     named = existing.named()
     kubeconfig = existing.kubeconfig(at, named) if named else at.kubeconfig
     log = at.logs / "operator.log"
@@ -92,7 +94,7 @@ def main() -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
-    except Failure as failure:
+    except (Failure, CommandFailed, TimeoutError) as failure:
         print(f"operator: {failure}", file=sys.stderr)
         return 1
     return 0

@@ -20,6 +20,8 @@ from e2e.devcluster import existing, state
 __all__ = ["Cluster", "CommandFailed", "wait_until"]
 
 T = TypeVar("T")
+
+CRDS = Path(__file__).resolve().parent.parent / "crds"
 Object = dict[str, Any]
 
 
@@ -75,10 +77,25 @@ class Cluster:
         found: Object = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return found
 
+    def install_crds(self) -> None:
+        """Apply the CRDs of this checkout as a user would, and wait until they are served."""
+        self.kubectl("apply", "--validate=strict", "-f", str(CRDS))
+        # Not by `kubectl wait`: it fails on a CRD that is so new that it has no conditions yet.
+        wait_until("the CRDs to be established", self._crds_established, 30)
+
+    def _crds_established(self) -> bool:
+        found = self.get("-f", str(CRDS))
+        return all(_is_established(crd) for crd in found.get("items", [found]))
+
     def apply(self, *documents: Object, namespace: str) -> None:
         """Apply objects with strict validation: a field that the schema does not have is an error."""
         stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
         self.kubectl("apply", "--validate=strict", "-n", namespace, "-f", "-", stdin=stdin)
+
+
+def _is_established(crd: Object) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 def wait_until(what: str, probe: Callable[[], T | None], timeout: float = 60, interval: float = 0.1) -> T:

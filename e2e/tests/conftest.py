@@ -21,8 +21,7 @@ LOGS = Path(".cache/e2e")
 def cluster() -> Iterator[Cluster]:
     found = Cluster.current()
     dev_operator.make_way()
-    found.kubectl("apply", "-f", "crds/")
-    found.kubectl("wait", "--for=condition=Established", "crd/workflows.fairlead.dev", "--timeout=30s")
+    found.install_crds()
     yield found
     wait_until("the tests' namespaces to be gone", lambda: not _namespaces(found), 120)
 

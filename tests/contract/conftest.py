@@ -24,10 +24,8 @@ def api_server() -> Cluster:
     try:
         cluster = Cluster(Path(named), Path("/usr/bin"), None, None) if named else Cluster.current()
         dev_operator.make_way()
-        cluster.kubectl("apply", "--validate=strict", "-f", str(ROOT / "crds"))
-        for path in (ROOT / "crds").glob("*.yaml"):
-            cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))
-    except (SystemExit, CommandFailed) as error:
+        cluster.install_crds()
+    except (SystemExit, CommandFailed, TimeoutError) as error:
         pytest.fail(f"no API server to test against (make cluster-up, or FAIRLEAD_E2E_KUBECONFIG): {error}")
     return cluster
 
