@@ -30,6 +30,7 @@ contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract
 
 e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
+	@$(DEVCLUSTER) images python
 	@$(BIN)/pytest e2e/tests $(if $(K),-k '$(K)')
 
 e2e-install: $(READY) cluster ## Build the image, install the chart with the real Helm, run hello, uninstall

@@ -46,6 +46,7 @@ def run(cluster: Cluster, stopwatch: Stopwatch) -> dict[str, Any]:
     """Run the pipeline; return the finished Workflow."""
     with stopwatch.part("image of the tasks"):
         builds.build_image(state.layout(), builds.catalogue()["demo"])
+        builds.give_python(state.layout())  # for workflows of one's own, after the demo
     with stopwatch.part("CRDs and operator"):
         cluster.install_crds()
         dev_operator.start()

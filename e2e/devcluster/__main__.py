@@ -141,6 +141,9 @@ def _image(arguments: argparse.Namespace) -> None:
 
 
 def _images(arguments: argparse.Namespace) -> None:
+    if existing.named():
+        say("images: a cluster of your own gets them from its registry")
+        return
     at = state.layout()
     for name in arguments.names:
         if name == "python":

@@ -10,6 +10,7 @@ cluster:
 	@$(DEVCLUSTER) up --kwok-nodes $(KWOK_NODES)
 
 cluster-up: $(READY) cluster ## Start the dev cluster, and the operator beside it (KWOK_NODES=N: simulated nodes, too)
+	@$(DEVCLUSTER) images python
 	@$(BIN)/python -m e2e.dev_operator start
 
 cluster-down: ## Stop the dev cluster and clear the machine of it
