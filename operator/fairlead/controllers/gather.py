@@ -53,7 +53,7 @@ class Gatherer:
 
     def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
         """Take note of a change; an informer's callback."""
-        if old is not None and (new is None or new.owner_uid != old.owner_uid):
+        if old is not None and old.owner_uid and (new is None or new.owner_uid != old.owner_uid):
             # Gone, out of our sight, or its owner was taken off: its run finds out which.
             self._changed.get(old.owner_uid, {}).pop((kind, key), None)
             self._left.setdefault(old.owner_uid, {})[kind, key] = old

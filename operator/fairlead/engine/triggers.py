@@ -13,7 +13,7 @@ from enum import Enum
 
 from fairlead.engine.model import NodeState, Phase, TriggerRule
 
-__all__ = ["CONSUMES_FAILURE", "Verdict", "count_parent", "decide", "lets_parents_fail"]
+__all__ = ["Verdict", "count_parent", "decide"]
 
 
 class Verdict(Enum):
@@ -23,15 +23,6 @@ class Verdict(Enum):
     RUN = "run"
     SKIP = "skip"
     UPSTREAM_FAILED = "upstream failed"
-
-
-#: Rules under which a node may run although a parent did not succeed.
-CONSUMES_FAILURE = frozenset(TriggerRule) - {TriggerRule.ALL_SUCCEEDED}
-
-
-def lets_parents_fail(rule: TriggerRule) -> bool:
-    """Tell whether a node may run under `rule` while a parent has no outputs: they must then be read with `.?`."""
-    return rule in CONSUMES_FAILURE
 
 
 def count_parent(child: NodeState, phase: Phase) -> None:

@@ -15,7 +15,6 @@ __all__ = [
     "EVENTS",
     "JOBS",
     "NAMESPACES",
-    "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "WORKFLOWS",
     "ObjectKey",
@@ -89,6 +88,5 @@ PODS = Resource("", "v1", "pods", "Pod")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS = Resource("", "v1", "events", "Event")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 WORKFLOWS = Resource("fairlead.dev", "v1alpha1", "workflows", "Workflow", strategic=False)

@@ -9,7 +9,9 @@ from typing import Any
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
 from fairlead.api import labels
-from fairlead.kube.resources import PODS
+from fairlead.controllers.views import pod_view
+from fairlead.engine.model import WorkKind
+from fairlead.kube.resources import PODS, ObjectKey
 
 pytestmark = looptime
 
@@ -88,6 +90,16 @@ async def test_a_pod_of_nobody_is_left_alone(stage: Stage) -> None:
     await asyncio.sleep(120)
     assert stage.holds("x-1")
     assert [each for each in stage.api.asked if each.name == "x-1"] == []
+
+
+async def test_nothing_is_kept_of_a_pod_of_nobody_that_goes(stage: Stage) -> None:
+    await stage.begin()
+    view = pod_view({"metadata": {"name": "x-1", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}})
+    gatherer = stage.operator.gatherer
+    gatherer.changed(WorkKind.POD, ObjectKey("ns", "x-1"), None, view)
+    gatherer.changed(WorkKind.POD, ObjectKey("ns", "x-1"), view, None)
+    assert "" not in gatherer._changed
+    assert "" not in gatherer._left
 
 
 # -- pods that vanish

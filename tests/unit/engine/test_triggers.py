@@ -11,7 +11,7 @@ import pytest
 from tests.unit.engine.kit import Value, bench, failed, node, retries, succeeded
 
 from fairlead.engine.model import TERMINAL, Node, NodeState, Phase, TriggerRule
-from fairlead.engine.triggers import CONSUMES_FAILURE, Verdict, count_parent, decide, lets_parents_fail
+from fairlead.engine.triggers import Verdict, count_parent, decide
 
 RUN, SKIP, UPSTREAM, WAIT = Verdict.RUN, Verdict.SKIP, Verdict.UPSTREAM_FAILED, Verdict.WAIT
 OK, FAILED, UF, SKIPPED, CANCELLED = (
@@ -118,11 +118,6 @@ def test_without_parents_every_rule_runs(rule: TriggerRule) -> None:
 def test_only_an_end_is_counted(phase: Phase) -> None:
     with pytest.raises(ValueError, match="is not an end"):
         count_parent(child(TriggerRule.ALL_DONE), phase)
-
-
-def test_every_rule_but_the_default_lets_parents_fail() -> None:
-    assert {rule for rule in TriggerRule if not lets_parents_fail(rule)} == {TriggerRule.ALL_SUCCEEDED}
-    assert TriggerRule.ALL_SUCCEEDED not in CONSUMES_FAILURE
 
 
 # In a run.
