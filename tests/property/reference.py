@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fairlead.engine.model import FailureClass, Phase, Result, TriggerRule
+from fairlead.engine.model import FailureClass, Phase, TriggerRule
+from fairlead.engine.state import Result
 
 
 @dataclass(frozen=True)

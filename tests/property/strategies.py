@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from tests.property.reference import Task
 
-from fairlead.engine.model import FailureClass, Result, TriggerRule
+from fairlead.engine.model import FailureClass, TriggerRule
+from fairlead.engine.state import Result
 
 USER, INFRASTRUCTURE, REFUSED = FailureClass.USER, FailureClass.INFRASTRUCTURE, FailureClass.CONFIGURATION
 ENDS: st.SearchStrategy[FailureClass | Result] = st.sampled_from(

@@ -15,8 +15,9 @@ from tests.unit.engine.kit import RUN, T0, UID, Bench, Cluster, at, driven
 from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, RecordEvent
 from fairlead.engine.events import Event
-from fairlead.engine.model import Result, Settings
+from fairlead.engine.model import Settings
 from fairlead.engine.plan import begin, plan
+from fairlead.engine.state import Result
 
 SEEDS = st.integers(0, 2**16).map(Random)
 INDEX = st.integers(0, 50)

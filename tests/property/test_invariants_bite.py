@@ -11,9 +11,10 @@ from tests.property.reference import Task
 from tests.property.world import World, wander
 
 from fairlead.engine import observe, plan, restore, retry, transitions, triggers
-from fairlead.engine.model import FailureClass, NodeState, Phase, Result, RunState, TriggerRule
+from fairlead.engine.model import FailureClass, Phase, TriggerRule
 from fairlead.engine.names import attempt_name
 from fairlead.engine.passes import Pass
+from fairlead.engine.state import NodeState, Result, RunState
 from fairlead.engine.triggers import Verdict
 
 RUNS = 300

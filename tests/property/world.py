@@ -20,22 +20,11 @@ from fairlead.controllers.status import encode, recorded_nodes, suspension
 from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
-from fairlead.engine.model import (
-    TERMINAL,
-    Backoff,
-    FailureClass,
-    Graph,
-    Jitter,
-    Node,
-    Phase,
-    Result,
-    RetryPolicy,
-    RunState,
-    Settings,
-)
+from fairlead.engine.model import TERMINAL, Backoff, FailureClass, Graph, Jitter, Node, Phase, RetryPolicy, Settings
 from fairlead.engine.plan import Plan, begin, plan
 from fairlead.engine.restore import restore
 from fairlead.engine.retry import backoff_seconds
+from fairlead.engine.state import Result, RunState
 
 BACKOFF = Backoff(initial_seconds=8, factor=2, max_seconds=60, jitter=Jitter.FULL)
 

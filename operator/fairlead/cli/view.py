@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fairlead.engine.model import TERMINAL, NodeState, Phase, RunState, Settings
+from fairlead.engine.model import TERMINAL, Phase, Settings
 from fairlead.engine.reasons import why
+from fairlead.engine.state import NodeState, RunState
 
 __all__ = ["RunView", "TaskView", "declared_needs", "view_of_object", "view_of_state"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from fairlead.api.compile import Compiled
 from fairlead.engine.events import Event
-from fairlead.engine.model import RunState, Settings
+from fairlead.engine.model import Settings
+from fairlead.engine.state import RunState
 from fairlead.kube.resources import ObjectKey
 
 from .pods import Owner

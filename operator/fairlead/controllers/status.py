@@ -14,9 +14,10 @@ from fairlead.api.status import PHASE_FIELDS, WorkflowStatus
 from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
 from fairlead.controllers.views import time_of
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
-from fairlead.engine.model import TERMINAL, Attempt, FailureClass, NodeState, Phase, RunState, Settings
+from fairlead.engine.model import TERMINAL, FailureClass, Phase, Settings
 from fairlead.engine.reasons import why
 from fairlead.engine.restore import NodeRecord
+from fairlead.engine.state import Attempt, NodeState, RunState
 
 __all__ = [
     "condition",

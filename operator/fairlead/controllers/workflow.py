@@ -16,9 +16,9 @@ from fairlead.api.compile import Compiled, compile_settings, compile_workflow
 from fairlead.api.problems import InvalidSpec
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.expressions import Evaluator
-from fairlead.engine.model import RunState
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.restore import restore
+from fairlead.engine.state import RunState
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.metrics import Metrics

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fairlead.engine.events import AttemptSeen
-from fairlead.engine.model import FailureClass, Outcome, Result
+from fairlead.engine.model import FailureClass
 from fairlead.engine.retry import ENDINGS
+from fairlead.engine.state import Outcome, Result
 
 __all__ = ["JobView", "PodView", "observe_job", "observe_pod"]
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from fairlead.engine.commands import EventType
-from fairlead.engine.model import ACTIVE, Attempt, NodeState, Phase, RunState, Settings
+from fairlead.engine.model import ACTIVE, Phase, Settings
 from fairlead.engine.passes import Pass, cancel, end_attempt, end_node, enqueue, note, set_timer
+from fairlead.engine.state import Attempt, NodeState, RunState
 
 __all__ = ["STOPS", "check", "check_run", "node_deadline", "run_deadline", "watch"]
 

@@ -17,24 +17,40 @@ __all__ = ["Command", "EndAttempt", "EventType", "RecordEvent", "ReleaseAttempt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAttempt:
-    """Create the object `object_name` that carries attempt `number` of `node`. `work` is what `Work.evaluate` gave."""
+    """Create the object `object_name` that carries attempt `number` of `node`. `work` is what `Work.evaluate` gave.
+
+    For a kind without an object (`Wait`, `Http`): begin to carry the attempt out. It is on record already, and may
+    have been begun before: `resumed` tells that this controller did not see it begin.
+    `resources` replace those of the work's main container, after a failure that asked for it. `index` is that of an
+    item, `iteration` the round of a `repeat`. `succeeds` is the object of the attempt before it in a newer epoch: a
+    child Workflow is run again from its failure, rather than from its beginning.
+    """
 
     node: str
     number: int
     object_name: str
     kind: WorkKind
     work: Json
+    resources: Json = None
+    index: int | None = None
+    iteration: int = 1
+    resumed: bool = False
+    succeeds: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndAttempt:
-    """Record `reason` durably on the object, then delete it; its outcome is reported as usual when it has ended."""
+    """Record `reason` durably on the object, then delete it; its outcome is reported as usual when it has ended.
+
+    `force` does not wait for a node that does not answer. Of a kind without an object nothing more is reported.
+    """
 
     node: str
     number: int
     object_name: str
     kind: WorkKind
     reason: str
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,15 @@ state. Facts about pods and Jobs arrive classified (`classify.py`); the engine n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from fairlead.engine.model import FailureClass, Outcome
+from fairlead.engine.model import ActionKind, FailureClass, Json, Phase, StopMode
+from fairlead.engine.state import Outcome
 
-__all__ = ["AttemptGone", "AttemptSeen", "Event", "StartRefused", "StatusRecorded"]
+__all__ = ["AttemptGone", "AttemptSeen", "Event", "StartRefused", "StatusRecorded", "UserAction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +25,8 @@ class AttemptSeen:
     tell why it does not get on (`Unschedulable`, `ImagePull`); with `stuck_since`, when it began to try, it never will
     without somebody's help.
     `main_ended_at` is set when the main container has ended but the object has not. `ending` is the reason found on
-    the object if we asked for its end, `deleting` whether its deletion was asked for by anybody, `held` whether our
-    finalizer is on it.
+    the object if we asked for its end, `deleting` whether its deletion was asked for by anybody and `deleting_at` when
+    it should be gone, `held` whether our finalizer is on it.
     """
 
     node: str
@@ -39,6 +41,7 @@ class AttemptSeen:
     main_ended_at: datetime | None = None
     ending: str = ""
     deleting: bool = False
+    deleting_at: datetime | None = None
     held: bool = False
     outcome: Outcome | None = None
 
@@ -75,4 +78,28 @@ class StatusRecorded:
     revision: int
 
 
-Event: TypeAlias = AttemptSeen | AttemptGone | StartRefused | StatusRecorded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAction:
+    """A WorkflowAction: what somebody asks of the run. Told again after a restart until it is on record.
+
+    `by` and `groups` say who asks; `verified` that the API server has checked that it is them. `tasks` are names of
+    tasks, items or groups; which of the other fields mean something depends on `kind`: `phase` for Mark, `mode` for
+    Stop, `values` for Approve, Reject, Complete and Mark, `token` for Complete, Reject and Heartbeat of a callback.
+    """
+
+    uid: str
+    name: str
+    kind: ActionKind
+    created_at: datetime
+    by: str
+    groups: tuple[str, ...] = ()
+    verified: bool = False
+    tasks: tuple[str, ...] = ()
+    phase: Phase | None = None
+    mode: StopMode | None = None
+    values: Mapping[str, Json] = field(default_factory=dict)
+    token: str = ""
+    reason: str = ""
+
+
+Event: TypeAlias = AttemptSeen | AttemptGone | StartRefused | StatusRecorded | UserAction

@@ -1,41 +1,42 @@
-"""The values that the engine reasons about: the graph of a run and the state of each of its nodes.
+"""What the engine runs: the graph of a run, as frozen types, and the closed sets that rules speak of.
 
-What a graph *is* stands here as frozen types; what has happened so far is a :class:`RunState`, owned by one
-worker and updated in place by the engine's own functions only (copying 10,000 nodes for every event would make
-each event cost O(n)). Nothing in this module decides anything: legal moves live in `transitions.py`, decisions
-in `plan.py`.
+What has happened so far is in `state.py`. Nothing in this module decides anything: legal moves live in
+`transitions.py`, decisions in `plan.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 __all__ = [
     "ACTIVE",
+    "OBJECT_KINDS",
+    "SLOT_KINDS",
     "TERMINAL",
-    "Attempt",
+    "ActionKind",
     "Backoff",
     "Clocks",
     "Evaluable",
     "FailureClass",
+    "ForEach",
     "Graph",
     "Jitter",
     "Json",
     "Node",
-    "NodeState",
-    "Outcome",
     "OutputDeclaration",
+    "OutputSource",
+    "Override",
     "Phase",
-    "Result",
+    "Repeat",
     "RetryPolicy",
-    "RunOutcome",
-    "RunState",
+    "RetryRule",
     "Scope",
     "Settings",
+    "StopMode",
+    "Tolerance",
     "TriggerRule",
     "ValueType",
     "Work",
@@ -98,10 +99,59 @@ class FailureClass(StrEnum):
 
 
 class WorkKind(StrEnum):
-    """What carries a node's attempts."""
+    """What carries a node's attempts.
+
+    A pod, a Job, any other object (`resource`) or a child Workflow in the cluster; or nothing there at all: a wait, an
+    approval, an HTTP request, or a set of values.
+    """
 
     POD = "Pod"
     JOB = "Job"
+    RESOURCE = "Resource"
+    WORKFLOW = "Workflow"
+    WAIT = "Wait"
+    APPROVAL = "Approval"
+    HTTP = "Http"
+    SET = "Set"
+
+
+#: Kinds whose attempts are objects in the cluster, created under a deterministic name.
+OBJECT_KINDS = frozenset({WorkKind.POD, WorkKind.JOB, WorkKind.RESOURCE, WorkKind.WORKFLOW})
+
+#: Kinds whose live attempts count against `parallelism`. Waiting costs nothing, so waits and approvals do not.
+SLOT_KINDS = OBJECT_KINDS | {WorkKind.HTTP}
+
+
+class ActionKind(StrEnum):
+    """What a user may ask of a run, by a WorkflowAction."""
+
+    RETRY = "Retry"
+    CLEAR = "Clear"
+    MARK = "Mark"
+    STOP = "Stop"
+    APPROVE = "Approve"
+    REJECT = "Reject"
+    COMPLETE = "Complete"
+    HEARTBEAT = "Heartbeat"
+
+
+class StopMode(StrEnum):
+    """How a run is stopped.
+
+    `Graceful` lets what runs finish, `Cancel` ends it; both run `finally` then. `Terminate` ends what runs and leaves
+    `finally` out.
+    """
+
+    GRACEFUL = "Graceful"
+    CANCEL = "Cancel"
+    TERMINATE = "Terminate"
+
+
+class OutputSource(StrEnum):
+    """Where an output of a pod is read from."""
+
+    FILE = "File"
+    STDOUT = "Stdout"
 
 
 class ValueType(StrEnum):
@@ -154,6 +204,24 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRule:
+    """What happens after failures of one sort; of several rules the first that matches counts.
+
+    A rule matches when each of its criteria that is given does. `exit_codes` are those of failures of class User,
+    `reasons` may name a reason of any class, `when` sees `attempt` (`number`, `exitCode`, `class`, `reason`, `message`)
+    and is asked about failures of class User and Timeout only, unless `reasons` is given too. `limit` and `backoff` of
+    None are the policy's; `resources` are what the attempts after such a failure have instead of the task's own.
+    """
+
+    exit_codes: frozenset[int] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    when: Evaluable | None = None
+    limit: int | None = None
+    backoff: Backoff | None = None
+    resources: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How many failed attempts of each class a node may have before it fails for good."""
 
@@ -161,16 +229,20 @@ class RetryPolicy:
     infrastructure_limit: int = 5
     on_timeout: bool = False
     backoff: Backoff = field(default_factory=Backoff)
+    rules: tuple[RetryRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
     """Time limits of a node in seconds; None means no limit.
 
-    `run_seconds` bounds one attempt, from the start of its main container; `deadline_seconds` bounds all
-    attempts together, from the start of the first. Time spent waiting or queued counts for neither.
+    `queue_seconds` bounds the wait for our own limits before an attempt, `start_seconds` the time from the creation of
+    its object to the start of its main container, `run_seconds` one attempt from there on; `deadline_seconds` bounds
+    all attempts together, from the start of the first. Queue time is not run time: each clock counts its own.
     """
 
+    queue_seconds: int | None = None
+    start_seconds: int | None = None
     run_seconds: int | None = None
     deadline_seconds: int | None = None
 
@@ -183,6 +255,45 @@ class OutputDeclaration:
     type: ValueType
     has_default: bool = False
     default: Json = None
+    source: OutputSource = OutputSource.FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How many items of a `forEach` may fail: a number, or a percentage of all items. Without either, none."""
+
+    count: int | None = None
+    percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """One node for each item of a list, or for each batch of `batch_size` items.
+
+    `items` is evaluated once, when the node's trigger has fired; its expressions see each item as `item`, under the
+    name `variable`, and its position as `index` (with batches: the list of the batch's items, and its number).
+    `when` is asked for each item. A list of more than `limit` items fails the node before anything starts.
+    """
+
+    items: Evaluable
+    variable: str = "item"
+    when: Evaluable | None = None
+    max_parallel: int | None = None
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    batch_size: int | None = None
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """A node that is run again after each success until `until` is true, at most `max_iterations` times.
+
+    `until` sees the round's own `outputs` and `iteration` (from 1); the next round sees them as `previous`.
+    """
+
+    until: Evaluable
+    max_iterations: int
+    delay_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +302,10 @@ class Node:
 
     `needs` are the parents (explicit ones and those implied by references), `reads` the tasks whose phase or
     outputs its expressions name: only those are put in its scope, so that a scope costs O(reads), not O(n).
+    A failed node with `continue_on_failure` counts as a success for its children, with its outputs' defaults. One that
+    `handles` takes, by succeeding, the blame off its failed parents. `final` nodes belong to `finally`: they come after
+    all others, and fail the run only when `required`. An exit code in `skip_exit_codes` means Skipped. A pod that is
+    being deleted on a node which does not answer is replaced after `replace_lost_after_seconds`, or waited for.
     """
 
     name: str
@@ -202,14 +317,24 @@ class Node:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     clocks: Clocks = field(default_factory=Clocks)
     outputs: tuple[OutputDeclaration, ...] = ()
+    for_each: ForEach | None = None
+    repeat: Repeat | None = None
+    continue_on_failure: bool = False
+    handles: bool = False
+    final: bool = False
+    required: bool = False
+    skip_exit_codes: frozenset[int] = frozenset()
+    replace_lost_after_seconds: int | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """A validated DAG; built by `graph.build`, which is the only place that makes one.
 
-    `nodes` is in declaration order; `children` and `rank` (position in that order) have an entry for each node.
-    `outputs` are the run's own results, evaluated once when it succeeds; `reads` the tasks they name.
+    `nodes` is in declaration order, those of `finally` last; `children` and `rank` (position in that order) have an
+    entry for each node. `outputs` are the run's own results, evaluated once when it succeeds; `reads` the tasks they
+    name. `final_deadline_seconds` bounds all of `finally`.
     """
 
     nodes: Mapping[str, Node]
@@ -218,159 +343,22 @@ class Graph:
     params: Mapping[str, Json] = field(default_factory=dict)
     outputs: Sequence[tuple[str, Evaluable]] = ()
     reads: tuple[str, ...] = ()
+    final_deadline_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What replaces a `forEach` task's own limits while the run is going on; None leaves the task's."""
+
+    max_parallel: int | None = None
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The part of a run's definition that may change while it runs. None means no limit."""
+    """The part of a run's definition that may change while it runs. None means no limit; `overrides` are by task."""
 
     suspend: bool = False
     parallelism: int | None = None
     deadline_seconds: int | None = None
-
-
-class Result(StrEnum):
-    """How an attempt ended."""
-
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The end of one attempt. `text` is what the task wrote to its outputs file, unparsed."""
-
-    result: Result
-    finished_at: datetime
-    failure_class: FailureClass | None = None
-    reason: str = ""
-    message: str = ""
-    exit_code: int | None = None
-    text: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """One try of a node. Its identity is (run UID, node, number); numbers start at 1 and never restart.
-
-    created
-        the object is known to exist (or to have existed) in the cluster; before that it is only an intent.
-    held
-        our finalizer keeps the finished object until its outcome is recorded.
-    main_ended_at
-        its main container has ended while the object as a whole has not (an injected sidecar runs on).
-    stuck, stuck_since
-        a reason such as `ImagePull` for which the object will not start without somebody's help, and since when
-        it has tried.
-    ending
-        why we asked for its end (a reason such as `TimedOut`), or "" when we did not.
-    revision
-        the state's revision in which its end was decided; once a status of at least this revision is
-        persisted, the object may be released.
-    """
-
-    number: int
-    object_name: str
-    created: bool = False
-    held: bool = False
-    ending: str = ""
-    stuck: str = ""
-    stuck_since: datetime | None = None
-    node_name: str = ""
-    main_ended_at: datetime | None = None
-    started_at: datetime | None = None
-    running_at: datetime | None = None
-    finished_at: datetime | None = None
-    exit_code: int | None = None
-    failure_class: FailureClass | None = None
-    reason: str = ""
-    message: str = ""
-    revision: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class NodeState:
-    """What has happened to one node so far.
-
-    `reason` and `message` describe a terminal phase, or why an attempt does not get on (`ImagePull`);
-    why a node waits is computed when somebody asks (`reasons.py`), never stored.
-    The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off,
-    quota).
-    """
-
-    node: Node
-    phase: Phase = Phase.WAITING
-    reason: str = ""
-    message: str = ""
-    attempts: list[Attempt] = field(default_factory=list)
-    outputs: dict[str, Json] = field(default_factory=dict)
-    completed_at: datetime | None = None
-    not_before: datetime | None = None
-    pending: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    upstream_failed: int = 0
-    skipped: int = 0
-
-    @property
-    def current(self) -> Attempt | None:
-        """The latest attempt that has not ended, if there is one."""
-        if self.attempts and self.attempts[-1].finished_at is None:
-            return self.attempts[-1]
-        return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """The end of a run."""
-
-    succeeded: bool
-    reason: str
-    message: str
-    finished_at: datetime
-
-
-@dataclass(slots=True, kw_only=True)
-class RunState:
-    """Everything known about one run. `uid` seeds names and jitter.
-
-    `counts` has the number of nodes in each phase. `revision` grows with each change that a status would show;
-    `recorded_revision` is persisted, and must come to be at least `unproven_revision` before anything is started;
-    `suspended_at` and `suspended_seconds` keep the time that the run's deadline leaves out.
-    `stopping` is why the run as a whole is being ended, `stop_recorded` that this was recorded before a restart;
-    `hold_until` is set while creates are refused for a reason that passes, such as a quota;
-    `live` is the number of nodes with a live attempt, `ended_attempts` and `output_bytes` are limited by `capacity.py`;
-    `queue` (by rank) and `timers` are heaps, `armed` is what `timers` holds, `unsettled` names nodes whose trigger has
-    to be looked at, `unreleased` finished attempts whose objects we still hold.
-    """
-
-    uid: str
-    name: str
-    namespace: str
-    started_at: datetime
-    nodes: dict[str, NodeState]
-    counts: dict[Phase, int]
-    revision: int = 0
-    recorded_revision: int = 0
-    unproven_revision: int = 0
-    outcome: RunOutcome | None = None
-    outputs: dict[str, Json] = field(default_factory=dict)
-    stopping: str = ""
-    stop_recorded: str = ""
-    hold_until: datetime | None = None
-    suspended_at: datetime | None = None
-    suspended_seconds: float = 0.0
-    live: int = 0
-    ended_attempts: int = 0
-    output_bytes: int = 0
-    queue: list[tuple[int, str]] = field(default_factory=list)
-    timers: list[tuple[datetime, str]] = field(default_factory=list)
-    armed: set[tuple[datetime, str]] = field(default_factory=set)
-    unsettled: list[str] = field(default_factory=list)
-    unreleased: dict[tuple[str, int], None] = field(default_factory=dict)
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether every end so far is on record or shown by an object that is held: what may follow, may start."""
-        return self.unproven_revision <= self.recorded_revision
+    overrides: Mapping[str, Override] = field(default_factory=dict)

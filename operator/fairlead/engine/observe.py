@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from fairlead.engine import capacity, clocks
 from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
-from fairlead.engine.model import TERMINAL, Attempt, FailureClass, Json, NodeState, Outcome, Phase, Result, RunState
+from fairlead.engine.model import TERMINAL, FailureClass, Json, Phase
 from fairlead.engine.names import attempt_name
 from fairlead.engine.outputs import OutputError, read_outputs
 from fairlead.engine.passes import Pass, end_attempt, end_node, enqueue, note, set_timer, shorten
 from fairlead.engine.retry import ENDINGS, RetryDecision, decide_retry
+from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move, path_to_starting
 
 __all__ = ["observe"]

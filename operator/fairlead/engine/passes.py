@@ -14,21 +14,11 @@ from heapq import heappush
 from fairlead.engine import triggers
 from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import Command, EndAttempt, EventType, RecordEvent
-from fairlead.engine.model import (
-    ACTIVE,
-    TERMINAL,
-    Attempt,
-    Graph,
-    Node,
-    NodeState,
-    Phase,
-    RunState,
-    Scope,
-    Settings,
-)
+from fairlead.engine.model import ACTIVE, TERMINAL, Graph, Node, Phase, Scope, Settings
+from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
 
-__all__ = ["Pass", "arm", "end_attempt", "end_node", "enqueue", "note", "scope_of", "set_timer"]
+__all__ = ["Pass", "arm", "end_attempt", "end_node", "enqueue", "note", "place_in_line", "scope_of", "set_timer"]
 
 _FAILED_ENDS = frozenset({Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.CANCELLED})
 
@@ -79,6 +69,11 @@ def arm(run: RunState, name: str, due: datetime) -> None:
         heappush(run.timers, timer)
 
 
+def place_in_line(graph: Graph, state: NodeState) -> QueueEntry:
+    """Return where a node stands in line: by priority, then as in the definition, then as in its list."""
+    return (-state.node.priority, graph.rank[state.node.name], state.index or 0, state.name)
+
+
 def enqueue(p: Pass, state: NodeState) -> None:
     """Move a node to Queued, in line for a slot by its place in the definition, or held until `not_before`."""
     if state.phase is not Phase.QUEUED:
@@ -87,7 +82,7 @@ def enqueue(p: Pass, state: NodeState) -> None:
         set_timer(p, state.node.name, state.not_before)
         return
     state.not_before = None
-    heappush(p.run.queue, (p.graph.rank[state.node.name], state.node.name))
+    heappush(p.run.queue, place_in_line(p.graph, state))
 
 
 def end_node(

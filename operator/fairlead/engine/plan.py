@@ -14,23 +14,13 @@ from heapq import heappop
 
 from fairlead.engine import capacity, clocks, triggers
 from fairlead.engine.commands import Command, EventType, StartAttempt
-from fairlead.engine.events import Event, StatusRecorded
+from fairlead.engine.events import Event, StatusRecorded, UserAction
 from fairlead.engine.expressions import ExpressionError
-from fairlead.engine.model import (
-    TERMINAL,
-    Attempt,
-    FailureClass,
-    Graph,
-    NodeState,
-    Phase,
-    RunOutcome,
-    RunState,
-    Settings,
-    TriggerRule,
-)
+from fairlead.engine.model import TERMINAL, FailureClass, Graph, Phase, Settings, TriggerRule
 from fairlead.engine.names import attempt_name
 from fairlead.engine.observe import observe
 from fairlead.engine.passes import Pass, end_node, enqueue, note, scope_of, shorten
+from fairlead.engine.state import Attempt, NodeState, RunOutcome, RunState
 from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
 
@@ -92,7 +82,7 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
 
 def _place(event: Event) -> tuple[str, int]:
     """Return where an event belongs among those that come together: the attempts of a node in their order."""
-    return ("", 0) if isinstance(event, StatusRecorded) else (event.node, event.number)
+    return ("", 0) if isinstance(event, StatusRecorded | UserAction) else (event.node, event.number)
 
 
 def _fire_timers(p: Pass) -> None:
@@ -162,7 +152,7 @@ def _grant(p: Pass) -> bool:
     if run.hold_until is not None and p.now < run.hold_until:
         return False
     while run.queue and (limit is None or run.live < limit):
-        state = run.nodes[heappop(run.queue)[1]]
+        state = run.nodes[heappop(run.queue)[-1]]
         if state.phase is not Phase.QUEUED or state.not_before is not None:
             continue  # an entry that is no longer true: started elsewhere, ended, or held back
         _start(p, state)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fairlead.engine.model import TERMINAL, NodeState, Phase, RunState, Settings
+from fairlead.engine.model import TERMINAL, Phase, Settings
+from fairlead.engine.state import NodeState, RunState
 
 __all__ = ["why"]
 

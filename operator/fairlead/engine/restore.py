@@ -15,10 +15,11 @@ from heapq import heappush
 
 from fairlead.engine import capacity, triggers
 from fairlead.engine.clocks import STOPS, node_deadline
-from fairlead.engine.model import TERMINAL, Attempt, Graph, Json, NodeState, Phase, RunState
-from fairlead.engine.passes import arm
+from fairlead.engine.model import TERMINAL, Graph, Json, Phase, StopMode
+from fairlead.engine.passes import arm, place_in_line
 from fairlead.engine.plan import begin
 from fairlead.engine.retry import decide_retry
+from fairlead.engine.state import ActionRecord, Attempt, NodeState, RunState
 from fairlead.engine.transitions import move, path_to_starting
 
 __all__ = ["NodeRecord", "restore"]
@@ -26,15 +27,21 @@ __all__ = ["NodeRecord", "restore"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """What was persisted of one node."""
+    """What was persisted of one node: of a task, or of an item (`m[3]`).
+
+    `digest` is that of the list of a `forEach` task whose list was known, "" else. An item without a record waits.
+    """
 
     name: str
     phase: Phase
     reason: str = ""
     message: str = ""
+    started_at: datetime | None = None
+    queued_at: datetime | None = None
     completed_at: datetime | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+    digest: str = ""
 
 
 def restore(
@@ -45,6 +52,10 @@ def restore(
     name: str,
     namespace: str,
     started_at: datetime,
+    epoch: int = 1,
+    actions: Iterable[ActionRecord] = (),
+    stopping: str = "",
+    stop_mode: StopMode | None = None,
 ) -> RunState:
     """Return the state of a run as far as it was recorded; facts about live objects bring it up to date. O(nodes).
 
@@ -56,6 +67,8 @@ def restore(
         state = run.nodes.get(record.name)
         if state is not None:
             _restore_node(graph, run, state, record)
+    run.epoch, run.actions = epoch, list(actions)
+    run.stop_recorded, run.stop_mode = stopping or run.stop_recorded, stop_mode
     run.revision = 0
     return run
 
@@ -71,7 +84,7 @@ def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRec
         if record.phase is not Phase.WAITING:
             # Its trigger has fired and its `when` was true: evaluated again, it might see other ends by now.
             move(run, state, Phase.QUEUED)
-            heappush(run.queue, (graph.rank[record.name], record.name))
+            heappush(run.queue, place_in_line(graph, state))
         return
     for phase in path_to_starting(state.phase):
         move(run, state, phase)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 
-from fairlead.engine.model import Attempt, Backoff, FailureClass, Jitter, NodeState
+from fairlead.engine.model import Backoff, FailureClass, Jitter
+from fairlead.engine.state import Attempt, NodeState
 
 __all__ = ["ENDINGS", "RetryDecision", "backoff_seconds", "decide_retry"]
 

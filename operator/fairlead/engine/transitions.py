@@ -21,7 +21,8 @@ Terminal is final. Nothing leaves a terminal phase; a retry by the user begins a
 
 from __future__ import annotations
 
-from fairlead.engine.model import ACTIVE, TERMINAL, NodeState, Phase, RunState
+from fairlead.engine.model import ACTIVE, TERMINAL, Phase
+from fairlead.engine.state import NodeState, RunState
 
 __all__ = ["MOVES", "IllegalMove", "move", "path_to_starting"]
 

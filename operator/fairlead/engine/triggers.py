@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from fairlead.engine.model import NodeState, Phase, TriggerRule
+from fairlead.engine.model import Phase, TriggerRule
+from fairlead.engine.state import NodeState
 
 __all__ = ["Verdict", "count_parent", "decide"]
 

@@ -19,9 +19,10 @@ from fairlead.api.compile import Compiled
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import Event, StartRefused
-from fairlead.engine.model import FailureClass, RunState, Settings
+from fairlead.engine.model import FailureClass, Settings
 from fairlead.engine.passes import Pass, cancel
 from fairlead.engine.plan import begin, plan
+from fairlead.engine.state import RunState
 from fairlead.local.guard import Guard
 from fairlead.local.process import Process
 from fairlead.local.sandbox import OUTPUTS, Cannot, Launch, Sandbox, prepare

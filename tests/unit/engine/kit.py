@@ -21,12 +21,8 @@ from fairlead.engine.model import (
     Graph,
     Json,
     Node,
-    NodeState,
-    Outcome,
     OutputDeclaration,
-    Result,
     RetryPolicy,
-    RunState,
     Scope,
     Settings,
     ValueType,
@@ -36,6 +32,7 @@ from fairlead.engine.names import attempt_name
 from fairlead.engine.plan import Plan, begin, plan
 from fairlead.engine.restore import NodeRecord, restore
 from fairlead.engine.retry import ENDINGS
+from fairlead.engine.state import NodeState, Outcome, Result, RunState
 
 UID = "0f0e0d0c-1111-2222-3333-444455556666"
 RUN = "daily"

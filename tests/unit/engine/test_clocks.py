@@ -6,7 +6,8 @@ from tests.unit.engine.kit import Bench, at, bench, failed, gone, node, refused,
 from fairlead.engine.clocks import SIDECAR_SECONDS, STUCK_SECONDS
 from fairlead.engine.commands import RecordEvent
 from fairlead.engine.events import Event
-from fairlead.engine.model import Clocks, FailureClass, Outcome, Phase, Result, Settings
+from fairlead.engine.model import Clocks, FailureClass, Phase, Settings
+from fairlead.engine.state import Outcome, Result
 
 MINUTE = Clocks(run_seconds=60)
 HOUR = Clocks(deadline_seconds=3600)

@@ -28,7 +28,8 @@ from tests.unit.engine.kit import (
 )
 
 from fairlead.engine.commands import RecordEvent, StartAttempt
-from fairlead.engine.model import Clocks, FailureClass, Phase, Result, Settings, TriggerRule, WorkKind
+from fairlead.engine.model import Clocks, FailureClass, Phase, Settings, TriggerRule, WorkKind
+from fairlead.engine.state import Result
 
 DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
 

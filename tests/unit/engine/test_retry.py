@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from tests.unit.engine.kit import bench, failed, node, retries
 
-from fairlead.engine.model import Attempt, Backoff, FailureClass, Jitter, NodeState, RetryPolicy
+from fairlead.engine.model import Backoff, FailureClass, Jitter, RetryPolicy
 from fairlead.engine.retry import backoff_seconds, decide_retry
+from fairlead.engine.state import Attempt, NodeState
 
 USER, INFRA, CONFIG, TIMEOUT = (
     FailureClass.USER,

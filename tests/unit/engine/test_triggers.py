@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection
 import pytest
 from tests.unit.engine.kit import Value, bench, failed, node, retries, succeeded
 
-from fairlead.engine.model import TERMINAL, Node, NodeState, Phase, TriggerRule
+from fairlead.engine.model import TERMINAL, Node, Phase, TriggerRule
+from fairlead.engine.state import NodeState
 from fairlead.engine.triggers import Verdict, count_parent, decide
 
 RUN, SKIP, UPSTREAM, WAIT = Verdict.RUN, Verdict.SKIP, Verdict.UPSTREAM_FAILED, Verdict.WAIT
