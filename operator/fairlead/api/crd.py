@@ -12,74 +12,115 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
+from fairlead.api.objects import ApiObject
+from fairlead.api.shard import TaskStatusShard
 from fairlead.api.structural import KubernetesSchema, Schema, to_structural
 from fairlead.api.workflow import Workflow
 
 __all__ = ["crds", "file_name", "to_yaml"]
 
+Column: TypeAlias = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """One of our kinds: its model, and how the API server and kubectl present it.
+
+    `has_status` makes the status a subresource of its own; an `internal` kind is not listed by `kubectl get fairlead`.
+    """
+
+    model: type[ApiObject]
+    short_names: tuple[str, ...] = ()
+    has_status: bool = True
+    selectable: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    internal: bool = False
+
+
+def _column(name: str, path: str, kind: str = "string", **more: int) -> Column:
+    return {"name": name, "type": kind, "jsonPath": path, **more}
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
+
+_KINDS = (
+    _Kind(
+        model=Workflow,
+        short_names=("flw",),
+        selectable=(".status.phase",),
+        columns=(
+            _column("Phase", ".status.phase"),
+            _column("Progress", ".status.progress"),
+            _column("Started", ".status.startTime", "date"),
+            _column("Message", ".status.message", priority=1),
+            _AGE,
+        ),
+    ),
+    _Kind(
+        model=TaskStatusShard,
+        has_status=False,
+        internal=True,
+        columns=(
+            _column("Workflow", ".workflowUID"),
+            _column("Index", ".index", "integer"),
+            _column("Revision", ".revision", "integer"),
+            _AGE,
+        ),
+    ),
+)
+
 _HEADER = "# Generated from operator/fairlead/api by `make gen`. Do not edit.\n"
-
-_STANDARD: Schema = {
-    "apiVersion": {"type": "string", "description": "The version of the schema: fairlead.dev/v1alpha1."},
-    "kind": {"type": "string", "description": "The kind of the object: Workflow."},
-    "metadata": {"type": "object"},
-}
-
-_COLUMNS = [
-    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-    {"name": "Progress", "type": "string", "jsonPath": ".status.progress"},
-    {"name": "Started", "type": "date", "jsonPath": ".status.startTime"},
-    {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-]
 
 
 def crds() -> list[dict[str, Any]]:
     """Return the CustomResourceDefinitions of all kinds, as plain JSON."""
-    return [_workflow()]
+    return [_crd(kind) for kind in _KINDS]
 
 
-def _workflow() -> dict[str, Any]:
+def _crd(kind: _Kind) -> dict[str, Any]:
+    model = kind.model
+    names: dict[str, Any] = {
+        "kind": model.KIND,
+        "listKind": f"{model.KIND}List",
+        "plural": model.PLURAL,
+        "singular": model.KIND.lower(),
+    }
+    if kind.short_names:
+        names["shortNames"] = [*kind.short_names]
+    if not kind.internal:
+        names["categories"] = ["fairlead"]
+    version: dict[str, Any] = {"name": model.VERSION, "served": True, "storage": True}
+    if kind.has_status:
+        version["subresources"] = {"status": {}}
+    if kind.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
+    version["additionalPrinterColumns"] = [*kind.columns]
+    version["schema"] = {"openAPIV3Schema": _root_schema(model)}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{Workflow.PLURAL}.{Workflow.GROUP}"},
-        "spec": {
-            "group": Workflow.GROUP,
-            "names": {
-                "kind": Workflow.KIND,
-                "listKind": f"{Workflow.KIND}List",
-                "plural": Workflow.PLURAL,
-                "singular": Workflow.KIND.lower(),
-                "shortNames": ["flw"],
-                "categories": ["fairlead"],
-            },
-            "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": Workflow.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "selectableFields": [{"jsonPath": ".status.phase"}],
-                    "additionalPrinterColumns": _COLUMNS,
-                    "schema": {"openAPIV3Schema": _root_schema()},
-                }
-            ],
-        },
+        "metadata": {"name": f"{model.PLURAL}.{model.GROUP}"},
+        "spec": {"group": model.GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
     }
 
 
-def _root_schema() -> Schema:
-    generated = Workflow.model_json_schema(by_alias=True)
+def _root_schema(model: type[ApiObject]) -> Schema:
+    generated = model.model_json_schema(by_alias=True)
     root = to_structural(generated, generated["$defs"])
-    root["properties"] |= _STANDARD
-    root["required"] = ["spec"]
+    root["properties"] |= {
+        "apiVersion": {
+            "type": "string",
+            "description": f"The version of the schema: {model.GROUP}/{model.VERSION}.",
+        },
+        "kind": {"type": "string", "description": f"The kind of the object: {model.KIND}."},
+        "metadata": {"type": "object"},
+    }
     return root
 
 

@@ -6,14 +6,15 @@ Nothing here is input, so the models describe rather than check; the schema is g
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, Text
+from fairlead.api.objects import Conditions, Generation
 from fairlead.engine.model import FailureClass, Phase
 
-__all__ = ["AttemptStatus", "Condition", "PhaseCounts", "TaskStatus", "WorkflowStatus"]
+__all__ = ["AttemptStatus", "PhaseCounts", "TaskStatus", "WorkflowStatus"]
 
 #: What a node can have at most; the object's own size keeps the whole far below their product.
 _MAX_ATTEMPTS = 2048
@@ -24,21 +25,6 @@ _Name = Annotated[str, Field(max_length=253)]
 _FreeObject = Annotated[
     dict[str, Any], Field(max_length=4096, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
 ]
-
-
-class Condition(ApiModel):
-    """A standard condition (metav1.Condition)."""
-
-    type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
-        description="One of Succeeded, Finished, Suspended, Reconciling, Stalled."
-    )
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        default=None, description="The generation of the object that the condition was computed for."
-    )
-    last_transition_time: datetime = Field(description="When `status` last changed.")
-    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="Why, as a constant in CamelCase.")
-    message: Annotated[str, Field(max_length=32_768)] = Field(description="Why, for people; may be empty.")
 
 
 class PhaseCounts(ApiModel):
@@ -96,7 +82,7 @@ class TaskStatus(ApiModel):
 class WorkflowStatus(ApiModel):
     """What has happened so far."""
 
-    observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+    observed_generation: Generation | None = Field(
         default=None, description="The generation of the spec that this status belongs to."
     )
     revision: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
@@ -122,16 +108,7 @@ class WorkflowStatus(ApiModel):
     suspended_seconds: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         default=None, description="Time in suspension so far, which `spec.deadlineSeconds` leaves out."
     )
-    conditions: (
-        Annotated[
-            list[Condition],
-            Field(
-                max_length=16,
-                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-            ),
-        ]
-        | None
-    ) = Field(
+    conditions: Conditions | None = Field(
         default=None,
         description="Succeeded (Unknown while active), Finished, Suspended, Reconciling and Stalled.",
     )

@@ -109,7 +109,7 @@ class RenderedWait(TypedDict):
 
 
 class RenderedApproval(TypedDict):
-    """An `approval` task. `form` are declarations of values as in `spec.params`; `users` and `groups` empty: anybody."""
+    """An `approval` task. `form` are declarations as in `spec.params`; `users` and `groups` empty: anybody."""
 
     message: str
     options: list[str]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fairlead.api.fields import MAX_TASKS, ApiModel, Bound, Identifier, JsonValue, LimitSeconds, Text
+from fairlead.api.objects import ApiObject
 from fairlead.api.status import WorkflowStatus
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.engine.model import ValueType
@@ -165,19 +166,14 @@ def _rules() -> Iterator[JsonDict]:
         }
 
 
-class Workflow(ApiModel):
+class Workflow(ApiObject):
     """One run of a directed acyclic graph of tasks. Applying it runs it."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [*_rules()]})
 
-    GROUP: ClassVar[str] = "fairlead.dev"
-    VERSION: ClassVar[str] = "v1alpha1"
     KIND: ClassVar[str] = "Workflow"
     PLURAL: ClassVar[str] = "workflows"
 
-    api_version: str = Field(default="fairlead.dev/v1alpha1", description="fairlead.dev/v1alpha1.")
-    kind: str = Field(default="Workflow", description="Workflow.")
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Standard object metadata.")
     spec: WorkflowSpec = Field(description="The definition of the run.")
     status: WorkflowStatus | None = Field(
         default=None, description="What has happened so far, written by the operator."

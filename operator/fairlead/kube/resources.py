@@ -12,11 +12,15 @@ from urllib.parse import quote
 
 __all__ = [
     "CONFIGMAPS",
+    "CONTROLLERREVISIONS",
     "EVENTS",
     "JOBS",
     "NAMESPACES",
     "PODS",
+    "TASKSTATUSSHARDS",
+    "WORKFLOWACTIONS",
     "WORKFLOWS",
+    "WORKFLOWTEMPLATES",
     "ObjectKey",
     "Resource",
 ]
@@ -89,4 +93,8 @@ CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS = Resource("", "v1", "events", "Event")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 JOBS = Resource("batch", "v1", "jobs", "Job")
+CONTROLLERREVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 WORKFLOWS = Resource("fairlead.dev", "v1alpha1", "workflows", "Workflow", strategic=False)
+WORKFLOWTEMPLATES = Resource("fairlead.dev", "v1alpha1", "workflowtemplates", "WorkflowTemplate", strategic=False)
+WORKFLOWACTIONS = Resource("fairlead.dev", "v1alpha1", "workflowactions", "WorkflowAction", strategic=False)
+TASKSTATUSSHARDS = Resource("fairlead.dev", "v1alpha1", "taskstatusshards", "TaskStatusShard", strategic=False)

@@ -1,6 +1,10 @@
+from typing import Any
+
 import pytest
 
-from fairlead.kube.resources import JOBS, NAMESPACES, PODS, WORKFLOWS, ObjectKey, Resource
+from fairlead.api import crd
+from fairlead.kube import resources
+from fairlead.kube.resources import CONTROLLERREVISIONS, JOBS, NAMESPACES, PODS, WORKFLOWS, ObjectKey, Resource
 
 
 @pytest.mark.parametrize(
@@ -11,6 +15,7 @@ from fairlead.kube.resources import JOBS, NAMESPACES, PODS, WORKFLOWS, ObjectKey
         (PODS, ("ns", "a", None), "/api/v1/namespaces/ns/pods/a"),
         (JOBS, ("ns", "a", "status"), "/apis/batch/v1/namespaces/ns/jobs/a/status"),
         (WORKFLOWS, ("ns", "w", "status"), "/apis/fairlead.dev/v1alpha1/namespaces/ns/workflows/w/status"),
+        (CONTROLLERREVISIONS, ("ns", "r", None), "/apis/apps/v1/namespaces/ns/controllerrevisions/r"),
         (NAMESPACES, (None, "ns", None), "/api/v1/namespaces/ns"),
         (
             Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False),
@@ -42,3 +47,13 @@ def test_names_for_manifests_and_people() -> None:
     assert (PODS.api_version, JOBS.api_version) == ("v1", "batch/v1")
     assert (PODS.qualified, JOBS.qualified) == ("pods", "jobs.batch")
     assert (str(ObjectKey("ns", "a")), str(ObjectKey("", "node"))) == ("ns/a", "node")
+
+
+@pytest.mark.parametrize("document", crd.crds(), ids=lambda each: each["spec"]["names"]["kind"])
+def test_our_kinds_are_where_their_definitions_say(document: dict[str, Any]) -> None:
+    spec = document["spec"]
+    [version] = spec["versions"]
+    resource: Resource = getattr(resources, spec["names"]["plural"].upper())
+    assert resource == Resource(
+        spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], strategic=False
+    )
