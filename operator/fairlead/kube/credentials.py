@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
-from .transport import USER_AGENT
+from .asking import USER_AGENT
 
 __all__ = ["Credentials", "CredentialsError", "load_credentials", "open_session"]
 

@@ -119,6 +119,16 @@ class ApiError(Exception):
         return self.status == 403 and _RBAC.search(self.message) is not None
 
     @property
+    def is_impersonation(self) -> bool:
+        """We may not act in that name at all: the operator's own right is missing, not the service account's."""
+        return self.is_rbac and "cannot impersonate " in self.message
+
+    @property
+    def is_unserved(self) -> bool:
+        """The kind itself is not there (a CustomResourceDefinition that is missing, or gone); not merely the object."""
+        return self.status == 404 and not self.details.get("name")
+
+    @property
     def is_admission(self) -> bool:
         """Somebody's admission plug-in, webhook or policy refused this very object."""
         return self.status == 403 and not (self.is_rbac or self.is_quota or self.is_namespace_terminating)

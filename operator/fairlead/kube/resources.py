@@ -71,6 +71,8 @@ class Resource:
         """
         if name == "":
             raise ValueError(f"{self.qualified}: an empty name would address the whole collection")
+        if name in (".", "..") or namespace in (".", ".."):
+            raise ValueError(f"{self.qualified}: {namespace}/{name} would address something else")
         if namespace and not self.namespaced:
             raise ValueError(f"{self.qualified} is cluster-scoped: it has no namespace {namespace!r}")
         if name and self.namespaced and not namespace:

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,23 +22,16 @@ from typing import Any
 import aiohttp
 import orjson
 
-from fairlead import __version__
-
 from .answers import no_answer, object_in, patience, refusal
+from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors
 from .errors import ApiError, Silent
 from .observer import NullObserver, Observer
 from .resources import Resource
 
-__all__ = ["USER_AGENT", "ApiClient", "JsonObject", "Page", "PatchType"]
+__all__ = ["ApiClient", "JsonObject", "Page", "PatchType"]
 
 JsonObject = dict[str, Any]
 
-USER_AGENT = f"fairlead/{__version__}"
-
-_JSON = "application/json"
-# The server sends only metadata back, in these envelopes (KEP 2897 of old, "metadata-only" requests).
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _WATCH_BUFFER = 256 * 1024  # bytes that may pile up while the loop is busy, before the socket is paused
 
 
@@ -100,6 +94,18 @@ class ApiClient:
         self._max_retries = max_retries
         self._max_retry_wait = max_retry_wait
         self._writer = {"fieldManager": field_manager}
+        self._identity: Mapping[str, str] = {}
+
+    def acting_as(self, namespace: str, service_account: str) -> ApiClient:
+        """Return this client in the name of a service account: same session, same slots, its rights.
+
+        Whatever a user names (an object to wait for, a manifest to create, a Secret to read) is asked for like this,
+        so that no Workflow reaches what its namespace's own accounts may not. The operator needs the right to
+        `impersonate` service accounts, and nothing of what they may do.
+        """
+        view = copy(self)
+        view._identity = impersonation(namespace, service_account)  # noqa: SLF001  (of our own class)
+        return view
 
     async def get(
         self,
@@ -121,8 +127,8 @@ class ApiClient:
                 "GET",
                 resource.path(namespace, name, subresource),
                 verb="get",
-                resource=_label(resource, subresource),
-                accept=_METADATA if metadata_only else _JSON,
+                resource=label_of(resource, subresource),
+                accept=METADATA if metadata_only else JSON,
             )
         )
 
@@ -152,7 +158,7 @@ class ApiClient:
             Gone: the continue token expired (after some minutes): what was read is not a whole; start again.
             ApiError: anything else that goes wrong.
         """
-        params = _selectors(label_selector, field_selector)
+        params = selectors(label_selector, field_selector)
         if limit:
             params["limit"] = str(limit)
         if resource_version is not None:
@@ -163,9 +169,9 @@ class ApiClient:
                     "GET",
                     resource.path(namespace),
                     verb="list",
-                    resource=_label(resource),
+                    resource=label_of(resource),
                     params=params,
-                    accept=_METADATA_LIST if metadata_only else _JSON,
+                    accept=METADATA_LIST if metadata_only else JSON,
                 )
             )
             meta = answer.get("metadata") or {}
@@ -213,10 +219,10 @@ class ApiClient:
                 "POST",
                 resource.path(namespace),
                 verb="create",
-                resource=_label(resource),
+                resource=label_of(resource),
                 params=self._writer | {"dryRun": "All"} if dry_run else self._writer,
                 body=orjson.dumps(body),
-                accept=_METADATA if metadata_only else _JSON,
+                accept=METADATA if metadata_only else JSON,
                 before_send=before_send,
             )
         )
@@ -258,11 +264,11 @@ class ApiClient:
                 "PATCH",
                 resource.path(namespace, name, subresource),
                 verb="patch",
-                resource=_label(resource, subresource),
+                resource=label_of(resource, subresource),
                 params=self._writer | {"force": "true"} if force else self._writer,
                 body=orjson.dumps(body),
                 content_type=patch_type.value,
-                accept=_METADATA if metadata_only else _JSON,
+                accept=METADATA if metadata_only else JSON,
             )
         )
 
@@ -299,9 +305,9 @@ class ApiClient:
             "DELETE",
             resource.path(namespace, name),
             verb="delete",
-            resource=_label(resource),
+            resource=label_of(resource),
             body=orjson.dumps(options),
-            accept=_METADATA,
+            accept=METADATA,
         )
 
     async def request(
@@ -313,8 +319,8 @@ class ApiClient:
         resource: str,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
+        content_type: str = JSON,
+        accept: str = JSON,
         seconds: float | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> bytes:
@@ -335,7 +341,7 @@ class ApiClient:
         Raises:
             ApiError: the narrowest subclass.
         """
-        headers = _headers(accept)
+        headers = headers_for(accept, self._identity)
         if body is not None:
             headers["Content-Type"] = content_type
         limits = aiohttp.ClientTimeout(total=seconds or self._request_timeout, connect=self._connect_timeout)
@@ -383,14 +389,14 @@ class ApiClient:
             Unreachable: the connection failed, broke, or fell silent (`Silent`); also while iterating.
             ApiError: anything else that goes wrong.
         """
-        params = _selectors(label_selector, field_selector)
+        params = selectors(label_selector, field_selector)
         params |= {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(max(1, round(server_timeout))),
         }
-        path, label = resource.path(namespace), _label(resource)
+        path, label = resource.path(namespace), label_of(resource)
         limits = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, sock_read=idle_timeout)
         asked = f"watch {label}"
         start, code = time.perf_counter(), "<error>"
@@ -401,7 +407,7 @@ class ApiClient:
                         "GET",
                         path.lstrip("/"),
                         params=params,
-                        headers=_headers(_JSON),
+                        headers=headers_for(JSON, self._identity),
                         timeout=limits,
                         allow_redirects=False,
                         read_bufsize=_WATCH_BUFFER,
@@ -464,21 +470,3 @@ class ApiClient:
                 seconds=time.perf_counter() - start,
                 sent_bytes=len(body) if body else 0,
             )
-
-
-def _headers(accept: str) -> dict[str, str]:
-    # Uncompressed: inside a cluster the server's time for gzip costs more than the bytes.
-    return {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-
-
-def _label(resource: Resource, subresource: str | None = None) -> str:
-    return f"{resource.plural}/{subresource}" if subresource else resource.plural
-
-
-def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
-    params = {}
-    if label_selector:
-        params["labelSelector"] = label_selector
-    if field_selector:
-        params["fieldSelector"] = field_selector
-    return params

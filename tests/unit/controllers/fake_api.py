@@ -26,7 +26,7 @@ from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
 from fairlead.kube.credentials import Credentials
 from fairlead.kube.errors import AlreadyExists, Conflict, NotFound
-from fairlead.kube.resources import EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 
 __all__ = ["NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
@@ -39,11 +39,12 @@ looptime = pytest.mark.looptime(resolution=2**-20)
 
 
 class Asked(NamedTuple):
-    """One request."""
+    """One request; `actor` is the service account in whose name it was sent, `ns/name`, or "" for our own."""
 
     verb: str
     plural: str
     name: str
+    actor: str = ""
 
 
 @dataclass(eq=False)
@@ -88,12 +89,18 @@ class _Watcher:
 
 
 class FakeApi(ApiClient):
-    """The objects of a cluster. Changes made by its own methods (`put`, `edit`, `drop`) are not requests."""
+    """The objects of a cluster. Changes made by its own methods (`put`, `edit`, `drop`) are not requests.
+
+    `kinds` are those that discovery tells of.
+    """
+
+    actor = ""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, ObjectKey], JsonObject] = {}
         self.asked: list[Asked] = []
         self.refusals: list[Refusal] = []
+        self.kinds: list[Resource] = [PODS, CONFIGMAPS, JOBS, WORKFLOWS]
         self._version = 100
         self._uids = 0
         self._history: list[tuple[int, str, str, JsonObject]] = []
@@ -163,6 +170,22 @@ class FakeApi(ApiClient):
         self._finish(resource.plural, key, found)
 
     # -- requests
+
+    def acting_as(self, namespace: str, service_account: str) -> ApiClient:
+        return _Acting(self, f"{namespace}/{service_account}")
+
+    async def request(self, method: str, path: str, **_: Any) -> bytes:
+        """Answer a question of `kube.discovery`: the only one that is not about objects."""
+        self.asked.append(Asked(method.lower(), "discovery", path, self.actor))
+        await asyncio.sleep(0.001)
+        version = path.removeprefix("/apis/").removeprefix("/api/")
+        served = [each for each in self.kinds if each.api_version == version]
+        if not served:
+            raise NotFound(404, "", "404 page not found")
+        names = [
+            {"name": each.plural, "kind": each.kind, "namespaced": each.namespaced, "verbs": ["get"]} for each in served
+        ]
+        return orjson.dumps({"resources": names})
 
     async def get(
         self,
@@ -292,7 +315,7 @@ class FakeApi(ApiClient):
     ) -> AsyncIterator[None]:
         if not name:
             raise ValueError(f"{verb} {resource.plural} without a name")
-        asked = Asked(verb, resource.plural, name)
+        asked = Asked(verb, resource.plural, name, self.actor)
         await asyncio.sleep(0.001)
         met = [each for each in self.refusals if each.meets(asked)]
         for each in met:
@@ -312,7 +335,7 @@ class FakeApi(ApiClient):
     def _found(self, resource: Resource, name: str, namespace: str | None) -> JsonObject:
         found = self.objects.get((resource.plural, ObjectKey(namespace or "", name)))
         if found is None:
-            raise NotFound(404, "NotFound", f"{resource.plural} {name!r} not found")
+            raise NotFound(404, "NotFound", f"{resource.plural} {name!r} not found", {"name": name})
         return found
 
     def _finish(self, plural: str, key: ObjectKey, obj: JsonObject) -> JsonObject:
@@ -335,6 +358,16 @@ class FakeApi(ApiClient):
             if wanted == plural:
                 listener(type_, deepcopy(obj))
         return obj
+
+
+class _Acting(FakeApi):
+    """The same cluster, asked in the name of a service account."""
+
+    __slots__ = ("actor",)
+
+    def __init__(self, api: FakeApi, actor: str) -> None:
+        self.__dict__ = api.__dict__  # the objects, the version, the notes: everything but who asks
+        self.actor = actor
 
 
 class _Clock(datetime):

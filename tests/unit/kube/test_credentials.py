@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from fairlead.kube import credentials, errors
+from fairlead.kube.asking import USER_AGENT
 from fairlead.kube.credentials import Credentials, CredentialsError, Login, load_credentials, open_session
 from fairlead.kube.resources import PODS
-from fairlead.kube.transport import USER_AGENT, ApiClient
+from fairlead.kube.transport import ApiClient
 
 
 class Source:

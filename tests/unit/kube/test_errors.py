@@ -39,6 +39,27 @@ def test_the_narrowest_class(code: int, reason: str, kind: type[ApiError]) -> No
     assert (error.status, error.reason, error.message) == (code, reason, "m")
 
 
+def test_a_right_to_impersonate_is_the_operators_own() -> None:
+    message = (
+        'serviceaccounts "default" is forbidden: User "fairlead" cannot impersonate resource "serviceaccounts" in …'
+    )
+    assert error_from_status({"code": 403, "message": message}).is_impersonation
+    assert not error_from_status({"code": 403, "message": RBAC}).is_impersonation
+
+
+@pytest.mark.parametrize(
+    ("body", "unserved"),
+    [
+        (b"404 page not found\n", True),
+        (b'{"kind":"Status","message":"the server could not find the requested resource","details":{}}', True),
+        (b'{"kind":"Status","message":"pods \\"a\\" not found","details":{"name":"a","kind":"pods"}}', False),
+        (b'{"kind":"Status","message":"namespaces \\"n\\" not found","details":{"name":"n"}}', False),
+    ],
+)
+def test_a_missing_kind_is_told_from_a_missing_object(body: bytes, unserved: bool) -> None:
+    assert error_from_response(404, body).is_unserved is unserved
+
+
 def test_already_exists_is_not_caught_as_conflict() -> None:
     # A caller who handles a lost race on a version must not swallow a taken name.
     assert not issubclass(errors.AlreadyExists, errors.Conflict)

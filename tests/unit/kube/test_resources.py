@@ -34,6 +34,9 @@ def test_paths(resource: Resource, address: tuple[str | None, str | None, str | 
         (PODS, (None, "a", None), "needs its namespace"),
         (NAMESPACES, ("ns", "a", None), "cluster-scoped"),
         (PODS, ("ns", None, "status"), "needs a name"),
+        (PODS, ("ns", "..", None), "something else"),
+        (PODS, ("ns", ".", None), "something else"),
+        (PODS, ("..", "a", None), "something else"),
     ],
 )
 def test_what_addresses_nothing(

@@ -70,6 +70,59 @@ class TestWhatIsSent:
         assert api.asked[0].path == "/k8s/clusters/c1/api/v1/namespaces/ns/pods/a"
 
 
+class TestInSomebodyElsesName:
+    async def test_every_request_says_so(self, api: Any, client: ApiClient) -> None:
+        api.others.append(api.json(POD))
+        api.lists.append(api.page(version=1))
+        view = client.acting_as("ns", "loader")
+        await view.get(PODS, "a", "ns")
+        await view.create(PODS, POD, "ns")
+        await view.delete(PODS, "a", "ns", uid="u")
+        async for _ in view.list_pages(PODS, "ns"):
+            pass
+        async with view.watch(PODS, "ns", resource_version="1"):
+            pass
+        assert {asked.headers["Impersonate-User"] for asked in api.asked} == {"system:serviceaccount:ns:loader"}
+        assert len(api.asked) == 5
+
+    async def test_no_group_is_named(self, api: Any, client: ApiClient) -> None:
+        # The server adds the account's own; a right to impersonate groups would be one to become anybody.
+        api.others.append(api.json(POD))
+        await client.acting_as("ns", "loader").get(PODS, "a", "ns")
+        assert "Impersonate-Group" not in api.asked[0].headers
+
+    async def test_the_client_itself_stays_who_it_is(self, api: Any, client: ApiClient) -> None:
+        api.others.append(api.json(POD))
+        client.acting_as("ns", "loader")
+        await client.get(PODS, "a", "ns")
+        assert "Impersonate-User" not in api.asked[0].headers
+
+    async def test_its_requests_take_the_same_slots(self, api: Any, session: aiohttp.ClientSession) -> None:
+        held, answer = asyncio.Event(), api.json(POD)
+
+        async def hold(request: web.Request) -> web.StreamResponse:
+            await held.wait()
+            return await answer(request)
+
+        api.others.append(hold)
+        client = ApiClient(session, max_in_flight=1)
+        first = asyncio.create_task(client.get(PODS, "a", "ns"))
+        while not api.asked:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        second = asyncio.create_task(client.acting_as("ns", "loader").get(PODS, "a", "ns"))
+        await asyncio.sleep(0)
+        assert len(api.asked) == 1
+        held.set()
+        await asyncio.gather(first, second)
+
+    @pytest.mark.parametrize(
+        ("namespace", "name"), [("", "a"), ("ns", ""), ("ns", "a:b"), ("ns", "a\r\nX: y"), ("../x", "a")]
+    )
+    async def test_what_is_no_name_is_refused(self, client: ApiClient, namespace: str, name: str) -> None:
+        with pytest.raises(ValueError, match="no service account can be called"):
+            client.acting_as(namespace, name)
+
+
 class TestPaging:
     async def test_pages_follow_the_token(self, api: Any, client: ApiClient) -> None:
         api.lists += [api.page(POD, POD, version=5, token="t1"), api.page(POD, version=5)]
