@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from e2e import dev_operator
 from e2e.kubectl import Cluster, CommandFailed
+from tests.contract.manifests import Manifests
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,3 +38,8 @@ def contract_namespace(api_server: Cluster) -> Iterator[str]:
     api_server.kubectl("create", "namespace", name)
     yield name
     api_server.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def manifests(api_server: Cluster, contract_namespace: str) -> Manifests:
+    return Manifests(api_server, contract_namespace)

@@ -194,9 +194,11 @@ def test_embedded_pod_templates_keep_their_labels() -> None:
 #: What `kubectl get` shows besides the name.
 COLUMNS = {
     "workflows": ["Phase", "Progress", "Started", "Message", "Age"],
+    "workflowtemplates": ["Valid", "Message", "Age"],
+    "workflowactions": ["Workflow", "Action", "By", "Accepted", "Message", "Age"],
     "taskstatusshards": ["Workflow", "Index", "Revision", "Age"],
 }
-SHORT_NAMES = {"workflows": ["flw"]}
+SHORT_NAMES = {"workflows": ["flw"], "workflowtemplates": ["flwt"], "workflowactions": ["flact"]}
 
 
 @pytest.mark.parametrize("document", GENERATED.values(), ids=plural)

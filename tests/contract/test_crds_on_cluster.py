@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from e2e.kubectl import Cluster, CommandFailed
+from tests.contract.manifests import Manifests
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
@@ -34,37 +33,6 @@ def workflow(*tasks: Object, name: str = "contract", **spec: Any) -> Object:
 def task(**fields: Any) -> Object:
     kind = {} if fields.keys() & {"script", "job", "container"} else {"container": {"image": "x"}}
     return {"name": "a", **kind, **fields}
-
-
-class Manifests:
-    """kubectl, as a user would use it, with what it says in one line."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-
-    def run(self, *arguments: str, document: Object | None = None) -> str:
-        stdin = None if document is None else json.dumps(document)
-        return self._cluster.kubectl("-n", self._namespace, *arguments, stdin=stdin)
-
-    def dry_run(self, document: Object) -> Object:
-        printed = self.run("create", "--dry-run=server", "-o", "json", "-f", "-", document=document)
-        created: Object = json.loads(printed)
-        return created
-
-    def refusal(self, *arguments: str, document: Object) -> str:
-        with pytest.raises(CommandFailed) as failed:
-            self.run(*(arguments or ("create", "--dry-run=server")), "-f", "-", document=document)
-        return re.sub(r"\s+", " ", str(failed.value))
-
-    def status(self, name: str, status: Object) -> None:
-        patch = json.dumps({"status": status})
-        self.run("patch", "workflow", name, "--subresource=status", "--type=merge", "-p", patch)
-
-
-@pytest.fixture(scope="module")
-def manifests(api_server: Cluster, contract_namespace: str) -> Manifests:
-    return Manifests(api_server, contract_namespace)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -18,9 +18,11 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from fairlead.api.action import WorkflowAction
 from fairlead.api.objects import ApiObject
 from fairlead.api.shard import TaskStatusShard
 from fairlead.api.structural import KubernetesSchema, Schema, to_structural
+from fairlead.api.template import WorkflowTemplate
 from fairlead.api.workflow import Workflow
 
 __all__ = ["crds", "file_name", "to_yaml"]
@@ -47,6 +49,10 @@ def _column(name: str, path: str, kind: str = "string", **more: int) -> Column:
     return {"name": name, "type": kind, "jsonPath": path, **more}
 
 
+def _condition(kind: str, field: str) -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+
+
 _AGE = _column("Age", ".metadata.creationTimestamp", "date")
 
 _KINDS = (
@@ -59,6 +65,28 @@ _KINDS = (
             _column("Progress", ".status.progress"),
             _column("Started", ".status.startTime", "date"),
             _column("Message", ".status.message", priority=1),
+            _AGE,
+        ),
+    ),
+    _Kind(
+        model=WorkflowTemplate,
+        short_names=("flwt",),
+        columns=(
+            _column("Valid", _condition("Valid", "status")),
+            _column("Message", _condition("Valid", "message"), priority=1),
+            _AGE,
+        ),
+    ),
+    _Kind(
+        model=WorkflowAction,
+        short_names=("flact",),
+        selectable=(".spec.workflowName",),
+        columns=(
+            _column("Workflow", ".spec.workflowName"),
+            _column("Action", ".spec.action"),
+            _column("By", ".spec.requestedBy.username"),
+            _column("Accepted", _condition("Accepted", "status")),
+            _column("Message", _condition("Accepted", "message"), priority=1),
             _AGE,
         ),
     ),

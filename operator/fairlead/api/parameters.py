@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from fairlead.api.definition import Argument, Items, Parameter
 from fairlead.api.problems import did_you_mean
-from fairlead.api.workflow import Argument, Items, Parameter
 from fairlead.engine.expressions import Declarations, Evaluator, ExpressionError, Program
 from fairlead.engine.model import Json, ValueType
 from fairlead.engine.outputs import has_type

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fairlead.api.definition import Argument, Parameter, RunOutput
 from fairlead.api.problems import Problem, did_you_mean
 from fairlead.api.task import Task, TaskDefaults
-from fairlead.api.workflow import Argument, LiveSpec, Parameter, RunOutput, WorkflowSpec
+from fairlead.api.workflow import LiveSpec, WorkflowSpec
 from fairlead.engine.model import ValueType
 
 __all__ = [
@@ -41,6 +42,8 @@ _FREE = frozenset({"default", "enum", "value"})
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
     "and begin and end with a letter or a digit",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]+\])?$": "must be the name of a task (lowercase letters, digits and '-'), "
+    "for an item with its index, as in load[3]",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must consist of letters, digits and '_', and not begin with a digit",
 }
 _EXPECTED = {

@@ -1,0 +1,43 @@
+"""`WorkflowTemplate` v1alpha1: a definition that Workflows, and tasks of Workflows, run by its name."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
+
+from fairlead.api.definition import Definition
+from fairlead.api.fields import ApiModel
+from fairlead.api.objects import ApiObject, Conditions, Generation
+from fairlead.api.workflow import ONE_KIND
+
+__all__ = ["WorkflowTemplate", "WorkflowTemplateSpec", "WorkflowTemplateStatus"]
+
+
+class WorkflowTemplateSpec(Definition):
+    """The definition. It may be changed at any time: a run keeps to the one that it began with."""
+
+
+class WorkflowTemplateStatus(ApiModel):
+    """Whether the definition can run."""
+
+    observed_generation: Generation | None = Field(
+        default=None, description="The generation of the spec that this status belongs to."
+    )
+    conditions: Conditions | None = Field(
+        default=None, description="Valid: False when no run of it could start; the message says why."
+    )
+
+
+class WorkflowTemplate(ApiObject):
+    """A reusable definition: a Workflow, or a task of one, names it and gives values to its parameters."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [ONE_KIND]})
+
+    KIND: ClassVar[str] = "WorkflowTemplate"
+    PLURAL: ClassVar[str] = "workflowtemplates"
+
+    spec: WorkflowTemplateSpec = Field(description="The definition of runs, without values for its parameters.")
+    status: WorkflowTemplateStatus | None = Field(
+        default=None, description="What the operator thinks of the definition."
+    )
