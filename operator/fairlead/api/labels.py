@@ -7,6 +7,8 @@ __all__ = [
     "BUCKET",
     "ENDING",
     "FINALIZER",
+    "ITEM",
+    "ITERATION",
     "MANAGED_BY",
     "NODE",
     "RUN",
@@ -24,6 +26,9 @@ RUN_UID = "fairlead.dev/workflow-uid"
 #: Label: the task's name.
 TASK = "fairlead.dev/task"
 
+#: Label: the index of a `forEach` task's item, from 0; not there on others.
+ITEM = "fairlead.dev/item"
+
 #: Label: the number of the attempt, from 1.
 ATTEMPT = "fairlead.dev/attempt"
 
@@ -33,8 +38,11 @@ BUCKET = "fairlead.dev/bucket"
 #: Label of Kubernetes' recommended set, with the value `fairlead`.
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
-#: Annotation: the full name of the node, where a label cannot hold it.
+#: Annotation: the full name of the node; `m[3]` is no value for a label.
 NODE = "fairlead.dev/node"
+
+#: Annotation: the round of a `repeat` task, from 2.
+ITERATION = "fairlead.dev/iteration"
 
 #: Annotation: the full name of the run.
 RUN_NAME = "fairlead.dev/workflow-name"

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from fairlead.api.defaults import main_container
+from fairlead.api.environment import RESERVED
 from fairlead.api.problems import did_you_mean
 from fairlead.api.quantities import parse_quantity
 from fairlead.api.work import MAIN_CONTAINER
@@ -30,15 +31,13 @@ __all__ = [
 Report: TypeAlias = Callable[[str, str], None]
 _Json = Mapping[str, Any]
 
-_RESERVED = "FAIRLEAD_"
-
 
 def check_env(env: Sequence[_Json], path: str, report: Report) -> None:
     """Check a list of environment variables."""
     for index, variable in enumerate(env):
         name = variable["name"]
-        if name.startswith(_RESERVED):
-            report(f"{path}[{index}].name", f"must not begin with {_RESERVED}: these variables are set by Fairlead")
+        if name.startswith(RESERVED):
+            report(f"{path}[{index}].name", f"must not begin with {RESERVED}: these variables are set by Fairlead")
         elif not name or "=" in name:
             report(f"{path}[{index}].name", "must be a name without '='")
         if variable.get("value") and "valueFrom" in variable:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fairlead.api import labels
@@ -21,9 +23,10 @@ from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.finalizers import release_finalizer
 from fairlead.kube.informer import Informer
-from fairlead.kube.resources import ObjectKey
+from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .gather import pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
@@ -66,8 +69,8 @@ class Applier:
             case StartAttempt():
                 self._spawn(self._start(run, command, run.heard_at))
             case EndAttempt():
-                if command.object_name not in run.ending:
-                    run.ending.add(command.object_name)
+                if (command.object_name, command.force) not in run.ending:
+                    run.ending.add((command.object_name, command.force))
                     self._spawn(self._end(run, command))
             case ReleaseAttempt():
                 key = ObjectKey(run.owner.namespace, command.object_name)
@@ -137,10 +140,15 @@ class Applier:
             )
             # Foreground: a Job counts as ended only once its pods are gone.
             propagation = "Foreground" if end.kind is WorkKind.JOB else "Background"
+            grace = 0 if end.force else None
             await self._insist(
                 run,
-                lambda: self._client.delete(resource, key.name, key.namespace, uid=uid, propagation=propagation),
+                lambda: self._client.delete(
+                    resource, key.name, key.namespace, uid=uid, propagation=propagation, grace_period_seconds=grace
+                ),
             )
+            if end.force and end.kind is WorkKind.JOB:
+                await self._end_pods_of_job(run, key)
         except NotFound:
             self._tell(run, gone)
         except ApiError as error:
@@ -149,7 +157,22 @@ class Applier:
                 return
             log.warning("cannot end %s: %s; tried again in a minute", key, error, extra={"workflow": run.owner.name})
         finally:
-            run.ending.discard(end.object_name)
+            run.ending.discard((end.object_name, end.force))
+
+    async def _end_pods_of_job(self, run: Run, key: ObjectKey) -> None:
+        """Delete the pods of a Job without waiting for their node: the garbage collector would."""
+        for pod in await pods_of_job(self._client, key):
+            metadata = pod["metadata"]
+            delete = partial(
+                self._client.delete,
+                PODS,
+                metadata["name"],
+                key.namespace,
+                uid=metadata["uid"],
+                grace_period_seconds=0,
+            )
+            with suppress(NotFound):
+                await self._insist(run, delete)
 
     async def _uid(self, kind: WorkKind, key: ObjectKey) -> str:
         view = self._informers[kind].get(key)

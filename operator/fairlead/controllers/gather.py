@@ -17,18 +17,18 @@ from fairlead.api import labels
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.events import AttemptGone, Event
 from fairlead.engine.model import WorkKind
-from fairlead.engine.names import bucket, label_value
+from fairlead.engine.names import bucket
 from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.informer import Informer
 from fairlead.kube.resources import PODS, ObjectKey
-from fairlead.kube.transport import ApiClient, PatchType
+from fairlead.kube.transport import ApiClient, JsonObject, PatchType
 
-from .pods import owner_reference
+from .pods import node_labels, owner_reference
 from .run import Run
 from .start import RESOURCES
 from .views import with_pods_of_job
 
-__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "View"]
+__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "View", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +176,9 @@ class Gatherer:
             "labels": {
                 labels.RUN_UID: run.uid,
                 labels.BUCKET: str(bucket(run.uid)),
-                labels.TASK: label_value(view.node),
-                labels.ATTEMPT: str(view.number),
+                **node_labels(view.node, view.number),
             },
+            "annotations": {labels.NODE: view.node},
             "ownerReferences": [owner_reference(run.owner)],
         }
         if getattr(view, "uid", None):
@@ -195,18 +195,18 @@ class Gatherer:
         if known:
             run.pending_jobs.discard(key)
             return job
-        selector = f"batch.kubernetes.io/job-name={key.name}"
-        pods = [
-            pod
-            async for page in self._client.list_pages(PODS, key.namespace, label_selector=selector)
-            for pod in page.items
-        ]
-        job = with_pods_of_job(job, pods)
+        job = with_pods_of_job(job, await pods_of_job(self._client, key))
         if job.succeeded is None and (job.pod is None or job.pod.running_at is None):
             run.pending_jobs.add(key)
         else:
             run.pending_jobs.discard(key)
         return job
+
+
+async def pods_of_job(client: ApiClient, job: ObjectKey) -> list[JsonObject]:
+    """Return the pods of a Job, which no informer watches. Raises `ApiError`."""
+    selector = f"batch.kubernetes.io/job-name={job.name}"
+    return [pod async for page in client.list_pages(PODS, job.namespace, label_selector=selector) for pod in page.items]
 
 
 def _is_recorded(run: Run, view: Any) -> bool:

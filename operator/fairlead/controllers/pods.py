@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from fairlead.api import labels
+from fairlead.api import environment, labels
 from fairlead.api.work import MAIN_CONTAINER, RenderedScript, RenderedWork
 from fairlead.engine.commands import StartAttempt
-from fairlead.engine.names import bucket, label_value
+from fairlead.engine.names import bucket, label_value, task_and_index
 
-__all__ = ["OUTPUTS_FILE", "Owner", "job_manifest", "owner_reference", "pod_manifest", "script_manifest"]
+__all__ = [
+    "OUTPUTS_FILE",
+    "Owner",
+    "job_manifest",
+    "node_labels",
+    "owner_reference",
+    "pod_manifest",
+    "script_manifest",
+]
 
 #: The container's termination message file, which the kubelet copies into the pod's status: outputs need no sidecar.
 OUTPUTS_FILE = "/dev/termination-log"
@@ -45,6 +53,7 @@ def pod_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
         **work["container"],
         "env": _environment(work["container"], owner, start),
     }
+    _override_resources(container, start)
     pod = {**_POD_DEFAULTS, **work["pod"], "restartPolicy": "Never", "containers": [container]}
     for init in pod.get("initContainers", ()):
         init.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
@@ -80,6 +89,7 @@ def job_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
         if container["name"] == MAIN_CONTAINER:
             container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
             container["env"] = _environment(container, owner, start)
+            _override_resources(container, start)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(owner, start), "spec": spec}
 
 
@@ -100,11 +110,15 @@ def script_manifest(owner: Owner, start: StartAttempt, script: RenderedScript) -
 
 
 def _script_name(owner: Owner, node: str, script: RenderedScript) -> str:
-    digest = sha256("\0".join((owner.uid, node, script["source"])).encode()).hexdigest()[:16]
+    # By the task: its items have one script between them.
+    digest = sha256("\0".join((owner.uid, task_and_index(node)[0], script["source"])).encode()).hexdigest()[:16]
     return f"fairlead-script-{digest}"
 
 
 def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
+    annotations = {labels.NODE: start.node, labels.RUN_NAME: owner.name}
+    if start.iteration > 1:
+        annotations[labels.ITERATION] = str(start.iteration)
     return {
         "name": start.object_name,
         "namespace": owner.namespace,
@@ -114,18 +128,21 @@ def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
             labels.RUN_UID: owner.uid,
             labels.BUCKET: str(bucket(owner.uid)),
         },
-        "annotations": {labels.NODE: start.node, labels.RUN_NAME: owner.name},
+        "annotations": annotations,
         "ownerReferences": [owner_reference(owner)],
         "finalizers": [labels.FINALIZER],
     }
 
 
 def _people_labels(owner: Owner, start: StartAttempt) -> dict[str, str]:
-    return {
-        labels.RUN: label_value(owner.name),
-        labels.TASK: label_value(start.node),
-        labels.ATTEMPT: str(start.number),
-    }
+    return {labels.RUN: label_value(owner.name), **node_labels(start.node, start.number)}
+
+
+def node_labels(node: str, number: int) -> dict[str, str]:
+    """Return the labels that say which attempt of which node an object is; its node can be told from them."""
+    task, index = task_and_index(node)
+    item = {} if index is None else {labels.ITEM: str(index)}
+    return {labels.TASK: label_value(task), **item, labels.ATTEMPT: str(number)}
 
 
 def owner_reference(owner: Owner) -> dict[str, Any]:
@@ -143,9 +160,16 @@ def owner_reference(owner: Owner) -> dict[str, Any]:
 def _environment(container: Mapping[str, Any], owner: Owner, start: StartAttempt) -> list[Mapping[str, Any]]:
     # Ours come first, so that a user's variable can refer to them as `$(FAIRLEAD_TASK)`.
     return [
-        {"name": "FAIRLEAD_OUTPUTS", "value": container.get("terminationMessagePath", OUTPUTS_FILE)},
-        {"name": "FAIRLEAD_WORKFLOW", "value": owner.name},
-        {"name": "FAIRLEAD_TASK", "value": start.node},
-        {"name": "FAIRLEAD_ATTEMPT", "value": str(start.number)},
+        {"name": environment.OUTPUTS, "value": container.get("terminationMessagePath", OUTPUTS_FILE)},
+        *({"name": name, "value": value} for name, value in environment.identity(owner.name, start).items()),
         *container.get("env", ()),
     ]
+
+
+def _override_resources(container: dict[str, Any], start: StartAttempt) -> None:
+    """Give the main container what a retry rule says, amount by amount: more memory leaves the CPU as it was."""
+    if not start.resources:
+        return
+    own = container.get("resources", {})
+    amounts = {kind: {**own.get(kind, {}), **start.resources.get(kind, {})} for kind in ("requests", "limits")}
+    container["resources"] = {**own, **{kind: named for kind, named in amounts.items() if named}}

@@ -42,7 +42,7 @@ class Run:
     pending_jobs, next_job_look
         Jobs of which no pod runs yet, and the loop time at which to look at their pods again.
     scripts, ending
-        ConfigMaps known to exist, and objects whose end is being asked for.
+        ConfigMaps known to exist, and objects whose end is being asked for (and whether by force).
     writing, write_timer, write_due
         the write under way, the one that waits, and the loop time before which none but urgent ones begin.
     heard_at
@@ -68,7 +68,7 @@ class Run:
     pending_jobs: set[ObjectKey] = field(default_factory=set)
     next_job_look: float = 0.0
     scripts: set[str] = field(default_factory=set)
-    ending: set[str] = field(default_factory=set)
+    ending: set[tuple[str, bool]] = field(default_factory=set)
     writing: asyncio.Task[None] | None = None
     write_timer: asyncio.TimerHandle | None = None
     write_due: float = 0.0

@@ -12,7 +12,9 @@ from typing import Any
 
 from fairlead.api import labels
 from fairlead.api.work import MAIN_CONTAINER
-from fairlead.engine.classify import JobView, PodView
+from fairlead.engine.classify import JobView, PodView, observe_pod
+from fairlead.engine.model import FailureClass
+from fairlead.engine.state import Outcome, Result
 
 __all__ = ["job_view", "pod_view", "time_of", "with_pods_of_job"]
 
@@ -46,9 +48,11 @@ def pod_view(pod: _Raw) -> PodView:
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         init_failure=_init_failure(status),
-        unschedulable=unscheduled.get("message", "") if unscheduled.get("reason") == "Unschedulable" else "",
+        unscheduled=unscheduled.get("reason", ""),
+        unscheduled_message=unscheduled.get("message", ""),
         disruption=disruption.get("reason", ""),
         disruption_message=disruption.get("message", ""),
+        disrupted_at=time_of(disruption.get("lastTransitionTime")),
         deleting_at=time_of(metadata.get("deletionTimestamp")),
         grace_seconds=metadata.get("deletionGracePeriodSeconds"),
         ending=metadata.get("annotations", {}).get(labels.ENDING, ""),
@@ -59,6 +63,7 @@ def pod_view(pod: _Raw) -> PodView:
 def job_view(job: _Raw) -> JobView:
     """Return the view of a batch/v1 Job, without what its pods would have to say."""
     metadata, status = job["metadata"], job.get("status", {})
+    pod = job.get("spec", {}).get("template", {}).get("spec", {})
     complete, failed = _condition(status, "Complete", "True"), _condition(status, "Failed", "True")
     end = complete or failed
     finalizers = metadata.get("finalizers", ())
@@ -69,7 +74,9 @@ def job_view(job: _Raw) -> JobView:
         reason=failed.get("reason", ""),
         message=failed.get("message", ""),
         deleting_at=time_of(metadata.get("deletionTimestamp")),
+        grace_seconds=pod.get("terminationGracePeriodSeconds"),
         foreground="foregroundDeletion" in finalizers,
+        keeps_pods=pod.get("restartPolicy") == "Never",
         ending=metadata.get("annotations", {}).get(labels.ENDING, ""),
         held=labels.FINALIZER in finalizers,
     )
@@ -77,24 +84,46 @@ def job_view(job: _Raw) -> JobView:
 
 def with_pods_of_job(job: JobView, pods: Iterable[_Raw]) -> JobView:
     """Complete the view of a Job with its newest pod and, once it has ended, with what the last main container left."""
-    pods = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-    job = replace(job, pod=pod_view(pods[-1]) if pods else None)
+    views = [pod_view(pod) for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))]
+    job = replace(job, pod=views[-1] if views else None)
     if job.succeeded is None:
         return job
-    ends = [
-        terminated
-        for pod in pods
-        if (terminated := _named(pod.get("status", {}).get("containerStatuses", ())).get("state", {}).get("terminated"))
-    ]
-    ends.sort(key=lambda end: (end.get("exitCode") == 0, end.get("finishedAt") or ""))
+    if not job.succeeded:
+        job = replace(job, cause=_cause_of(job, views))
+    ends = [view for view in views if view.exit_code is not None and (view.exit_code == 0) == job.succeeded]
     if not ends:
         return job
-    last = ends[-1]
-    text = last.get("message", "")
+    last = max(ends, key=_finished)
     if job.succeeded:
-        return replace(job, text=text, exit_code=last.get("exitCode"))
-    tail = f"; exit code {last.get('exitCode')}" + (f": {text.strip()}" if text.strip() else "")
-    return replace(job, message=job.message + tail, exit_code=last.get("exitCode"))
+        return replace(job, text=last.main_message, exit_code=last.exit_code)
+    text = last.main_message.strip()
+    tail = f"; exit code {last.exit_code}" + (f": {text}" if text else "")
+    return replace(job, message=job.message + tail, exit_code=last.exit_code)
+
+
+def _cause_of(job: JobView, pods: Iterable[PodView]) -> Outcome | None:
+    """Return the end of the pod that tells best why a Job failed: the last one that its user is to blame for."""
+    outcomes = [outcome for view in pods if (outcome := observe_pod(view).outcome) is not None]
+    failures = sorted(
+        (each for each in outcomes if each.failure_class is not None),
+        key=lambda each: (each.failure_class is FailureClass.USER, each.finished_at),
+    )
+    if failures:
+        return failures[-1]
+    if not job.keeps_pods or job.finished_at is None:
+        return None
+    # The Job controller never deletes a pod that has failed, unless it would be restarted in place.
+    return Outcome(
+        result=Result.FAILED,
+        finished_at=job.finished_at,
+        failure_class=FailureClass.INFRASTRUCTURE,
+        reason="PodDeleted",
+        message="somebody deleted its pods, or their node went away with them",
+    )
+
+
+def _finished(view: PodView) -> datetime:
+    return view.finished_at or view.created_at
 
 
 def time_of(text: str | None) -> datetime | None:
@@ -115,10 +144,16 @@ def _identity(metadata: _Raw) -> dict[str, Any]:
         "uid": metadata["uid"],
         "owner_name": owner.get("name", ""),
         "owner_uid": owner.get("uid", ""),
-        "node": annotations.get(labels.NODE) or own.get(labels.TASK, ""),
+        "node": annotations.get(labels.NODE) or _node_by_labels(own),
         "number": int(number) if number.isdecimal() else 0,
         "created_at": created,
     }
+
+
+def _node_by_labels(own: _Raw) -> str:
+    """Return the node as its labels tell it, where somebody took the annotation off."""
+    task, index = own.get(labels.TASK, ""), own.get(labels.ITEM)
+    return f"{task}[{index}]" if index else task
 
 
 def _named(statuses: Iterable[_Raw]) -> _Raw:

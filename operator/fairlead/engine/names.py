@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-__all__ = ["LABEL_LIMIT", "NAME_LIMIT", "attempt_name", "bucket", "label_value"]
+__all__ = ["LABEL_LIMIT", "NAME_LIMIT", "attempt_name", "bucket", "label_value", "task_and_index"]
 
 #: Names of children stay short: Jobs and label values end at 63 characters, and controllers append to them.
 NAME_LIMIT = 52
@@ -43,6 +43,12 @@ def label_value(text: str) -> str:
 def bucket(run_uid: str) -> int:
     """Return the bucket of a run, 0 to 255; replicas will divide the runs by it."""
     return sha256(run_uid.encode()).digest()[0] % BUCKETS
+
+
+def task_and_index(node: str) -> tuple[str, int | None]:
+    """Return the task that a node belongs to and, of an item (`m[3]`), its index."""
+    task, bracket, index = node.partition("[")
+    return (task, int(index[:-1])) if bracket and index[:-1].isdecimal() else (node, None)
 
 
 def _digest(*parts: str) -> str:

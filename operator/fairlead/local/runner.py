@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fairlead.api.compile import Compiled
+from fairlead.api.environment import OUTPUTS, identity
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import Event, StartRefused
@@ -25,7 +26,7 @@ from fairlead.engine.plan import begin, plan
 from fairlead.engine.state import RunState
 from fairlead.local.guard import Guard
 from fairlead.local.process import Process
-from fairlead.local.sandbox import OUTPUTS, Cannot, Launch, Sandbox, prepare
+from fairlead.local.sandbox import Cannot, Launch, Sandbox, prepare
 
 __all__ = ["GRACE_SECONDS", "LocalRun"]
 
@@ -154,13 +155,9 @@ class LocalRun:
         """Carry one attempt from its start to its end: what a kubelet does for a pod."""
         created_at = _now()
         sandbox = self.sandbox(start.node, start.number)
-        identity = {
-            "FAIRLEAD_WORKFLOW": self.state.name,
-            "FAIRLEAD_TASK": start.node,
-            "FAIRLEAD_ATTEMPT": str(start.number),
-        }
+        who = identity(self.state.name, start)
         try:
-            launch = prepare(start.work, sandbox, base=self._base, identity=identity, grace_seconds=GRACE_SECONDS)
+            launch = prepare(start.work, sandbox, base=self._base, identity=who, grace_seconds=GRACE_SECONDS)
             process = await Process.start(
                 launch.argv, env=launch.env, cwd=sandbox.work, log=sandbox.log, mark=OUTPUTS, guard=guard
             )
@@ -212,9 +209,10 @@ class LocalRun:
         live = self._live.get(end.object_name)
         if live is None or live.view.ending:
             return  # over already, or asked before
-        live.view = replace(
-            live.view, ending=end.reason, deleting_at=_now(), grace_seconds=round(live.launch.grace_seconds)
-        )
+        grace = round(live.launch.grace_seconds)
+        # As the API server sets it: when it should be over.
+        gone_at = _now() + timedelta(seconds=grace)
+        live.view = replace(live.view, ending=end.reason, deleting_at=gone_at, grace_seconds=grace)
         live.process.terminate()
         carriers.create_task(_kill_after(live), name=f"{end.object_name}/end")
 

@@ -21,14 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.api.environment import OUTPUTS
 from fairlead.api.work import RenderedWork
 from fairlead.engine.outputs import TEXT_LIMIT
 from fairlead.local.expansion import expand, expand_environment
 
-__all__ = ["OUTPUTS", "Cannot", "Launch", "Sandbox", "base_environment", "prepare"]
-
-#: The variable that names the outputs file; its value is different for each attempt.
-OUTPUTS = "FAIRLEAD_OUTPUTS"
+__all__ = ["Cannot", "Launch", "Sandbox", "base_environment", "prepare"]
 
 #: What the kubelet keeps of a log as the message of a failed container (FallbackToLogsOnError).
 _TAIL_BYTES = 2048

@@ -162,11 +162,13 @@ class FakeApi(ApiClient):
         change(changed)
         return self._finish(resource.plural, key, changed)
 
-    def drop(self, resource: Resource, name: str) -> None:
+    def drop(self, resource: Resource, name: str, grace: int | None = None) -> None:
         """Delete an object: what somebody else, or the garbage collector, would do."""
         key = ObjectKey(NAMESPACE, name)
         found = deepcopy(self.objects[resource.plural, key])
         found["metadata"].setdefault("deletionTimestamp", _text(_now()))
+        if grace is not None:
+            found["metadata"]["deletionGracePeriodSeconds"] = grace
         self._finish(resource.plural, key, found)
 
     # -- requests
@@ -273,7 +275,7 @@ class FakeApi(ApiClient):
         async with self._asked("delete", resource, name):
             if self._found(resource, name, namespace)["metadata"]["uid"] != uid:
                 raise Conflict(409, "Conflict", "Precondition failed: UID in precondition does not match")
-            self.drop(resource, name)
+            self.drop(resource, name, grace_period_seconds)
 
     @asynccontextmanager
     async def watch(

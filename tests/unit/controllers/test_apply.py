@@ -7,8 +7,10 @@ import asyncio
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
+from fairlead.engine.commands import EndAttempt
+from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, ServerError
-from fairlead.kube.resources import PODS
+from fairlead.kube.resources import JOBS, PODS
 
 pytestmark = looptime
 
@@ -69,3 +71,38 @@ async def test_ending_is_tried_again_after_an_outage_longer_than_its_retries(sta
     await asyncio.sleep(65)
     assert stage.is_ending(pod)
     assert stage.condition("Stalled")["status"] == "False"
+
+
+# -- by force, where the node does not answer
+
+
+def by_force(stage: Stage, kind: WorkKind) -> EndAttempt:
+    return EndAttempt(node="a", number=1, object_name=stage.pod("a"), kind=kind, reason="Superseded", force=True)
+
+
+async def test_a_pod_is_ended_without_its_node(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.runs(stage.pod("a"))
+    stage.api.drop(PODS, stage.pod("a"), 30)  # its node's taint did that, and the node does not answer
+    await asyncio.sleep(60)
+    assert stage.holds(stage.pod("a"))
+    stage.operator.applier.dispatch(stage.run(), by_force(stage, WorkKind.POD))
+    await asyncio.sleep(2)
+    assert stage.pods() == {}
+    assert stage.status()["tasks"][0]["attempts"][0]["reason"] == "Superseded"
+
+
+async def test_a_job_is_ended_with_its_pods_without_their_node(stage: Stage) -> None:
+    await stage.begin()
+    job = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "i"}]}}}}
+    stage.apply({"tasks": [{"name": "a", "job": job}]})
+    await asyncio.sleep(1)
+    name = stage.pod("a")
+    pod = {"namespace": "ns", "name": f"{name}-x", "labels": {"batch.kubernetes.io/job-name": name}}
+    stage.api.put(PODS, {"metadata": pod | {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    stage.operator.applier.dispatch(stage.run(), by_force(stage, WorkKind.JOB))
+    await asyncio.sleep(2)
+    assert stage.pods()[f"{name}-x"]["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert stage.api.count("delete", JOBS) >= 1

@@ -18,8 +18,8 @@ NAME = attempt_name("daily", "u-1", "extract", 2)
 SCRIPT = {"source": "print(1)\n", "interpreter": ["python3", "-u"]}
 
 
-def start(kind: WorkKind = WorkKind.POD, node: str = "extract") -> StartAttempt:
-    return StartAttempt(node=node, number=2, object_name=NAME, kind=kind, work=None)
+def start(kind: WorkKind = WorkKind.POD, node: str = "extract", **more: Any) -> StartAttempt:
+    return StartAttempt(node=node, number=2, object_name=NAME, kind=kind, work=None, **more)
 
 
 def work(**more: Any) -> RenderedWork:
@@ -29,6 +29,15 @@ def work(**more: Any) -> RenderedWork:
 
 def pod(owner: Owner = OWNER, **more: Any) -> dict[str, Any]:
     return pod_manifest(owner, start(), work(**more))
+
+
+def built(kind: WorkKind, command: StartAttempt, container: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The manifest of either kind, with this main container."""
+    container = {"image": "i", **(container or {})}
+    if kind is WorkKind.POD:
+        return pod_manifest(OWNER, command, work(container=container))
+    template = {"spec": {"containers": [{"name": "main", **container}], "restartPolicy": "Never"}}
+    return job_manifest(OWNER, command, work(kind="Job", container={}, jobSpec={"template": template}))
 
 
 def job(**spec: Any) -> dict[str, Any]:
@@ -79,11 +88,60 @@ def test_long_names_are_whole_in_annotations() -> None:
     assert all(len(value) <= 63 for value in metadata["labels"].values())
 
 
-@pytest.mark.parametrize("manifest", [pod(), job()], ids=["pod", "job"])
-def test_what_is_created_is_recognised(manifest: dict[str, Any]) -> None:
+@pytest.mark.parametrize("node", ["extract", "m[3]"])
+@pytest.mark.parametrize("annotated", [True, False], ids=["", "without its annotations"])
+@pytest.mark.parametrize("kind", [WorkKind.POD, WorkKind.JOB])
+def test_what_is_created_is_recognised(kind: WorkKind, annotated: bool, node: str) -> None:
+    manifest = built(kind, start(kind, node))
     manifest["metadata"] |= {"uid": "x", "creationTimestamp": "2026-11-22T08:00:00Z"}
+    if not annotated:
+        del manifest["metadata"]["annotations"]
     view = pod_view(manifest) if manifest["kind"] == "Pod" else job_view(manifest)
-    assert (view.node, view.number, view.owner_uid, view.held) == ("extract", 2, "u-1", True)
+    assert (view.node, view.number, view.owner_uid, view.held) == (node, 2, "u-1", True)
+
+
+# Items and rounds, the same for both kinds.
+
+
+@pytest.mark.parametrize("kind", [WorkKind.POD, WorkKind.JOB])
+def test_an_item_knows_its_task_and_its_place(kind: WorkKind) -> None:
+    manifest = built(kind, start(kind, "m[3]", index=3))
+    assert variables(manifest).items() >= {"FAIRLEAD_TASK": "m", "FAIRLEAD_ITEM_INDEX": "3"}.items()
+    assert "FAIRLEAD_ITEM_INDEX" not in variables(built(kind, start(kind)))
+
+
+@pytest.mark.parametrize("kind", [WorkKind.POD, WorkKind.JOB])
+def test_the_items_of_a_task_are_found_by_its_label(kind: WorkKind) -> None:
+    own = built(kind, start(kind, "m[3]", index=3))["metadata"]["labels"]
+    assert (own[labels.TASK], own[labels.ITEM]) == ("m", "3")
+    assert labels.ITEM not in built(kind, start(kind))["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("kind", [WorkKind.POD, WorkKind.JOB])
+def test_the_rounds_of_a_repeated_task_are_told_apart(kind: WorkKind) -> None:
+    assert built(kind, start(kind, iteration=2))["metadata"]["annotations"][labels.ITERATION] == "2"
+    assert labels.ITERATION not in built(kind, start(kind))["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("kind", [WorkKind.POD, WorkKind.JOB])
+@pytest.mark.parametrize(
+    ("own", "rule", "expected"),
+    [
+        pytest.param(
+            {"limits": {"memory": "1Gi", "cpu": "1"}, "requests": {"memory": "1Gi"}, "claims": [{"name": "gpu"}]},
+            {"limits": {"memory": "4Gi"}},
+            {"limits": {"memory": "4Gi", "cpu": "1"}, "requests": {"memory": "1Gi"}, "claims": [{"name": "gpu"}]},
+            id="amount by amount",
+        ),
+        pytest.param({}, {"requests": {"cpu": "2"}}, {"requests": {"cpu": "2"}}, id="none before"),
+        pytest.param({"limits": {"cpu": "1"}}, None, {"limits": {"cpu": "1"}}, id="no rule"),
+    ],
+)
+def test_a_retry_rule_changes_the_resources_of_the_main_container(
+    kind: WorkKind, own: dict[str, Any], rule: dict[str, Any] | None, expected: dict[str, Any]
+) -> None:
+    manifest = built(kind, start(kind, resources=rule), {"resources": own} if own else {})
+    assert main(manifest)["resources"] == expected
 
 
 # Pods.
@@ -171,6 +229,7 @@ def test_there_is_one_script_for_a_task_and_definition() -> None:
 
     other = Owner(api_version="v", kind="Workflow", name="daily", namespace="ns", uid="u-2")
     assert name(number=1) == name(number=2)
+    assert name(node="m[0]") == name(node="m[1]") == name(node="m")
     assert len({name(), name(owner=other), name(node="b"), name(source="y")}) == 4
 
 

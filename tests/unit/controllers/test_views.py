@@ -7,6 +7,7 @@ import pytest
 
 from fairlead.api import labels
 from fairlead.controllers.views import job_view, pod_view, time_of, with_pods_of_job
+from fairlead.engine.model import FailureClass
 
 T8 = "2026-11-22T08:00:00Z"
 T9 = "2026-11-22T09:00:00Z"
@@ -57,6 +58,11 @@ def test_identity() -> None:
     ("metadata", "expected"),
     [
         pytest.param({"annotations": {}}, {"node": "a", "number": 2}, id="without our annotation"),
+        pytest.param(
+            {"annotations": {}, "labels": {labels.TASK: "m", labels.ITEM: "3"}},
+            {"node": "m[3]"},
+            id="an item without our annotation",
+        ),
         pytest.param({"labels": {}}, {"node": "a[0]", "number": 2}, id="without our labels"),
         pytest.param({"labels": {labels.ATTEMPT: "7"}}, {"number": 2}, id="with another number in a label"),
         pytest.param({"name": "mine"}, {"number": 0}, id="with a name of its own"),
@@ -163,19 +169,22 @@ def test_init_containers(state: dict[str, Any], failure: str) -> None:
     [
         pytest.param(
             condition("PodScheduled", "False", reason="Unschedulable", message="0/1"),
-            "unschedulable",
+            "unscheduled_message",
             "0/1",
             id="no node",
         ),
         pytest.param(
-            condition("PodScheduled", "False", reason="SchedulingGated", message="g"), "unschedulable", "", id="gated"
+            condition("PodScheduled", "False", reason="SchedulingGated"), "unscheduled", "SchedulingGated", id="gated"
         ),
-        pytest.param(condition("PodScheduled", "True"), "unschedulable", "", id="scheduled"),
+        pytest.param(condition("PodScheduled", "True", reason="x"), "unscheduled", "", id="scheduled"),
         pytest.param(
             condition("DisruptionTarget", "True", reason="PreemptionByScheduler", message="m"),
             "disruption",
             "PreemptionByScheduler",
             id="disrupted",
+        ),
+        pytest.param(
+            condition("DisruptionTarget", "True", lastTransitionTime=T9), "disrupted_at", AT9, id="since when"
         ),
         pytest.param(condition("DisruptionTarget", "False", reason="x"), "disruption", "", id="not disrupted"),
         pytest.param({"conditions": None}, "disruption", "", id="no conditions"),
@@ -262,6 +271,31 @@ def test_a_job_that_failed_tells_the_end_of_its_last_pod() -> None:
 def test_a_job_whose_pods_are_gone() -> None:
     view = job_view(job(FAILED))
     assert with_pods_of_job(view, []) == view
+
+
+def test_somebody_deleted_the_pods_of_a_job_that_keeps_those_that_fail() -> None:
+    raw = job(FAILED)
+    raw["status"]["conditions"][0]["lastTransitionTime"] = T9
+    raw["spec"] = {"template": {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 7}}}
+    view = with_pods_of_job(job_view(raw), [])
+    assert view.grace_seconds == 7
+    assert view.cause is not None
+    assert (view.cause.failure_class, view.cause.reason) == (FailureClass.INFRASTRUCTURE, "PodDeleted")
+
+
+def test_a_job_failed_because_of_its_user_if_one_of_its_pods_did() -> None:
+    drained = ended(143, T9) | {}
+    drained["status"] = drained["status"] | {"phase": "Failed"} | condition("DisruptionTarget", "True", reason="Drain")
+    own = ended(3, T8)
+    own["status"] = own["status"] | {"phase": "Failed"}
+    assert cause(drained) == (FailureClass.INFRASTRUCTURE, "Drain")
+    assert cause(drained, own) == cause(own, drained) == (FailureClass.USER, "ExitCode")
+
+
+def cause(*pods: dict[str, Any]) -> tuple[FailureClass | None, str]:
+    found = with_pods_of_job(job_view(job(FAILED)), pods).cause
+    assert found is not None
+    return found.failure_class, found.reason
 
 
 @pytest.mark.parametrize(

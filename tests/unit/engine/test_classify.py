@@ -1,7 +1,7 @@
 """Why a pod or a Job ended, as a table. The order of belief is the contract.
 
 Exit code 0 of the main container, then the reason that we wrote before deleting, then Kubernetes' disruption
-conditions, then the main container's end, then the pod's own reason.
+conditions, then what the kubelet says of the pod, then the main container's end.
 """
 
 from typing import Any
@@ -44,6 +44,10 @@ def pod(phase: str = "Running", **more: Any) -> PodView:
 
 
 EVICTED = {"reason": "Evicted", "message": "The node was low on resource: memory."}
+OVER_LIMIT = {"reason": "Evicted", "message": 'Usage of EmptyDir volume "x" exceeds the limit "1Mi". '}
+SHUT_DOWN = {"reason": "Terminated", "message": "Pod was terminated in response to imminent node shutdown."}
+BY_KUBELET = {"disruption": "TerminationByKubelet", "disruption_message": "The node was low on resource: memory."}
+LOST_SIGHT = {"main_reason": "ContainerStatusUnknown", "main_message": "The container could not be located"}
 PREEMPTED = {"disruption": "PreemptionByScheduler", "disruption_message": "preempted by a more important pod"}
 DRAINED = {"disruption": "EvictionByEvictionAPI", "disruption_message": "Eviction API: evicting"}
 
@@ -82,8 +86,86 @@ DRAINED = {"disruption": "EvictionByEvictionAPI", "disruption_message": "Evictio
             "TerminationByKubelet",
             id="the node ran out of memory",
         ),
+        pytest.param(pod("Failed", exit=137, **EVICTED, **BY_KUBELET), INFRA, "TerminationByKubelet", id="evicted"),
+        pytest.param(
+            pod("Failed", exit=137, **EVICTED, **BY_KUBELET, **LOST_SIGHT),
+            INFRA,
+            "TerminationByKubelet",
+            id="evicted, the kubelet lost sight of its container",
+        ),
+        pytest.param(
+            pod("Failed", exit=143, **SHUT_DOWN, **BY_KUBELET), INFRA, "TerminationByKubelet", id="node was shut down"
+        ),
+        pytest.param(
+            pod("Failed", exit=137, reason="Preempting", **BY_KUBELET),
+            INFRA,
+            "TerminationByKubelet",
+            id="made room for a critical pod",
+        ),
+        pytest.param(
+            pod("Failed", asked=10, disruption="DeletionByTaintManager"),
+            INFRA,
+            "DeletionByTaintManager",
+            id="its node was tainted",
+        ),
+        pytest.param(
+            pod("Failed", asked=10, grace_seconds=0, disruption="DeletionByPodGC", running_at=at(5)),
+            INFRA,
+            "DeletionByPodGC",
+            id="its node is gone, and nobody knows what became of its container",
+        ),
+        pytest.param(
+            pod("Failed", exit=143, disruption="SomethingNew"), INFRA, "SomethingNew", id="a disruption of the future"
+        ),
+        pytest.param(
+            pod("Failed", exit=1, disrupted_at=at(95), **DRAINED), USER, "ExitCode", id="had failed when drained"
+        ),
+        pytest.param(
+            pod("Failed", exit=1, disrupted_at=at(80), **DRAINED),
+            INFRA,
+            "EvictionByEvictionAPI",
+            id="had failed when drained, or clocks differ",
+        ),
+        pytest.param(
+            pod("Failed", exit=137, disrupted_at=at(95), **BY_KUBELET),
+            INFRA,
+            "TerminationByKubelet",
+            id="the kubelet tells of it when all is over",
+        ),
+        # What the kubelet says of the pod.
+        pytest.param(pod("Failed", exit=137, **OVER_LIMIT), USER, "Evicted", id="over its own storage limit"),
+        pytest.param(
+            pod("Failed", exit=137, **OVER_LIMIT, **LOST_SIGHT), USER, "Evicted", id="the same, container out of sight"
+        ),
+        pytest.param(
+            pod("Failed", init_failure="…", **OVER_LIMIT), USER, "Evicted", id="the same, in an init container"
+        ),
+        pytest.param(
+            pod("Failed", reason="Evicted", message="The node had condition: [DiskPressure]. "),
+            INFRA,
+            "Evicted",
+            id="the node would not have it",
+        ),
+        pytest.param(pod("Failed", exit=143, **SHUT_DOWN), INFRA, "Terminated", id="node was shut down, says the pod"),
+        pytest.param(
+            pod("Failed", exit=137, reason="UnexpectedAdmissionError"),
+            INFRA,
+            "UnexpectedAdmissionError",
+            id="not taken back when its kubelet restarted",
+        ),
+        *(
+            pytest.param(pod("Failed", reason=reason), INFRA, reason, id=reason)
+            for reason in ("OutOfmemory", "OutOfpods", "OutOfnvidia.com/gpu", "NodeAffinity", "TopologyAffinityError")
+        ),
+        *(
+            pytest.param(pod("Failed", reason=reason), CONFIG, reason, id=reason)
+            for reason in ("SysctlForbidden", "PodOSNotSupported")
+        ),
+        pytest.param(pod("Failed", reason="Novel"), INFRA, "Novel", id="a reason of the future"),
+        pytest.param(pod("Failed", exit=3, reason="Novel"), USER, "ExitCode", id="a reason of the future, own end"),
         # The main container's end.
         pytest.param(pod("Failed", exit=1), USER, "ExitCode", id="exit code"),
+        pytest.param(pod("Failed", exit=137), USER, "ExitCode", id="killed, nobody says by whom"),
         pytest.param(pod("Failed", exit=1, main_reason="Error"), USER, "ExitCode", id="exit code, Error"),
         pytest.param(pod("Failed", exit=137, main_reason="OOMKilled"), USER, "OOMKilled", id="out of its own memory"),
         pytest.param(pod("Failed", exit=128, main_reason="StartError"), USER, "StartError", id="no such command"),
@@ -191,13 +273,30 @@ def test_when_a_pod_ended(view: PodView, finished: float) -> None:
     [
         pytest.param(pod("Pending"), "", False, id="nothing is wrong"),
         pytest.param(pod("Pending", waiting_reason="ContainerCreating"), "", False, id="on its way"),
-        pytest.param(pod("Pending", node_name="", unschedulable="0/1"), "Unschedulable", False, id="no node fits"),
-        pytest.param(pod("Pending", unschedulable="0/1"), "", False, id="no node fitted, now one does"),
+        pytest.param(
+            pod("Pending", node_name="", unscheduled="Unschedulable"), "Unschedulable", False, id="no node fits"
+        ),
+        pytest.param(pod("Pending", unscheduled="Unschedulable"), "", False, id="no node fitted, now one does"),
+        pytest.param(
+            pod("Pending", node_name="", unscheduled="SchedulerError"), "Unschedulable", False, id="bad affinity"
+        ),
+        pytest.param(pod("Pending", node_name="", unscheduled="SchedulingGated"), "SchedulingGated", False, id="gated"),
         pytest.param(pod("Pending", waiting_reason="ErrImagePull"), "ImagePull", True, id="pull failed"),
         pytest.param(pod("Pending", waiting_reason="ImagePullBackOff"), "ImagePull", True, id="pull fails again"),
         pytest.param(pod("Pending", waiting_reason="InvalidImageName"), "ImagePull", True, id="no image's name"),
+        *(
+            pytest.param(pod("Pending", waiting_reason=reason), "ImagePull", True, id=reason)
+            for reason in ("ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed", "RegistryUnavailable")
+        ),
         pytest.param(
             pod("Pending", waiting_reason="CreateContainerConfigError"), "ContainerConfig", True, id="missing secret"
+        ),
+        *(
+            pytest.param(pod("Pending", waiting_reason=reason), "ContainerConfig", True, id=reason)
+            for reason in ("CreateContainerError", "RunContainerError", "PreStartHookError")
+        ),
+        pytest.param(
+            pod("Pending", waiting_reason="CrashLoopBackOff"), "CrashLoopBackOff", False, id="its sidecar crashes"
         ),
         pytest.param(pod("Pending", waiting_reason="ErrImagePull", asked=5), "Terminating", False, id="on its way out"),
         pytest.param(pod("Failed", waiting_reason="ErrImagePull"), "", False, id="over"),
@@ -240,6 +339,15 @@ def test_what_a_pod_tells_beside_its_outcome() -> None:
     assert (seen.node, seen.number, seen.object_name, seen.node_name) == ("a", 1, "p", "n1")
     assert (seen.started_at, seen.running_at, seen.main_ended_at) == (at(0), at(10), at(60))
     assert (seen.held, seen.deleting, seen.ending) == (True, True, "Completed")
+
+
+def test_when_a_pod_that_is_being_deleted_should_be_gone() -> None:
+    assert observe_pod(pod()).deleting_at is None
+    assert observe_pod(pod(asked=60)).deleting_at == at(60 + GRACE)  # as the API server writes it
+
+
+def test_why_a_pod_is_being_deleted() -> None:
+    assert observe_pod(pod(asked=60, **DRAINED)).message == "Eviction API: evicting"
 
 
 def test_outputs_come_from_the_termination_message() -> None:
@@ -307,6 +415,50 @@ def test_why_a_job_ended(view: JobView, failure_class: FailureClass | None, reas
 )
 def test_a_job_that_has_not_ended(view: JobView) -> None:
     assert observe_job(view).outcome is None
+
+
+@pytest.mark.parametrize(
+    ("view", "gone"),
+    [
+        pytest.param(job(), None, id="not being deleted"),
+        pytest.param(job(deleting_at=at(50)), 80, id="its pods have Kubernetes' grace period"),
+        pytest.param(job(deleting_at=at(50), grace_seconds=5), 55, id="their own"),
+        pytest.param(job(deleting_at=at(50), pod=pod(asked=52)), 82, id="as its pod says"),
+    ],
+)
+def test_when_a_job_that_is_being_deleted_should_be_gone(view: JobView, gone: float | None) -> None:
+    assert observe_job(view).deleting_at == (None if gone is None else at(gone))
+
+
+def failed_by(pod_of_it: PodView, reason: str = "BackoffLimitExceeded") -> JobView:
+    """A Job that has failed because this pod of it did."""
+    return job(
+        succeeded=False, reason=reason, message="it has reached the limit", cause=observe_pod(pod_of_it).outcome, **DONE
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "failure_class", "reason"),
+    [
+        pytest.param(failed_by(pod("Failed", exit=1)), USER, "BackoffLimitExceeded", id="its program failed"),
+        pytest.param(
+            failed_by(pod("Failed", exit=137, main_reason="OOMKilled")), USER, "OOMKilled", id="out of its own memory"
+        ),
+        pytest.param(failed_by(pod("Failed", exit=143, **DRAINED)), INFRA, "EvictionByEvictionAPI", id="drained"),
+        pytest.param(failed_by(pod("Failed", reason="OutOfcpu")), INFRA, "OutOfcpu", id="refused by the kubelet"),
+        pytest.param(
+            failed_by(pod("Failed", **DRAINED), reason="PodFailurePolicy"),
+            USER,
+            "PodFailurePolicy",
+            id="its own policy",
+        ),
+    ],
+)
+def test_a_job_failed_for_the_reason_of_its_pod(view: JobView, failure_class: FailureClass | None, reason: str) -> None:
+    outcome = observe_job(view).outcome
+    assert outcome is not None
+    assert (outcome.failure_class, outcome.reason) == (failure_class, reason)
+    assert outcome.message.startswith("it has reached the limit")
 
 
 def test_a_cancelled_job() -> None:

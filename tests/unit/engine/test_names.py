@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fairlead.engine.names import LABEL_LIMIT, NAME_LIMIT, attempt_name, bucket, label_value
+from fairlead.engine.names import LABEL_LIMIT, NAME_LIMIT, attempt_name, bucket, label_value, task_and_index
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -69,6 +69,19 @@ def test_label_values(text: str, unchanged: bool) -> None:
     assert (value == text) == unchanged
     assert LABEL.fullmatch(value)
     assert len(value) <= LABEL_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("node", "task", "index"),
+    [
+        pytest.param("m", "m", None, id="a task"),
+        pytest.param("m[0]", "m", 0, id="its first item"),
+        pytest.param("m[9999]", "m", 9999, id="its last"),
+        pytest.param("m[x]", "m[x]", None, id="what we never write"),
+    ],
+)
+def test_a_node_is_a_task_or_one_of_its_items(node: str, task: str, index: int | None) -> None:
+    assert task_and_index(node) == (task, index)
 
 
 def test_cut_label_values_stay_apart() -> None:

@@ -1,0 +1,23 @@
+"""The variables that every attempt finds in its environment, in a cluster and on one's own machine. Pure."""
+
+from __future__ import annotations
+
+from fairlead.engine.commands import StartAttempt
+from fairlead.engine.names import task_and_index
+
+__all__ = ["OUTPUTS", "RESERVED", "identity"]
+
+#: What all of them begin with; no variable of a user's may.
+RESERVED = "FAIRLEAD_"
+
+#: Names the file that the task writes its outputs to.
+OUTPUTS = "FAIRLEAD_OUTPUTS"
+
+
+def identity(run_name: str, start: StartAttempt) -> dict[str, str]:
+    """Return the variables that tell an attempt who it is."""
+    task, _ = task_and_index(start.node)
+    variables = {"FAIRLEAD_WORKFLOW": run_name, "FAIRLEAD_TASK": task}
+    if start.index is not None:
+        variables["FAIRLEAD_ITEM_INDEX"] = str(start.index)
+    return variables | {"FAIRLEAD_ATTEMPT": str(start.number)}
