@@ -198,17 +198,27 @@ def test_a_whole_status_is_kept(manifests: Manifests, started: Object) -> None:
     condition = {"type": "Finished", "status": "True", "lastTransitionTime": now, "reason": "Done", "message": ""}
     attempt = {
         "number": 1,
+        "epoch": 2,
+        "iteration": 3,
         "podName": "p",
         "nodeName": "n",
         "startTime": now,
         "runningTime": now,
+        "dueTime": now,
+        "heartbeatTime": now,
         "completionTime": now,
         "exitCode": 1,
         "class": "User",
         "reason": "Error",
         "message": "m",
     }
-    tasks = [{"name": "a", "phase": "UpstreamFailed", "outputs": {"x": [1, None]}, "attempts": [attempt]}]
+    action = {"uid": "u", "name": "stop-it", "action": "Stop", "by": "me", "time": now, "accepted": True, "reason": "R"}
+    counts = {"total": 4, "running": 0, "succeeded": 1, "failed": 1, "skipped": 1, "cancelled": 1}
+    tasks = [
+        {"name": "a", "phase": "UpstreamFailed", "outputs": {"x": [1, None]}, "attempts": [attempt], "queuedTime": now},
+        {"name": "m", "phase": "Failed", "items": counts, "itemsDigest": "d"},
+        {"name": "m[3]", "phase": "Failed"},
+    ]
     status = {
         **STARTED,
         "observedGeneration": 1,
@@ -218,6 +228,9 @@ def test_a_whole_status_is_kept(manifests: Manifests, started: Object) -> None:
         "counts": {"total": 12, "upstreamFailed": 1},
         "outputs": {"rows": 1.5},
         "suspendedSeconds": 3,
+        "epoch": 2,
+        "stop": {"mode": "Graceful", "reason": "Stopped"},
+        "actions": [action],
         "conditions": [condition],
         "tasks": tasks,
         "internal": {"any": {"thing": 1}},

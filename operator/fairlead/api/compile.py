@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fairlead.api.declared import declared_types
 from fairlead.api.ordering import Ordering, resolve_needs
 from fairlead.api.parameters import resolve_parameters
-from fairlead.api.parsing import Outline, ParsedSpec, declared_types, outlines, parse_model, parse_spec, without_nulls
+from fairlead.api.parsing import Outline, ParsedSpec, outlines, parse_model, parse_spec, without_nulls
 from fairlead.api.problems import InvalidSpec, Problem, Severity
 from fairlead.api.rendering import TreeCompiler
 from fairlead.api.task import Task
@@ -24,7 +25,7 @@ from fairlead.api.workflow import LiveSpec
 from fairlead.engine import capacity
 from fairlead.engine import graph as engine_graph
 from fairlead.engine.expressions import Declarations, Evaluator
-from fairlead.engine.model import Evaluable, Graph, Node, Settings, TriggerRule, ValueType
+from fairlead.engine.model import Evaluable, Graph, Settings, TriggerRule, ValueType
 from fairlead.engine.templates import FieldReference, compile_tree
 
 __all__ = ["Compiled", "InvalidSpec", "Problem", "compile_settings", "compile_workflow"]
@@ -142,16 +143,11 @@ class _Compilation:
         if self.problems:
             return None
         nodes = [
-            Node(
-                name=name,
-                work=task.work,
+            replace(
+                task.node,
                 needs=ordering.parents(name),
                 reads=tuple(reads[name]),
                 trigger=ordering.triggers[name],
-                when=task.when,
-                retry=task.retry,
-                clocks=task.clocks,
-                outputs=task.outputs,
             )
             for name, task in tasks.items()
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairlead.api.task import Backoff, Retry
+from fairlead.api.task_retry import Backoff, Retry
 from fairlead.api.work import MAIN_CONTAINER, KubernetesObject
 from fairlead.engine import model
 

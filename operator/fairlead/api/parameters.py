@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from fairlead.api.definition import Argument, Items, Parameter
+from fairlead.api.declared import Argument, Items, Parameter
 from fairlead.api.problems import did_you_mean
 from fairlead.engine.expressions import Declarations, Evaluator, ExpressionError, Program
 from fairlead.engine.model import Json, ValueType

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fairlead.api.definition import Argument, Parameter, RunOutput
+from fairlead.api.declared import Argument, Parameter, declared_types
+from fairlead.api.definition import RunOutput
+from fairlead.api.kinds import KINDS
 from fairlead.api.problems import Problem, did_you_mean
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workflow import LiveSpec, WorkflowSpec
@@ -25,7 +27,6 @@ from fairlead.engine.model import ValueType
 __all__ = [
     "Outline",
     "ParsedSpec",
-    "declared_types",
     "format_path",
     "outlines",
     "parse_model",
@@ -147,20 +148,17 @@ def outlines(raw: _Json) -> list[Outline]:
                     group if isinstance(group, str) else None,
                     # What is not a string keeps its place, for the sake of the paths; it was reported.
                     [name if isinstance(name, str) else "" for name in _list(task.get("needs"))],
-                    declared_types(task.get("outputs")),
+                    _outputs(task),
                 )
             )
     return found
 
 
-def declared_types(raw: Any) -> dict[str, ValueType | None]:
-    """Return names and types of raw parameters or outputs, as far as they can be made out."""
-    types: dict[str, ValueType | None] = {}
-    for item in _list(raw):
-        if isinstance(item, Mapping) and isinstance(item.get("name"), str):
-            name, given = item["name"], item.get("type", ValueType.STRING)
-            types[name] = ValueType(given) if given in list(ValueType) else None
-    return types
+def _outputs(task: _Json) -> Mapping[str, ValueType | None]:
+    for kind in KINDS.values():
+        if kind.outputs is not None and kind.name in task:
+            return kind.outputs(task[kind.name])
+    return declared_types(task.get("outputs"))
 
 
 def format_path(path: str, location: Sequence[int | str]) -> str:

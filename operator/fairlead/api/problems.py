@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["InvalidSpec", "Problem", "Severity", "did_you_mean"]
+__all__ = ["InvalidSpec", "Problem", "Severity", "did_you_mean", "listed"]
 
 
 class Severity(StrEnum):
@@ -51,3 +51,9 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return `"; did you mean 'x'?"` for the nearest known name, `""` when none is near."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """Write names of fields one after the other: "`a`, `b` and `c`"."""
+    *others, final = (f"`{name}`" for name in names)
+    return f"{', '.join(others)} {last} {final}" if others else final

@@ -7,13 +7,13 @@ and only there. A script's source is never looked at: values must not become cod
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fairlead.api.defaults import fill_container, main_container, merge_pod
 from fairlead.api.work import KubernetesObject, RenderedScript, RenderedWork
 from fairlead.engine.expressions import Declarations, Evaluator
-from fairlead.engine.model import Scope, WorkKind
+from fairlead.engine.model import Scope, ValueType, WorkKind
 from fairlead.engine.templates import CompiledTree, FieldReference, compile_tree
 
 __all__ = ["CompiledWork", "Defaults", "Part", "TreeCompiler", "copied"]
@@ -42,6 +42,28 @@ class TreeCompiler:
             text_only=True,
             escape=escape,
         )
+
+    def value(self, value: Any, path: str) -> CompiledTree:
+        """Compile a tree in which a whole expression keeps the type of its value."""
+        return compile_tree(
+            value, path=path, evaluator=self.evaluator, declarations=self.declarations, report=self.report
+        )
+
+    def condition(self, text: str, path: str) -> CompiledTree:
+        """Compile an expression that must be true or false."""
+        failed: list[str] = []
+
+        def report(field: str, message: str) -> None:
+            failed.append(field)
+            self.report(field, message)
+
+        tree = replace(self, report=report).value(text, path)
+        if tree.is_constant:
+            if not failed:
+                self.report(path, f"must be an expression, such as ${{{text.strip() or 'true'}}}")
+        elif tree.type not in {ValueType.BOOLEAN, None}:
+            self.report(path, f"must be true or false, but the expression is of type {tree.type}")
+        return tree
 
     def container(self, value: _Json, path: str) -> Part:
         """Compile a container, or anything with the fields of one."""

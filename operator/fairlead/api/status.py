@@ -12,14 +12,27 @@ from pydantic import Field
 
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, Text
 from fairlead.api.objects import Conditions, Generation
-from fairlead.engine.model import FailureClass, Phase
+from fairlead.engine.model import ActionKind, FailureClass, Phase, StopMode
 
-__all__ = ["AttemptStatus", "PhaseCounts", "TaskStatus", "WorkflowStatus"]
+__all__ = [
+    "MAX_ACTIONS",
+    "ActionStatus",
+    "AttemptStatus",
+    "ItemCounts",
+    "PhaseCounts",
+    "StopStatus",
+    "TaskStatus",
+    "WorkflowStatus",
+]
+
+#: How many of the users' requests a status keeps.
+MAX_ACTIONS = 100
 
 #: What a node can have at most; the object's own size keeps the whole far below their product.
 _MAX_ATTEMPTS = 2048
 
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
+_Ordinal = Annotated[int, Field(ge=1, le=1_000_000)]
 _Reason = Annotated[str, Field(max_length=256)]
 _Name = Annotated[str, Field(max_length=253)]
 _FreeObject = Annotated[
@@ -46,11 +59,25 @@ class PhaseCounts(ApiModel):
 class AttemptStatus(ApiModel):
     """One try of a task."""
 
-    number: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="Counts from 1, and never restarts.")
-    pod_name: _Name | None = Field(default=None, description="The pod, or the Job of a `job` task.")
+    number: _Ordinal = Field(description="Counts from 1, and never restarts.")
+    epoch: _Ordinal | None = Field(
+        default=None, description="The epoch that it belongs to: 1 (left out) until somebody has the run retried."
+    )
+    iteration: _Ordinal | None = Field(
+        default=None, description="The round of a `repeat` that it belongs to; 1 is left out."
+    )
+    pod_name: _Name | None = Field(
+        default=None,
+        description="The object that carries it: a pod, the Job, the object of a `resource` task, the Workflow of a "
+        "`workflow` task. Of a task without an object, a name that is made in the same way.",
+    )
     node_name: _Name | None = Field(default=None, description="The node it ran on.")
     start_time: datetime | None = Field(default=None, description="When its object was created.")
     running_time: datetime | None = Field(default=None, description="When its main container started.")
+    due_time: datetime | None = Field(
+        default=None, description="When a wait is over, or the time for an approval is up."
+    )
+    heartbeat_time: datetime | None = Field(default=None, description="When a callback was last heard of.")
     completion_time: datetime | None = Field(default=None, description="When it ended.")
     exit_code: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = Field(
         default=None, description="The exit code of the main container."
@@ -64,19 +91,61 @@ class AttemptStatus(ApiModel):
     message: Text | None = Field(default=None, description="Why, for people; cut when long.")
 
 
-class TaskStatus(ApiModel):
-    """Where one task stands."""
+class ItemCounts(ApiModel):
+    """How far the items of a `forEach` task have come."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)] = Field(description="The name of the task.")
+    total: _Count | None = Field(default=None, description="All items (batches, with `batchSize`).")
+    running: _Count | None = Field(default=None, description="Begun, and not ended yet.")
+    succeeded: _Count | None = Field(default=None, description="Succeeded.")
+    failed: _Count | None = Field(default=None, description="Failed for good, tolerated ones among them.")
+    skipped: _Count | None = Field(default=None, description="Skipped.")
+    cancelled: _Count | None = Field(default=None, description="Cancelled.")
+
+
+class TaskStatus(ApiModel):
+    """Where one task stands, or one item of a `forEach` task. An item that waits has no entry."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
+        description="The name of the task; of an item, that of its task and its index, as in `load[3]`."
+    )
     phase: Annotated[Phase, Field(strict=False)] = Field(description="Where it stands.")
     reason: _Reason | None = Field(default=None, description="Why it stands there, as a constant in CamelCase.")
     message: Text | None = Field(default=None, description="Why, for people; cut when long.")
+    queued_time: datetime | None = Field(default=None, description="Since when it has been in line.")
     start_time: datetime | None = Field(default=None, description="When its first attempt was created.")
     completion_time: datetime | None = Field(default=None, description="When it reached its final phase.")
     outputs: _FreeObject | None = Field(default=None, description="The values it handed on, by name.")
     attempts: Annotated[list[AttemptStatus], Field(max_length=_MAX_ATTEMPTS)] | None = Field(
         default=None, description="Its attempts, oldest first."
     )
+    items: ItemCounts | None = Field(
+        default=None, description="Of a `forEach` task whose list is known: how far its items have come."
+    )
+    items_digest: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="A digest of that list, which tells a retry whether it is still the same."
+    )
+
+
+class StopStatus(ApiModel):
+    """How a run is being stopped, or was."""
+
+    mode: Annotated[StopMode, Field(strict=False)] | None = Field(
+        default=None, description="How. Left out when it was not asked for: when the run ran into its deadline."
+    )
+    reason: _Reason = Field(description="Why, as a constant in CamelCase.")
+
+
+class ActionStatus(ApiModel):
+    """What became of one WorkflowAction."""
+
+    uid: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="The UID of the WorkflowAction.")
+    name: _Name = Field(description="Its name.")
+    action: Annotated[ActionKind, Field(strict=False)] = Field(description="What was asked for.")
+    by: Annotated[str, Field(max_length=1024)] | None = Field(default=None, description="Who asked for it.")
+    time: datetime = Field(description="When it was decided.")
+    accepted: bool = Field(description="Whether it was done. One that was not has changed nothing.")
+    reason: _Reason | None = Field(default=None, description="Why, as a constant in CamelCase.")
+    message: Text | None = Field(default=None, description="Why, for people.")
 
 
 class WorkflowStatus(ApiModel):
@@ -97,7 +166,7 @@ class WorkflowStatus(ApiModel):
     phase: Annotated[str, Field(max_length=63)] | None = Field(
         default=None,
         description="A summary for people, which may get further values: Pending, Running, Suspended, "
-        "Succeeded, Failed. Programs read the conditions.",
+        "Succeeded, Failed, Cancelled. Programs read the conditions.",
     )
     message: Text | None = Field(default=None, description="A summary for people of why it stands where it does.")
     progress: Annotated[str, Field(max_length=32)] | None = Field(
@@ -107,6 +176,13 @@ class WorkflowStatus(ApiModel):
     outputs: _FreeObject | None = Field(default=None, description="Results of the run, by name.")
     suspended_seconds: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         default=None, description="Time in suspension so far, which `spec.deadlineSeconds` leaves out."
+    )
+    epoch: _Ordinal | None = Field(
+        default=None, description="Counts from 1 (left out); raised when somebody has a finished run retried."
+    )
+    stop: StopStatus | None = Field(default=None, description="Set once the run as a whole is being stopped.")
+    actions: Annotated[list[ActionStatus], Field(max_length=MAX_ACTIONS)] | None = Field(
+        default=None, description="What users have asked for by WorkflowActions, oldest first; the last hundred."
     )
     conditions: Conditions | None = Field(
         default=None,

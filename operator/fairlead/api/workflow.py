@@ -8,9 +8,12 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from fairlead.api.definition import Argument, Definition, Limits
+from fairlead.api.declared import Argument
+from fairlead.api.definition import Definition, Limits
 from fairlead.api.objects import ApiObject
+from fairlead.api.problems import listed
 from fairlead.api.status import WorkflowStatus
+from fairlead.api.task import TASK_KINDS
 
 __all__ = ["ONE_KIND", "LiveSpec", "Workflow", "WorkflowSpec"]
 
@@ -46,13 +49,13 @@ _FIRST_OR_STATUS_WRITE = (
     "oldSelf.hasValue() && oldSelf.value().?status.?revision.hasValue() && "
     "self.?status.?revision != oldSelf.value().status.?revision"
 )
-_KINDS = "(has(t.container) ? 1 : 0) + (has(t.script) ? 1 : 0) + (has(t.job) ? 1 : 0)"
+_KINDS = " + ".join(f"(has(t.{name}) ? 1 : 0)" for name in TASK_KINDS)
 
 #: Stands at the root of each kind that has tasks, where it can be told from a status write.
 ONE_KIND: JsonDict = {
     "rule": f"self.spec.tasks.all(t, {_KINDS} == 1)",
     "fieldPath": ".spec.tasks",
-    "message": "each task must have exactly one of `container`, `script` and `job`",
+    "message": f"each task must have exactly one of {listed(TASK_KINDS)}",
 }
 
 

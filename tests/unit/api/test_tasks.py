@@ -136,7 +136,7 @@ def resources(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any
         (
             spec(task(job=job(), pod={"nodeName": "x"})),
             "spec.tasks[0].pod",
-            "must not be set for a `job`: write these fields in `job.spec.template.spec`",
+            "must not be set with `job`: write these fields in `job.spec.template.spec`",
         ),
         (
             spec(task(job=job(pod={"containers": [{"name": "main", "image": "x", "terminationMessagePath": "/x"}]}))),

@@ -1,0 +1,16 @@
+"""What a task can do: a module for each kind, and the table of them all.
+
+A kind is added by its model in `task_kinds.py`, a field of `Task`, a module here, and an entry in the table. Nothing
+else in the compile step tells kinds apart.
+"""
+
+from __future__ import annotations
+
+from fairlead.api.kinds.job import JOB
+from fairlead.api.kinds.kind import CompiledKind, Context, Kind, TaskWork
+from fairlead.api.kinds.pod import CONTAINER, SCRIPT
+
+__all__ = ["KINDS", "CompiledKind", "Context", "Kind", "TaskWork"]
+
+#: By the field of a task, in the order in which they are named to people.
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONTAINER, SCRIPT, JOB)}

@@ -1,0 +1,58 @@
+"""`job`: a batch/v1 Job, of which the container `main` counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlead.api.defaults import main_container, merge_pod, retry_policy
+from fairlead.api.kinds.kind import CompiledKind, Context, Kind
+from fairlead.api.kinds.pod import check_default_mounts, check_image
+from fairlead.api.pod_rules import check_containers, check_job, check_volumes, volume_names
+from fairlead.api.rendering import CompiledWork
+from fairlead.api.task import Task
+from fairlead.engine.model import WorkKind
+
+__all__ = ["JOB"]
+
+
+def _compile(context: Context, task: Task, path: str) -> CompiledKind:
+    assert task.job is not None
+    spec, at, trees = task.job.spec, f"{path}.job.spec", context.trees
+    _check(context, task, spec, at)
+    work = CompiledWork(
+        kind=WorkKind.JOB,
+        main=trees.pod(spec, at, ("template", "spec")),
+        env=trees.tree(task.env or [], f"{path}.env", escape=True),
+        pod=trees.pod({}, path),
+        defaults=context.compiled_defaults,
+    )
+    return CompiledKind(work=work)
+
+
+JOB = Kind(
+    name="job",
+    compile=_compile,
+    unfit={"pod": "write these fields in `job.spec.template.spec`"},
+)
+
+
+def _check(context: Context, task: Task, spec: Mapping[str, Any], at: str) -> None:
+    check_job(spec, at, has_outputs=bool(task.outputs), report=context.report)
+    retry = retry_policy(task.retry, context.defaults.retry)
+    if retry.limit and spec.get("backoffLimit") != 0:
+        context.warn(
+            f"{at}.backoffLimit",
+            f"the Job's own retries ({spec.get('backoffLimit', '6 unless set')}) multiply with the task's "
+            f"`retry.limit` ({retry.limit}); set one of them to 0",
+        )
+    pod = spec["template"].get("spec", {})
+    check_volumes(pod, f"{at}.template.spec", context.report)
+    if not context.judge_pods:
+        return
+    volumes = volume_names(merge_pod(context.defaults.pod or {}, pod))
+    check_containers(pod, f"{at}.template.spec", volumes, context.report)
+    found = main_container(pod)
+    if found is not None:
+        check_image(context, found[1], f"{at}.template.spec.containers[{found[0]}].image")
+        check_default_mounts(context, set(), volumes)
