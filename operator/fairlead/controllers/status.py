@@ -1,6 +1,6 @@
 """Between the engine's state of a run and the `status` of its Workflow: both ways, pure.
 
-What is written here is what a restarted operator believes, so `recorded(encode(state))` keeps every terminal fact.
+The entries of its nodes are made in `records.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import Any
 
 from fairlead.api.problems import Problem
 from fairlead.api.status import PHASE_FIELDS, WorkflowStatus
+from fairlead.controllers.records import entries, text_of
 from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
 from fairlead.controllers.views import time_of
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
-from fairlead.engine.model import TERMINAL, FailureClass, Phase, Settings
-from fairlead.engine.reasons import why
-from fairlead.engine.restore import NodeRecord
-from fairlead.engine.state import Attempt, NodeState, RunState
+from fairlead.engine.model import ACTIVE, TERMINAL, Phase, Settings
+from fairlead.engine.state import RunOutcome, RunState
 
 __all__ = [
     "condition",
@@ -27,7 +26,6 @@ __all__ = [
     "is_finished",
     "is_invalid",
     "operations",
-    "recorded_nodes",
     "refused_status",
     "suspension",
 ]
@@ -47,13 +45,14 @@ def encode(
     `stalled` says what keeps the operator itself from getting on (missing rights), else "".
     """
     stalled = stalled or _blocked(run)
-    total = len(run.nodes)
+    # Of a task with items, the items are counted.
+    total = sum(run.counts.values())
     ended = sum(run.counts[phase] for phase in TERMINAL)
     phase, message = _summary(run, settings, stalled)
     characters = message_characters(max(total, run.ended_attempts))
     status: _Json = {
         "observedGeneration": generation,
-        "startTime": _text(run.started_at),
+        "startTime": text_of(run.started_at),
         "phase": phase,
         "message": message[:MESSAGE_CHARACTERS],
         "progress": f"{ended}/{total}",
@@ -62,12 +61,12 @@ def encode(
             **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
         },
         "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
-        "tasks": [_task(run, settings, state, characters) for state in run.nodes.values()],
+        "tasks": list(entries(run, settings, characters)),
     }
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
     if run.outcome is not None:
-        status["completionTime"] = _text(run.outcome.finished_at)
+        status["completionTime"] = text_of(run.outcome.finished_at)
         if run.outputs:
             status["outputs"] = run.outputs
     return status
@@ -127,7 +126,7 @@ def condition(
 ) -> _Json:
     """Return one metav1.Condition; its transition time moves only with its status (API conventions)."""
     before = _find(previous, kind)
-    changed_at = before["lastTransitionTime"] if before.get("status") == value else _text(now)
+    changed_at = before["lastTransitionTime"] if before.get("status") == value else text_of(now)
     return {
         "type": kind,
         "status": value,
@@ -180,34 +179,24 @@ def suspension(status: Mapping[str, Any]) -> tuple[datetime | None, float]:
     return since, float(status.get("suspendedSeconds", 0))
 
 
-def recorded_nodes(status: Mapping[str, Any]) -> list[NodeRecord]:
-    """Return what a status says of each node, for `restore`."""
-    return [
-        NodeRecord(
-            name=task["name"],
-            phase=Phase(task["phase"]),
-            reason=task.get("reason", ""),
-            message=task.get("message", ""),
-            completed_at=time_of(task.get("completionTime")),
-            outputs=task.get("outputs", {}),
-            attempts=tuple(_read_attempt(attempt) for attempt in task.get("attempts", ())),
-        )
-        for task in status.get("tasks", ())
-    ]
-
-
 def _summary(run: RunState, settings: Settings, stalled: str) -> tuple[str, str]:
     """Return the phase and the message that people see in `kubectl get`."""
     if run.outcome is not None:
-        return ("Succeeded" if run.outcome.succeeded else "Failed"), run.outcome.message
+        return _phase_of(run.outcome), run.outcome.message
     if stalled:
         return "Running", stalled
     if run.stopping:
         return "Running", "stopping: " + run.stopping
-    active = [state.node.name for state in run.nodes.values() if state.phase in (Phase.STARTING, Phase.RUNNING)]
+    active = [state.name for state in run.nodes.values() if state.parent is None and state.phase in ACTIVE]
     if settings.suspend:
         return "Suspended", "spec.suspend is true" + (f"; still running: {_few(active)}" if active else "")
     return "Running", f"running: {_few(active)}" if active else ""
+
+
+def _phase_of(outcome: RunOutcome) -> str:
+    if outcome.cancelled:
+        return "Cancelled"
+    return "Succeeded" if outcome.succeeded else "Failed"
 
 
 def _blocked(run: RunState) -> str:
@@ -256,59 +245,8 @@ def _conditions(
     result = [condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict]
     if suspended and run.suspended_at is not None:
         # The clock of the run's deadline stands still from here: a restarted operator must read the same moment.
-        result[-1]["lastTransitionTime"] = _text(run.suspended_at)
+        result[-1]["lastTransitionTime"] = text_of(run.suspended_at)
     return result
-
-
-def _task(run: RunState, settings: Settings, state: NodeState, characters: int) -> _Json:
-    reason, message = why(run, settings, state)
-    task: _Json = {"name": state.node.name, "phase": state.phase.value}
-    attempts = [_attempt(attempt, characters) for attempt in state.attempts if attempt.created or attempt.finished_at]
-    task |= _present(
-        reason=reason,
-        message=message[:characters],
-        startTime=attempts[0].get("startTime") if attempts else None,
-        completionTime=_text(state.completed_at),
-        outputs=state.outputs,
-        attempts=attempts,
-    )
-    return task
-
-
-def _attempt(attempt: Attempt, characters: int) -> _Json:
-    record: _Json = {"number": attempt.number} | _present(
-        podName=attempt.object_name,
-        nodeName=attempt.node_name,
-        startTime=_text(attempt.started_at),
-        runningTime=_text(attempt.running_at),
-        completionTime=_text(attempt.finished_at),
-        reason=attempt.reason,
-        message=attempt.message[:characters],
-    )
-    record["class"] = attempt.failure_class.value if attempt.failure_class else None
-    record["exitCode"] = attempt.exit_code
-    return {key: value for key, value in record.items() if value is not None}
-
-
-def _read_attempt(record: Mapping[str, Any]) -> Attempt:
-    failure_class = record.get("class")
-    return Attempt(
-        number=record["number"],
-        object_name=record.get("podName", ""),
-        created=True,
-        node_name=record.get("nodeName", ""),
-        started_at=time_of(record.get("startTime")),
-        running_at=time_of(record.get("runningTime")),
-        finished_at=time_of(record.get("completionTime")),
-        exit_code=record.get("exitCode"),
-        failure_class=FailureClass(failure_class) if failure_class else None,
-        reason=record.get("reason", ""),
-        message=record.get("message", ""),
-    )
-
-
-def _present(**fields: Any) -> _Json:
-    return {name: value for name, value in fields.items() if value}
 
 
 def _find(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
@@ -316,7 +254,3 @@ def _find(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
         if each.get("type") == kind:
             return each  # type: ignore[no-any-return]
     return {}
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")

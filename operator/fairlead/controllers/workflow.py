@@ -26,8 +26,9 @@ from fairlead.telemetry.metrics import Metrics
 from .apply import Applier
 from .cleanup import Cleaner
 from .gather import JOB_LOOK_SECONDS, Gatherer
+from .records import recorded_nodes
 from .run import Run
-from .status import encode, invalid_status, is_finished, is_invalid, recorded_nodes, refused_status, suspension
+from .status import encode, invalid_status, is_finished, is_invalid, refused_status, suspension
 from .store import Workflow, WorkflowStore
 from .views import time_of
 from .writer import StatusWriter
@@ -254,7 +255,7 @@ def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> R
         )
     state = restore(
         compiled.graph,
-        recorded_nodes(workflow.status),
+        recorded_nodes(workflow.status.get("tasks", ())),
         uid=workflow.uid,
         name=workflow.name,
         namespace=workflow.namespace,

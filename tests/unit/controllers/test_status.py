@@ -28,6 +28,7 @@ from tests.unit.engine.kit import (
 
 from fairlead.api.problems import Problem
 from fairlead.api.status import WorkflowStatus
+from fairlead.controllers.records import recorded_nodes
 from fairlead.controllers.status import (
     condition,
     encode,
@@ -35,7 +36,6 @@ from fairlead.controllers.status import (
     is_finished,
     is_invalid,
     operations,
-    recorded_nodes,
     suspension,
 )
 from fairlead.engine.events import AttemptSeen
@@ -53,7 +53,7 @@ def status_of(on: Bench, previous: dict[str, Any] | None = None, **more: Any) ->
 def restarted(on: Bench, status: dict[str, Any]) -> Bench:
     """The same run, taken up from a status as the API server gives it back."""
     stored = json.loads(json.dumps(status))
-    run = restore(on.graph, recorded_nodes(stored), uid=UID, name=RUN, namespace="default", started_at=T0)
+    run = restore(on.graph, recorded_nodes(stored["tasks"]), uid=UID, name=RUN, namespace="default", started_at=T0)
     run.suspended_at, run.suspended_seconds = suspension(stored)
     return Bench(on.graph, run, on.settings, on.seconds)
 
