@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,23 +36,36 @@ CHART = ROOT / "charts" / "fairlead"
 RELEASE = "fairlead"
 NAMESPACE = "fairlead-e2e-install"
 USERS = "fairlead-e2e-install-users"
-CRD = "workflows.fairlead.dev"
+#: Of our kinds; the first tells for all whether they are installed, and by whom.
+CRDS = tuple(
+    f"{kind}.fairlead.dev" for kind in ("workflows", "workflowtemplates", "workflowactions", "taskstatusshards")
+)
 
 #: What the operator asks for. The chart grants this and nothing else (tests/contract/test_chart.py).
 ALLOWED = {
-    "workflows.fairlead.dev": ("get", "list", "watch", "delete"),
+    "workflows.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "workflows.fairlead.dev/status": ("patch",),
     "workflows.fairlead.dev/finalizers": ("update",),
+    "workflowtemplates.fairlead.dev": ("get", "list", "watch"),
+    "workflowtemplates.fairlead.dev/status": ("patch",),
+    "workflowactions.fairlead.dev": ("get", "list", "watch", "patch"),
+    "workflowactions.fairlead.dev/status": ("patch",),
+    "taskstatusshards.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
+    "controllerrevisions.apps": ("get", "create"),
     "pods": ("get", "list", "watch", "create", "patch", "delete"),
     "jobs.batch": ("get", "list", "watch", "create", "patch", "delete"),
     "configmaps": ("create",),
     "events": ("create",),
+    "serviceaccounts": ("impersonate",),
 }
 #: What would matter most if somebody took over the operator's account; a sample, asked of the real authorizer.
 DENIED = {
     "secrets": ("get", "list", "watch", "create"),
     "configmaps": ("get", "list", "delete"),
-    "workflows.fairlead.dev": ("create", "update", "patch"),
+    "workflows.fairlead.dev": ("update",),
+    "workflowtemplates.fairlead.dev": ("create", "update", "patch", "delete"),
+    "workflowactions.fairlead.dev": ("create", "update", "delete"),
+    "controllerrevisions.apps": ("list", "update", "patch", "delete"),
     "pods": ("update",),
     "pods/exec": ("create",),
     "pods/log": ("get",),
@@ -61,6 +75,7 @@ DENIED = {
     "nodes": ("get", "patch"),
     "clusterroles.rbac.authorization.k8s.io": ("bind", "escalate", "create"),
     "users": ("impersonate",),
+    "groups": ("impersonate",),
 }
 
 _HELM_TIMEOUT = "120s"
@@ -134,7 +149,7 @@ def _install_and_undo(cluster: Cluster, image_name: str | None) -> None:
     if existing.named() is None:
         builds.give_python(state.layout())  # of the example with a script
     _undo(installation)
-    had_crd = bool(_crd(cluster))
+    had_crds = [name for name in CRDS if _crd(cluster, name)]
     try:
         _install(installation, image_name)
         _check_probes(installation)
@@ -149,7 +164,7 @@ def _install_and_undo(cluster: Cluster, image_name: str | None) -> None:
     finally:
         with step("cleaning up"):
             _undo(installation)
-            _restore_crd(cluster, had_crd)
+            _restore_crds(cluster, had_crds)
 
 
 def _install(installation: Installation, image_name: str | None) -> None:
@@ -173,7 +188,7 @@ def _install(installation: Installation, image_name: str | None) -> None:
         printed = installation.helm("install", RELEASE, str(CHART), *options)
     assert "would violate" not in printed, printed
     assert "kubectl apply -f examples/hello.yaml" in printed, f"the notes are missing: {printed}"
-    assert _crd(cluster), "the chart has installed no CRD"
+    assert all(_crd(cluster, name) for name in CRDS), "the chart has not installed all CRDs"
 
 
 def _check_probes(installation: Installation) -> None:
@@ -292,7 +307,7 @@ def _uninstall(installation: Installation) -> None:
         wait_until("the operator's pod to be gone", lambda: not _installed(cluster), 60)
     assert not _names(cluster, "secrets", NAMESPACE, "owner=helm"), "Helm still knows the release"
     # crds.keep: what people ran is still there, and to be read, without an operator.
-    assert _crd(cluster), "crds.keep is true, and the CRD is gone"
+    assert all(_crd(cluster, name) for name in CRDS), "crds.keep is true, and a CRD is gone"
     _assert_succeeded(cluster, "hello")
     cluster.kubectl("delete", "workflows", "--all", "-n", USERS, "--timeout=60s", timeout=70)
     wait_until("nothing to be left of the runs", lambda: not _names(cluster, "pods,jobs", USERS), 60)
@@ -311,39 +326,43 @@ def _names(cluster: Cluster, kinds: str, namespace: str = USERS, selector: str =
     return cluster.kubectl("get", kinds, "-n", namespace, "--ignore-not-found", "-o", "name", *options).split()
 
 
-def _crd(cluster: Cluster) -> dict[str, Any]:
-    text = cluster.kubectl("get", "crd", CRD, "--ignore-not-found", "-o", "json")
+def _crd(cluster: Cluster, name: str = CRDS[0]) -> dict[str, Any]:
+    text = cluster.kubectl("get", "crd", name, "--ignore-not-found", "-o", "json")
     found: dict[str, Any] = json.loads(text) if text.strip() else {}
     return found
 
 
 def _crd_owner(cluster: Cluster) -> str:
-    """The release that the CRD belongs to, as namespace/name; "" for none."""
+    """The release that the CRDs belong to, as namespace/name; "" for none."""
     annotations = _crd(cluster).get("metadata", {}).get("annotations", {})
     name = annotations.get("meta.helm.sh/release-name")
     return f"{annotations.get('meta.helm.sh/release-namespace')}/{name}" if name else ""
 
 
-def _restore_crd(cluster: Cluster, had_crd: bool) -> None:
-    """Leave the CRD as it was found: not there, or belonging to nobody."""
-    if _crd_owner(cluster) not in ("", f"{NAMESPACE}/{RELEASE}"):
-        return
-    metadata = _crd(cluster).get("metadata", {})
+def _restore_crds(cluster: Cluster, had: Sequence[str]) -> None:
+    """Leave the CRDs as they were found: not there, or belonging to nobody."""
+    if _crd_owner(cluster) in ("", f"{NAMESPACE}/{RELEASE}"):
+        for name in CRDS:
+            _restore_crd(cluster, name, had=name in had)
+
+
+def _restore_crd(cluster: Cluster, name: str, *, had: bool) -> None:
+    metadata = _crd(cluster, name).get("metadata", {})
     if not metadata:
         return
-    if not had_crd:
-        # Whoever has used it meanwhile goes on doing so: without it, Kubernetes would delete their workflows.
-        if cluster.get(CRD, "--all-namespaces")["items"]:
-            say("the CRD stays: there are workflows of others")
+    if not had:
+        # Whoever has used it meanwhile goes on doing so: without it, Kubernetes would delete their objects.
+        if cluster.get(name, "--all-namespaces")["items"]:
+            say(f"the CRD {name} stays: there are objects of others")
         else:
-            cluster.kubectl("delete", "crd", CRD, "--timeout=60s", timeout=70)
+            cluster.kubectl("delete", "crd", name, "--timeout=60s", timeout=70)
             return
     ours = {
         "annotations": [key for key in metadata.get("annotations", {}) if "helm.sh/" in key],
         "labels": [key for key in metadata.get("labels", {}) if key.startswith(("app.kubernetes.io/", "helm.sh/"))],
     }
     patch = {"metadata": {kind: dict.fromkeys(keys) for kind, keys in ours.items()}}
-    cluster.kubectl("patch", "crd", CRD, "--type=merge", "-p", json.dumps(patch))
+    cluster.kubectl("patch", "crd", name, "--type=merge", "-p", json.dumps(patch))
 
 
 def _undo(installation: Installation) -> None:

@@ -141,6 +141,16 @@ def test_no_right_is_bound_without_rbac_create(helm: Path) -> None:
     assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
+def test_acting_as_service_accounts_can_be_refused(helm: Path) -> None:
+    rules = [
+        rule
+        for each in render(helm, rbac__impersonateServiceAccounts="false")
+        if each["kind"] == "ClusterRole"
+        for rule in each["rules"]
+    ]
+    assert not any("impersonate" in rule["verbs"] for rule in rules)
+
+
 def test_people_who_may_view_or_edit_a_namespace_may_do_so_with_workflows(helm: Path) -> None:
     roles = {each["metadata"]["name"]: each for each in render(helm) if each["kind"] == "ClusterRole"}
     view, edit = roles["ns:fairlead:view"], roles["ns:fairlead:edit"]
@@ -160,7 +170,8 @@ def test_the_crds_are_those_of_the_repository(helm: Path) -> None:
 
 def test_crds_can_be_left_out_or_go_with_the_release(helm: Path) -> None:
     assert "CustomResourceDefinition" not in {each["kind"] for each in render(helm, crds__install="false")}
-    assert "annotations" not in only(render(helm, crds__keep="false"), "CustomResourceDefinition")["metadata"]
+    kept = [each for each in render(helm, crds__keep="false") if each["kind"] == "CustomResourceDefinition"]
+    assert not any("annotations" in each["metadata"] for each in kept)
 
 
 @pytest.mark.parametrize(

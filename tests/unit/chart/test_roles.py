@@ -1,0 +1,71 @@
+"""What people may do with our kinds: each is somebody's to read, and what the operator writes is nobody's to change."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fairlead.api import crd
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "fairlead" / "templates"
+KINDS = {document["spec"]["names"]["plural"]: document for document in crd.crds()}
+READ = {"get", "list", "watch"}
+
+
+def roles(name: str) -> dict[str, dict[str, Any]]:
+    """The roles of a template, by the end of their names: Helm's own lines are left out."""
+    text = (TEMPLATES / name).read_text()
+    text = re.sub(r"^ *\{\{.*\}\}\n", "", text, flags=re.MULTILINE)
+    documents = yaml.safe_load_all(re.sub(r"\{\{.*?\}\}", "fairlead", text))
+    return {each["metadata"]["name"]: each for each in documents if each["kind"] == "ClusterRole"}
+
+
+def granted(role: dict[str, Any]) -> dict[str, set[str]]:
+    """Verbs by resource."""
+    return {name: set(rule["verbs"]) for rule in role["rules"] for name in rule["resources"]}
+
+
+PEOPLE = {name.rpartition(":")[2]: granted(role) for name, role in roles("user-roles.yaml").items()}
+[OPERATOR] = [granted(role) for role in roles("rbac.yaml").values()]
+
+
+def test_whoever_may_view_may_read_all_of_it() -> None:
+    statuses = {f"{name}/status" for name, each in KINDS.items() if "subresources" in each["spec"]["versions"][0]}
+    assert PEOPLE["view"] == dict.fromkeys([*KINDS, *statuses], READ)
+
+
+def test_whoever_may_edit_writes_definitions_and_asks_for_actions() -> None:
+    everything = {"create", "update", "patch", "delete", "deletecollection"}
+    assert PEOPLE["edit"] == {
+        "workflows": everything,
+        "workflowtemplates": everything,
+        "workflowactions": {"create", "delete", "deletecollection"},
+    }
+
+
+def test_there_is_a_role_for_those_who_may_only_act() -> None:
+    assert PEOPLE["act"] == {"workflowactions": {"create"}}
+    [role] = [role for name, role in roles("user-roles.yaml").items() if name.endswith(":act")]
+    assert not role["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_nobody_else_writes_what_the_operator_writes(role: str) -> None:
+    writes = {name for name, verbs in PEOPLE[role].items() if verbs - READ}
+    assert not {name for name in writes if name.endswith("/status") or name == "taskstatusshards"}
+
+
+@pytest.mark.parametrize("plural", KINDS)
+def test_the_operator_reads_each_kind_and_writes_its_status(plural: str) -> None:
+    assert OPERATOR[plural] >= READ
+    written = f"{plural}/status" if "subresources" in KINDS[plural]["spec"]["versions"][0] else plural
+    assert "patch" in OPERATOR[written]
+
+
+def test_the_operator_writes_no_templates_and_answers_no_action_with_another() -> None:
+    assert OPERATOR["workflowtemplates"] == READ
+    assert not OPERATOR["workflowactions"] & {"create", "update", "delete"}
