@@ -21,6 +21,7 @@ from fairlead.api import labels
 from fairlead.engine.model import WorkKind
 from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.credentials import Credentials, CredentialsError, load_credentials, open_session
+from fairlead.kube.discovery import Discovery
 from fairlead.kube.errors import ApiError
 from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
@@ -35,6 +36,7 @@ from .gather import Gatherer
 from .options import OperatorOptions
 from .probes import ProbeServer
 from .queue import WorkQueue
+from .resource_task import ResourceCarrier
 from .run import Run
 from .store import WorkflowStore
 from .views import job_view, pod_view
@@ -99,7 +101,11 @@ class Operator:
         }
         self.recorder = EventRecorder(client, observer=self.metrics)
         self.gatherer = Gatherer(client, self.informers, self.queue.add)
-        self.applier = Applier(client, self.store, self.informers, self.recorder, self.queue.add, self.metrics.hop_took)
+        self.resources = ResourceCarrier(client, Discovery(client), self.queue.add, self.metrics)
+        carriers = {WorkKind.RESOURCE: self.resources}
+        self.applier = Applier(
+            client, self.store, self.informers, carriers, self.recorder, self.queue.add, self.metrics.hop_took
+        )
         self.writer = StatusWriter(
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
         )
@@ -140,6 +146,7 @@ class Operator:
                     loop.add_signal_handler(number, self._stop.set)
                 self._waiting_for = ""
                 self._background(self.queue.run())
+                self._background(self.resources.queue.run())
                 self._background(self._sweep_for_ever())
                 log.info("ready")
                 done, _ = await asyncio.wait({shell, stop, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -267,6 +274,7 @@ class Operator:
         with suppress(TimeoutError):
             await self.controller.drain(_DRAIN_SECONDS)
         self.queue.close()
+        self.resources.queue.close()
         if shell is not None:
             shell.cancel()
             await asyncio.wait({shell}, timeout=1)
@@ -295,7 +303,8 @@ class Operator:
     def _observe_caches(self) -> None:
         for kind, informer in self.informers.items():
             self.metrics.watch_cache(f"{kind.value.lower()}s", informer.staleness, informer.__len__)
-        self.metrics.queue_depth("workflow", self.queue.__len__)
+        for name, queue in (("workflow", self.queue), ("resource", self.resources.queue)):
+            self.metrics.queue_depth(name, queue.__len__)
 
     def _live_checks(self) -> dict[str, Callable[[], str]]:
         def loop_of(informer: Informer[Any]) -> Callable[[], str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,11 +26,12 @@ from fairlead.kube.informer import Informer
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .carrier import Carrier
 from .gather import pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
-from .start import RESOURCES, Starter
+from .start import RESOURCES, Creator, PodCreator, Starter
 from .store import WorkflowStore
 
 __all__ = ["Applier"]
@@ -52,6 +53,7 @@ class Applier:
         client: ApiClient,
         store: WorkflowStore,
         informers: dict[WorkKind, Informer[Any]],
+        carriers: Mapping[WorkKind, Carrier],
         recorder: EventRecorder,
         notify: Callable[[str], None],
         hop_took: Callable[[float], None],
@@ -60,7 +62,10 @@ class Applier:
         self._informers = informers
         self._recorder = recorder
         self._notify = notify
-        self._starter = Starter(client, store, informers, hop_took)
+        self._carriers = carriers
+        pods = PodCreator(client, informers)
+        creators: dict[WorkKind, Creator] = {WorkKind.POD: pods, WorkKind.JOB: pods, **carriers}
+        self._starter = Starter(store, creators, hop_took)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dispatch(self, run: Run, command: Command) -> None:
@@ -74,11 +79,17 @@ class Applier:
                     self._spawn(self._end(run, command))
             case ReleaseAttempt():
                 key = ObjectKey(run.owner.namespace, command.object_name)
-                view = self._informers[command.kind].get(key)
+                informer = self._informers.get(command.kind)
+                view = informer.get(key) if informer is not None else None
                 if view is not None:
                     self.release(command.kind, key, view.uid)
             case RecordEvent():
                 self.record(run.owner, command)
+
+    def resync(self, run: Run) -> None:
+        """Account for every live attempt of a run that no informer knows of."""
+        for carrier in self._carriers.values():
+            carrier.resync(run)
 
     def release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         """Begin to take our finalizer off one object."""
@@ -127,8 +138,21 @@ class Applier:
             self._tell(run, fact)
 
     async def _end(self, run: Run, end: EndAttempt) -> None:
+        carrier = self._carriers.get(end.kind)
+        try:
+            fact = await (self._end_object(run, end) if carrier is None else carrier.end(run, end, self._insist))
+        except ApiError as error:
+            name = f"{run.owner.namespace}/{end.object_name}"
+            log.warning("cannot end %s: %s; tried again in a minute", name, error, extra={"workflow": run.owner.name})
+        else:
+            if fact is not None:
+                self._tell(run, fact)
+        finally:
+            run.ending.discard((end.object_name, end.force))
+
+    async def _end_object(self, run: Run, end: EndAttempt) -> Event | None:
+        """End a pod or a Job. Returns that it is gone, None where the watch will tell how it ends."""
         resource, key = RESOURCES[end.kind], ObjectKey(run.owner.namespace, end.object_name)
-        gone = AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
         try:
             uid = await self._uid(end.kind, key)
             annotation = {"metadata": {"uid": uid, "annotations": {labels.ENDING: end.reason}}}
@@ -149,15 +173,11 @@ class Applier:
             )
             if end.force and end.kind is WorkKind.JOB:
                 await self._end_pods_of_job(run, key)
-        except NotFound:
-            self._tell(run, gone)
-        except ApiError as error:
-            if isinstance(error, Conflict) and error.is_wrong_uid:
-                self._tell(run, gone)
-                return
-            log.warning("cannot end %s: %s; tried again in a minute", key, error, extra={"workflow": run.owner.name})
-        finally:
-            run.ending.discard((end.object_name, end.force))
+        except (NotFound, Conflict) as error:
+            if isinstance(error, Conflict) and not error.is_wrong_uid:
+                raise
+            return AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
+        return None
 
     async def _end_pods_of_job(self, run: Run, key: ObjectKey) -> None:
         """Delete the pods of a Job without waiting for their node: the garbage collector would."""

@@ -146,6 +146,8 @@ class Gatherer:
             if attempt is None or not attempt.created:
                 continue
             kind = state.node.work.kind
+            if kind not in self._informers:
+                continue  # its carrier follows it
             key = ObjectKey(run.owner.namespace, attempt.object_name)
             view = self._informers[kind].get(key)
             if view is None or view.owner_uid != run.uid:

@@ -18,6 +18,7 @@ __all__ = [
     "job_manifest",
     "node_labels",
     "owner_reference",
+    "people_labels",
     "pod_manifest",
     "script_manifest",
 ]
@@ -81,7 +82,7 @@ def job_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
     template = spec["template"]
     metadata = template.setdefault("metadata", {})
     # Not the label that the operator watches by: the pods of a Job are the Job controller's.
-    metadata["labels"] = {**metadata.get("labels", {}), **_people_labels(owner, start)}
+    metadata["labels"] = {**metadata.get("labels", {}), **people_labels(owner, start)}
     pod = template["spec"]
     for name, value in _POD_DEFAULTS.items():
         pod.setdefault(name, value)
@@ -123,7 +124,7 @@ def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
         "name": start.object_name,
         "namespace": owner.namespace,
         "labels": {
-            **_people_labels(owner, start),
+            **people_labels(owner, start),
             labels.MANAGED_BY: "fairlead",
             labels.RUN_UID: owner.uid,
             labels.BUCKET: str(bucket(owner.uid)),
@@ -134,7 +135,8 @@ def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
     }
 
 
-def _people_labels(owner: Owner, start: StartAttempt) -> dict[str, str]:
+def people_labels(owner: Owner, start: StartAttempt) -> dict[str, str]:
+    """Return the labels by which people select the objects of a run, a task or an attempt."""
     return {labels.RUN: label_value(owner.name), **node_labels(start.node, start.number)}
 
 

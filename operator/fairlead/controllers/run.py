@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from fairlead.kube.resources import ObjectKey
 
 from .pods import Owner
 
-__all__ = ["Run"]
+__all__ = ["Run", "service_account_of"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Run:
         what its children refer to, and its compiled definition.
     settings, generation
         the live part of the spec, and the generation it was read from.
+    service_account
+        in whose name everything is done that the definition describes, other than pods and Jobs.
     state
         the engine's; touched by nobody but the queue's worker of this run.
     inbox
@@ -37,6 +40,9 @@ class Run:
         what keeps the operator from getting on with this run, for its `Stalled` condition.
     closed
         no more is to be created or written for it.
+    taken_up, probes
+        whether it was begun before this process, and is looked at for the first time; and attempts that it may have
+        begun without a record, not looked for yet.
     resync
         whether the next facts must account for every live attempt.
     pending_jobs, next_job_look
@@ -56,6 +62,9 @@ class Run:
     state: RunState
     written: dict[str, Any]
     version: int
+    service_account: str = "default"
+    taken_up: bool = False
+    probes: set[str] = field(default_factory=set)
     inbox: list[Event] = field(default_factory=list)
     persisted_revision: int = -1
     persisted_generation: int = 0
@@ -87,3 +96,13 @@ class Run:
             or self.persisted_generation != self.generation
             or self.persisted_stalled != self.stalled
         )
+
+
+def service_account_of(definition: Mapping[str, Any]) -> str:
+    """Return the service account in whose name a run reads and creates what its definition names.
+
+    It is that of the run's pods, `taskDefaults.pod.serviceAccountName`, else `default`: one for the run, whatever
+    single tasks give their own pods. It cannot be an expression.
+    """
+    pod = (definition.get("taskDefaults") or {}).get("pod") or {}
+    return str(pod.get("serviceAccountName") or "default")

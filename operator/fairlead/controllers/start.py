@@ -3,6 +3,8 @@
 The engine is told one definite fact: the object exists and is ours, or nothing was created. A request whose fate is
 unknown (an outage after it was sent) is therefore repeated until there is an answer: the name is deterministic, so the
 repeat either creates the object or finds it. Telling the engine "refused" too early would give its slot away twice.
+
+What is created is the business of a :class:`Creator`, one for each kind of attempt; that of pods and Jobs is here.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fairlead.api.work import RenderedWork
 from fairlead.engine.classify import observe_job, observe_pod
@@ -30,7 +33,7 @@ from .run import Run
 from .store import WorkflowStore
 from .views import job_view, pod_view, time_of
 
-__all__ = ["RESOURCES", "Starter"]
+__all__ = ["RESOURCES", "Creator", "Departure", "PodCreator", "Refused", "Starter", "failed_start", "name_conflict"]
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,46 @@ _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 5.0
 
 
+class Refused(Exception):
+    """An object that cannot be created, for a reason that is no answer of the API server. Carries the fact."""
+
+    def __init__(self, fact: StartRefused) -> None:
+        super().__init__(fact.message)
+        self.fact = fact
+
+
+class Creator(Protocol):
+    """Creates the objects of attempts of one kind. A call may be cut off at any await, and is repeated then."""
+
+    async def create(self, run: Run, start: StartAttempt, departure: Departure) -> Event | None:
+        """Create the object. Returns the fact, or None where the watch tells it.
+
+        Raises `ApiError` (`AlreadyExists` if the name is taken), or `Refused`.
+        """
+        ...
+
+    async def find(self, run: Run, start: StartAttempt) -> Event | None:
+        """Find out whose object has the name of our attempt: normally our own. None where it is not known yet."""
+        ...
+
+    def refusal(self, run: Run, start: StartAttempt, error: ApiError, /) -> StartRefused:
+        """Return what it means that the API server refused to create the object."""
+        ...
+
+
 class _Abandoned(Exception):
     """A create that must not leave any more: the run was suspended, stopped or deleted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What runs right before a create leaves, as `before_send`: `leave` for the attempt's object, `allow` for others.
+
+    Both raise where the create must not leave any more.
+    """
+
+    allow: Callable[[], None]
+    leave: Callable[[], None]
 
 
 class Starter:
@@ -52,15 +93,13 @@ class Starter:
 
     def __init__(
         self,
-        client: ApiClient,
         store: WorkflowStore,
-        informers: Mapping[WorkKind, Informer[Any]],
+        creators: Mapping[WorkKind, Creator],
         hop_took: Callable[[float], None],
     ) -> None:
         self.closing = False
-        self._client = client
         self._store = store
-        self._informers = informers
+        self._creators = creators
         self._hop_took = hop_took
 
     async def start(self, run: Run, start: StartAttempt, heard_at: float) -> Event | None:
@@ -68,63 +107,40 @@ class Starter:
 
         `heard_at` is the loop time at which the cause was heard, 0.0 where that is not known.
         """
+        creator = self._creators[start.kind]
         uncertain, seconds = False, _FIRST_RETRY_SECONDS
         while True:
             try:
-                created = await self._create(run, start, heard_at)
+                return await creator.create(run, start, self._departure(run, start, heard_at))
+            except Refused as refused:
+                return refused.fact
             except _Abandoned as abandoned:
-                fact = await self._look(run, start) if uncertain else None
+                fact = await creator.find(run, start) if uncertain else None
                 return fact or _refused(start, str(abandoned), retry_at=datetime.now(UTC))
             except AlreadyExists:
-                fact = await self._look(run, start)
+                fact = await creator.find(run, start)
                 if fact is not None:
                     return fact
             except ApiError as error:
                 uncertain = uncertain or error.maybe_applied
                 if not (uncertain and error.is_transient):
-                    return self._refuse(run, start, error)
+                    log.warning("cannot create %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+                    return creator.refusal(run, start, error)
                 log.warning("not known whether %s was created: %s; asking again", start.object_name, error)
-            else:
-                return self._created(run, start, created["metadata"])
             heard_at = 0.0  # the wait from here on is not the hop
             await asyncio.sleep(seconds)
             seconds = min(seconds * 2, _LAST_RETRY_SECONDS)
 
-    async def _create(self, run: Run, start: StartAttempt, heard_at: float) -> dict[str, Any]:
-        work: RenderedWork = start.work
-        loop = asyncio.get_running_loop()
+    def _departure(self, run: Run, start: StartAttempt, heard_at: float) -> Departure:
+        def allow() -> None:
+            self._check_wanted(run, start)
 
-        def before_send() -> None:
+        def leave() -> None:
             self._check_wanted(run, start)
             if heard_at:
-                self._hop_took(loop.time() - heard_at)
+                self._hop_took(asyncio.get_running_loop().time() - heard_at)
 
-        if work["script"] is not None:
-            await self._ensure_script(run, start)
-        build = pod_manifest if start.kind is WorkKind.POD else job_manifest
-        return await self._client.create(
-            RESOURCES[start.kind],
-            build(run.owner, start, work),
-            run.owner.namespace,
-            before_send=before_send,
-            metadata_only=True,
-        )
-
-    async def _ensure_script(self, run: Run, start: StartAttempt) -> None:
-        manifest = script_manifest(run.owner, start, start.work["script"])
-        name = manifest["metadata"]["name"]
-        if name in run.scripts:
-            return
-        # It may exist: its name is the hash of its content and our UID, and it is immutable.
-        with contextlib.suppress(AlreadyExists):
-            await self._client.create(
-                CONFIGMAPS,
-                manifest,
-                run.owner.namespace,
-                before_send=lambda: self._check_wanted(run, start),
-                metadata_only=True,
-            )
-        run.scripts.add(name)
+        return Departure(allow, leave)
 
     def _check_wanted(self, run: Run, start: StartAttempt) -> None:
         """Runs right before a create leaves: what was heard since the plan may have made it wrong (invariant S7)."""
@@ -137,6 +153,41 @@ class Starter:
         if len(attempts) < start.number or attempts[start.number - 1].ending:
             raise _Abandoned("Cancelled")
 
+
+class PodCreator:
+    """Creates pods and Jobs, with the operator's own rights."""
+
+    def __init__(self, client: ApiClient, informers: Mapping[WorkKind, Informer[Any]]) -> None:
+        self._client = client
+        self._informers = informers
+
+    async def create(self, run: Run, start: StartAttempt, departure: Departure) -> Event | None:
+        """See `Creator`."""
+        work: RenderedWork = start.work
+        if work["script"] is not None:
+            await self._ensure_script(run, start, departure)
+        build = pod_manifest if start.kind is WorkKind.POD else job_manifest
+        created = await self._client.create(
+            RESOURCES[start.kind],
+            build(run.owner, start, work),
+            run.owner.namespace,
+            before_send=departure.leave,
+            metadata_only=True,
+        )
+        return self._created(run, start, created["metadata"])
+
+    async def _ensure_script(self, run: Run, start: StartAttempt, departure: Departure) -> None:
+        manifest = script_manifest(run.owner, start, start.work["script"])
+        name = manifest["metadata"]["name"]
+        if name in run.scripts:
+            return
+        # It may exist: its name is the hash of its content and our UID, and it is immutable.
+        with contextlib.suppress(AlreadyExists):
+            await self._client.create(
+                CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+            )
+        run.scripts.add(name)
+
     def _created(self, run: Run, start: StartAttempt, metadata: Mapping[str, Any]) -> Event | None:
         # Unless the watch was faster: a fact from the answer would then be older than what is known.
         key = ObjectKey(run.owner.namespace, start.object_name)
@@ -147,12 +198,12 @@ class Starter:
             node=start.node, number=start.number, object_name=start.object_name, started_at=started_at, held=True
         )
 
-    def _refuse(self, run: Run, start: StartAttempt, error: ApiError) -> Event:
-        log.warning("cannot create %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+    def refusal(self, _run: Run, start: StartAttempt, error: ApiError, /) -> StartRefused:
+        """See `Creator`."""
         return refusal(start, error, datetime.now(UTC))
 
-    async def _look(self, run: Run, start: StartAttempt) -> Event | None:
-        """Find out whose object has the name of our attempt: normally our own. None where it is not known yet."""
+    async def find(self, run: Run, start: StartAttempt) -> Event | None:
+        """See `Creator`."""
         try:
             raw = await self._client.get(RESOURCES[start.kind], start.object_name, run.owner.namespace)
         except NotFound:
@@ -166,10 +217,18 @@ class Starter:
         else:
             job = job_view(raw)
             seen, owner_uid = observe_job(job), job.owner_uid
-        if owner_uid == run.uid:
-            return seen
-        message = f"{start.kind} {start.object_name} exists already and belongs to somebody else; remove it"
-        return _refused(start, "NameConflict", message)
+        return seen if owner_uid == run.uid else name_conflict(start, start.kind.value, start.object_name)
+
+
+def failed_start(start: StartAttempt, reason: str, message: str) -> StartRefused:
+    """Return that an attempt cannot be started, and why that will not change by itself."""
+    return _refused(start, reason, message)
+
+
+def name_conflict(start: StartAttempt, kind: str, name: str) -> StartRefused:
+    """Return what follows from finding somebody else's object under our name."""
+    message = f"{kind} {name} exists already and belongs to somebody else; remove it"
+    return _refused(start, "NameConflict", message)
 
 
 def _refused(start: StartAttempt, reason: str, message: str = "", retry_at: datetime | None = None) -> StartRefused:

@@ -27,7 +27,7 @@ from .apply import Applier
 from .cleanup import Cleaner
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .records import recorded_nodes
-from .run import Run
+from .run import Run, service_account_of
 from .status import encode, invalid_status, is_finished, is_invalid, refused_status, suspension
 from .store import Workflow, WorkflowStore
 from .views import time_of
@@ -147,6 +147,8 @@ class WorkflowController:
             state=_state_of(workflow, compiled, started_at or now),
             written=dict(workflow.status),
             version=workflow.version,
+            service_account=service_account_of(workflow.spec),
+            taken_up=started_at is not None,
         )
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
@@ -171,7 +173,8 @@ class WorkflowController:
 
     async def _advance(self, run: Run) -> float | None:
         loop = asyncio.get_running_loop()
-        if loop.time() >= run.next_resync:
+        in_full = loop.time() >= run.next_resync
+        if in_full:
             run.next_resync = loop.time() + _RESYNC_SECONDS
             run.resync = True
             self._gatherer.expect_all(run.uid)
@@ -190,6 +193,8 @@ class WorkflowController:
         self._metrics.plan_took(time.perf_counter() - started)
         for command in planned.commands:
             self._applier.dispatch(run, command)
+        if in_full:
+            self._applier.resync(run)
         for failure_class in planned.ended:
             self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
@@ -209,7 +214,7 @@ class WorkflowController:
         if not run.counted:
             run.counted = True
             self._metrics.run_finished("succeeded" if outcome.succeeded else "failed", outcome.reason)
-        if run.dirty or run.inbox:
+        if run.dirty or run.inbox or run.probes:
             return _RESYNC_SECONDS
         self.forget(run.uid)
         return 0.0  # once more, as one that is over: for its TTL, and what is still held

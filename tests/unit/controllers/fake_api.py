@@ -20,10 +20,11 @@ import orjson
 import pytest
 
 from fairlead.api import labels
-from fairlead.controllers import app, apply, cleanup, gather, start, views, workflow, writer
+from fairlead.controllers import app, apply, cleanup, gather, resource_task, start, views, workflow, writer
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
+from fairlead.kube.asking import impersonation
 from fairlead.kube.credentials import Credentials
 from fairlead.kube.errors import AlreadyExists, Conflict, NotFound
 from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
@@ -174,6 +175,7 @@ class FakeApi(ApiClient):
     # -- requests
 
     def acting_as(self, namespace: str, service_account: str) -> ApiClient:
+        impersonation(namespace, service_account)
         return _Acting(self, f"{namespace}/{service_account}")
 
     async def request(self, method: str, path: str, **_: Any) -> bytes:
@@ -390,7 +392,7 @@ class Stage:
         monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(app, "open_session", lambda _: None)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
-        for module in (app, apply, cleanup, gather, start, views, workflow, writer):
+        for module in (app, apply, cleanup, gather, resource_task, start, views, workflow, writer):
             if hasattr(module, "datetime"):
                 monkeypatch.setattr(module, "datetime", _Clock)
         self.operator = self._new_operator()
@@ -413,12 +415,14 @@ class Stage:
             operator.workflow_event(None, deepcopy(raw))
         self.api.follow(WORKFLOWS, operator.workflow_event)
         self._spawn(operator.queue.run())
+        self._spawn(operator.resources.queue.run())
         self._spawn(operator._sweep_for_ever())
 
     async def crash(self) -> None:
         """Stop the operator in the middle of whatever it does."""
         self.api.leave(self.operator.workflow_event)
         self.operator.queue.close()
+        self.operator.resources.queue.close()
         for uid in list(self.operator.controller.active):
             self.operator.controller.forget(uid)
         current = asyncio.current_task()
