@@ -235,7 +235,7 @@ def _conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> 
     outputs = {}
     if result is Result.SUCCEEDED:
         try:
-            outputs = read_outputs(state.node.outputs, outcome.text)
+            outputs = read_outputs(state.node.outputs, outcome.text, outcome.stdout)
             _make_room(p.run, outputs)
         except OutputError as error:
             result, failure_class, reason, message = Result.FAILED, FailureClass.USER, error.reason, error.message

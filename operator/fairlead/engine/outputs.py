@@ -1,4 +1,8 @@
-"""Reading what a task wrote to its outputs file: one JSON object, its declared members of the declared types."""
+"""Reading what a task hands on: one JSON object in its outputs file, and what it printed.
+
+Declared members of the object must be of the declared types. An output that comes from what the task printed is all of
+it: as it is where a string is declared, but for the newline at its end, and read as JSON otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 from collections.abc import Sequence
 from math import isfinite
 
-from fairlead.engine.model import Json, OutputDeclaration, ValueType
+from fairlead.engine.model import Json, OutputDeclaration, OutputSource, ValueType
 
 __all__ = ["TEXT_LIMIT", "OutputError", "has_type", "read_outputs"]
 
@@ -26,38 +30,54 @@ class OutputError(Exception):
         self.message = message
 
 
-def read_outputs(declared: Sequence[OutputDeclaration], text: str) -> dict[str, Json]:
-    """Return the declared outputs found in `text`, defaults filled in. Members nobody declared are left out.
+def read_outputs(declared: Sequence[OutputDeclaration], text: str, stdout: str = "") -> dict[str, Json]:
+    """Return the declared outputs found in `text` and `stdout`, defaults filled in. Other members are left out.
 
-    Raises :class:`OutputError`. A task that declares no outputs may write what it likes: nothing is read.
+    Raises :class:`OutputError`. What no output is declared to come from is not read: the task may write what it likes.
     """
-    if not declared:
-        return {}
-    if len(text.encode()) >= TEXT_LIMIT:
-        raise OutputError(
-            "OutputTooLarge",
-            f"the outputs are larger than {TEXT_LIMIT - 1} bytes; write large data to storage and output its address",
-        )
-    written = _parse(text)
+    written: dict[str, Json] = {}
+    if any(declaration.source is OutputSource.FILE for declaration in declared):
+        _check_size(text, "the outputs are")
+        written = _parse(text)
     values: dict[str, Json] = {}
     for declaration in declared:
         name = declaration.name
-        if name in written:
-            if not has_type(written[name], declaration.type):
+        printed = declaration.source is OutputSource.STDOUT
+        found = _printed(declaration, stdout) if printed else written
+        if name in found:
+            if not has_type(found[name], declaration.type):
+                verb = "printed" if printed else "wrote"
                 raise OutputError(
                     "OutputInvalid",
-                    f"output {name!r} is declared as {declaration.type.value}, the task wrote {_shown(written[name])}",
+                    f"output {name!r} is declared as {declaration.type.value}, the task {verb} {_shown(found[name])}",
                 )
-            values[name] = _kept(name, written[name], declaration.type)
+            values[name] = _kept(name, found[name], declaration.type)
         elif declaration.has_default:
             values[name] = declaration.default
         else:
+            how = "print it" if printed else "write it to the file named by $FAIRLEAD_OUTPUTS"
             raise OutputError(
-                "OutputMissing",
-                f"the task did not write its output {name!r}; write it to the file named by $FAIRLEAD_OUTPUTS "
-                "or give it a default",
+                "OutputMissing", f"the task did not write its output {name!r}; {how} or give it a default"
             )
     return values
+
+
+def _printed(declaration: OutputDeclaration, stdout: str) -> dict[str, Json]:
+    """Return the output that is what the task printed, by its name; nothing where there is none."""
+    name = declaration.name
+    _check_size(stdout, f"output {name!r} is all that the task prints, and that is")
+    if declaration.type is ValueType.STRING:
+        # A program that prints nothing has not printed an empty text, if it need not.
+        return {} if not stdout and declaration.has_default else {name: stdout.removesuffix("\n").removesuffix("\r")}
+    return {name: _json(stdout, f"output {name!r}, all that the task printed, is")} if stdout.strip() else {}
+
+
+def _check_size(text: str, what: str) -> None:
+    if len(text.encode(errors="replace")) >= TEXT_LIMIT:
+        raise OutputError(
+            "OutputTooLarge",
+            f"{what} larger than {TEXT_LIMIT - 1} bytes; write large data to storage and output its address",
+        )
 
 
 def has_type(value: Json, expected: ValueType) -> bool:
@@ -82,15 +102,19 @@ def has_type(value: Json, expected: ValueType) -> bool:
 def _parse(text: str) -> dict[str, Json]:
     if not text.strip():
         return {}
-    try:
-        written = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise OutputError("OutputInvalid", f"the outputs are not JSON: {error}") from None
-    except RecursionError:
-        raise OutputError("OutputInvalid", "the outputs are nested too deeply") from None
+    written = _json(text, "the outputs are")
     if not isinstance(written, dict):
         raise OutputError("OutputInvalid", f"the outputs must be one JSON object, the task wrote {_shown(written)}")
     return written
+
+
+def _json(text: str, what: str) -> Json:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise OutputError("OutputInvalid", f"{what} not JSON: {error}") from None
+    except RecursionError:
+        raise OutputError("OutputInvalid", f"{what} nested too deeply") from None
 
 
 def _kept(name: str, value: Json, expected: ValueType) -> Json:

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.unit.engine.kit import bench, declared, node, retries, succeeded
 
-from fairlead.engine.model import Json, OutputDeclaration, ValueType
+from fairlead.engine.model import Json, OutputDeclaration, OutputSource, ValueType
 from fairlead.engine.outputs import TEXT_LIMIT, OutputError, has_type, read_outputs
 
 ANY = [declared("x", type_) for type_ in ValueType]
@@ -87,6 +87,61 @@ def test_one_byte_less_than_the_limit_is_read() -> None:
     text = json.dumps({"x": "y" * (TEXT_LIMIT - 1 - len(text))})
     assert len(text) == TEXT_LIMIT - 1
     assert read_outputs(TEXT, text)
+
+
+# What comes from what the task printed.
+
+
+def printed(type_: ValueType = ValueType.STRING, **more: Json) -> list[OutputDeclaration]:
+    return [OutputDeclaration(name="x", type=type_, source=OutputSource.STDOUT, **more)]
+
+
+LINES, COUNT = printed(), printed(ValueType.INTEGER)
+OPTIONAL = printed(has_default=True, default="none")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "stdout", "value"),
+    [
+        pytest.param(LINES, "s3://a/b\n", "s3://a/b", id="without the newline at its end"),
+        pytest.param(LINES, "a\r\n", "a", id="nor that of Windows"),
+        pytest.param(LINES, "a\n\n", "a\n", id="one newline, not all"),
+        pytest.param(LINES, " a b ", " a b ", id="space stays"),
+        pytest.param(LINES, '{"x": 1}', '{"x": 1}', id="a string is not parsed"),
+        pytest.param(LINES, "", "", id="nothing"),
+        pytest.param(LINES, "y" * (TEXT_LIMIT - 1), "y" * (TEXT_LIMIT - 1), id="as long as may be"),
+        pytest.param(OPTIONAL, "", "none", id="a default for nothing"),
+        pytest.param(OPTIONAL, "\n", "", id="an empty line is not nothing"),
+        pytest.param(COUNT, "42\n", 42, id="a number"),
+        pytest.param(printed(ValueType.OBJECT), '{"x": [1]}', {"x": [1]}, id="the whole object, not a member"),
+        pytest.param(printed(ValueType.INTEGER, has_default=True, default=7), " \n", 7, id="a default for space"),
+    ],
+)
+def test_reads_what_was_printed(outputs: list[OutputDeclaration], stdout: str, value: Json) -> None:
+    assert read_outputs(outputs, "not read", stdout) == {"x": value}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "stdout", "reason", "message"),
+    [
+        pytest.param(LINES, "y" * TEXT_LIMIT, "OutputTooLarge", "all that the task prints.*4095 bytes", id="too long"),
+        pytest.param(COUNT, "loading…\n42\n", "OutputInvalid", "all that the task printed, is not JSON", id="chatty"),
+        pytest.param(COUNT, '"42"', "OutputInvalid", 'declared as integer, the task printed "42"', id="wrong type"),
+        pytest.param(COUNT, "", "OutputMissing", "print it or give it a default", id="nothing"),
+    ],
+)
+def test_refuses_what_was_printed(outputs: list[OutputDeclaration], stdout: str, reason: str, message: str) -> None:
+    with pytest.raises(OutputError, match=message) as caught:
+        read_outputs(outputs, "{}", stdout)
+    assert caught.value.reason == reason
+
+
+def test_a_task_may_write_some_outputs_and_print_another() -> None:
+    assert read_outputs([*ROWS, *LINES], '{"rows": 3, "x": 1}', "hello\n") == {"rows": 3, "x": "hello"}
+
+
+def test_a_task_may_print_what_it_likes_unless_it_is_an_output() -> None:
+    assert read_outputs(ROWS, '{"rows": 3}', "y" * 10_000) == {"rows": 3}
 
 
 @pytest.mark.parametrize(
