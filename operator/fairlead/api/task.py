@@ -34,6 +34,12 @@ class TaskOutput(ApiModel):
     default: JsonValue = Field(
         default=None, description="The value when the task does not write it. Without a default that is a failure."
     )
+    source: Annotated[str, Field(min_length=1, max_length=16_384)] | None = Field(
+        default=None,
+        alias="from",
+        description="Where the value comes from. `File`: the member of the JSON object. `Stdout`: all that the "
+        "container logs, less than 4,096 bytes, as it is for a string, as JSON for any other type. Default: `File`.",
+    )
 
 
 class Task(ApiModel):

@@ -11,7 +11,7 @@ from fairlead.api.pod_rules import Report, check_containers, check_env, check_re
 from fairlead.api.problems import listed
 from fairlead.api.rendering import Defaults, TreeCompiler
 from fairlead.api.task import Task, TaskDefaults
-from fairlead.engine.model import Clocks, Node, OutputDeclaration, RetryPolicy
+from fairlead.engine.model import Clocks, Node, OutputDeclaration, OutputSource, RetryPolicy
 from fairlead.engine.outputs import has_type
 from fairlead.engine.templates import FieldReference
 
@@ -123,6 +123,8 @@ def _check_outputs(task: Task, path: str, report: Report) -> None:
         seen.add(output.name)
         if "default" in output.model_fields_set and not has_type(output.default, output.type):
             report(f"{at}.default", f"must be of type {output.type}, not {output.default!r}")
+        if output.source is not None and output.source not in set(OutputSource):
+            report(f"{at}.from", f"must be {listed(OutputSource, 'or')}, not {output.source!r}")
 
 
 def _declarations(task: Task) -> Iterator[OutputDeclaration]:
@@ -132,4 +134,5 @@ def _declarations(task: Task) -> Iterator[OutputDeclaration]:
             type=output.type,
             has_default="default" in output.model_fields_set,
             default=output.default,
+            source=OutputSource(output.source) if output.source in set(OutputSource) else OutputSource.FILE,
         )

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from fairlead.api import labels
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
-from fairlead.engine.events import AttemptGone, Event
+from fairlead.engine.events import AttemptGone, AttemptSeen, Event
 from fairlead.engine.model import WorkKind
 from fairlead.engine.names import bucket
 from fairlead.kube.errors import ApiError, NotFound
@@ -26,6 +26,7 @@ from fairlead.kube.transport import ApiClient, JsonObject, PatchType
 from .pods import node_labels, owner_reference
 from .run import Run
 from .start import RESOURCES
+from .stdout import StdoutReader
 from .views import with_pods_of_job
 
 __all__ = ["JOB_LOOK_SECONDS", "Gatherer", "View", "pods_of_job"]
@@ -50,6 +51,7 @@ class Gatherer:
         self._changed: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._heard_at: dict[str, float] = {}
+        self._stdout = StdoutReader(client, notify)
 
     def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
         """Take note of a change; an informer's callback."""
@@ -123,17 +125,34 @@ class Gatherer:
     ) -> list[Event]:
         facts: list[Event] = []
         for (_, key), view in sorted(changed.items(), key=lambda item: (item[1].node, item[1].number)):
-            match view:
-                case PodView():
-                    facts.append(observe_pod(view))
-                case JobView():
-                    facts.append(observe_job(await self._complete(run, key, view)))
+            fact = await self._fact_of(run, key, view)
+            if fact is not None:
+                facts.append(fact)
         absent = {key: view for key, view in left.items() if key not in changed} | self._missing(run)
         verdicts = await asyncio.gather(*(self._is_gone(kind, key, view, run) for (kind, key), view in absent.items()))
         for view, gone in zip(absent.values(), verdicts, strict=True):
             if gone:
                 facts.append(AttemptGone(node=view.node, number=view.number, seen_at=datetime.now(UTC)))
         return facts
+
+    async def _fact_of(self, run: Run, key: ObjectKey, view: View) -> AttemptSeen | None:
+        """Return what an object tells; None while its end has to wait for what its task printed."""
+        match view:
+            case PodView():
+                seen, pod, succeeded = observe_pod(view), view.name, view.exit_code == 0
+            case JobView():
+                view = await self._complete(run, key, view)
+                seen, pod, succeeded = observe_job(view), view.ended_pod, bool(view.succeeded)
+        if not succeeded:
+            return seen
+        kind = WorkKind.POD if isinstance(view, PodView) else WorkKind.JOB
+        return self._stdout.complete(run, seen, pod, lambda: self._report_again(run.uid, kind, key))
+
+    def _report_again(self, uid: str, kind: WorkKind, key: ObjectKey) -> None:
+        view = self._informers[kind].get(key)
+        if view is not None:  # else it has left, and that is reported
+            self._changed.setdefault(uid, {})[kind, key] = view
+            self._notify(uid)
 
     def _missing(self, run: Run) -> dict[tuple[WorkKind, ObjectKey], Any]:
         """Return live attempts that are not in the informers' view; asked for at a resync only."""

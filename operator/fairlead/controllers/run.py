@@ -15,7 +15,15 @@ from fairlead.kube.resources import ObjectKey
 
 from .pods import Owner
 
-__all__ = ["Run", "service_account_of"]
+__all__ = ["Printed", "Run", "service_account_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a task printed, or why that is not to be had."""
+
+    text: str = ""
+    error: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +57,8 @@ class Run:
         Jobs of which no pod runs yet, and the loop time at which to look at their pods again.
     scripts, ending
         ConfigMaps known to exist, and objects whose end is being asked for (and whether by force).
+    printed
+        what attempts printed that have an output from there, by the name of their object; None while it is being read.
     writing, write_timer, write_due
         the write under way, the one that waits, and the loop time before which none but urgent ones begin.
     heard_at
@@ -78,6 +88,7 @@ class Run:
     next_job_look: float = 0.0
     scripts: set[str] = field(default_factory=set)
     ending: set[tuple[str, bool]] = field(default_factory=set)
+    printed: dict[str, Printed | None] = field(default_factory=dict)
     writing: asyncio.Task[None] | None = None
     write_timer: asyncio.TimerHandle | None = None
     write_due: float = 0.0

@@ -95,7 +95,7 @@ def with_pods_of_job(job: JobView, pods: Iterable[_Raw]) -> JobView:
         return job
     last = max(ends, key=_finished)
     if job.succeeded:
-        return replace(job, text=last.main_message, exit_code=last.exit_code)
+        return replace(job, text=last.main_message, exit_code=last.exit_code, ended_pod=last.name)
     text = last.main_message.strip()
     tail = f"; exit code {last.exit_code}" + (f": {text}" if text else "")
     return replace(job, message=job.message + tail, exit_code=last.exit_code)

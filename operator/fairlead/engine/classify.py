@@ -121,7 +121,7 @@ class PodView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod.
+    """What the engine needs of a Job. `text` and `exit_code` come from the main container of its last pod, `ended_pod`.
 
     `pod` is its newest pod, which tells whether it runs, and why not. `cause` is the end of the pod that tells why it
     has failed; a Job that `keeps_pods` deletes none that has. `foreground` says that the garbage collector still waits
@@ -149,6 +149,7 @@ class JobView:
     held: bool = False
     text: str = ""
     exit_code: int | None = None
+    ended_pod: str = ""
 
 
 def observe_pod(pod: PodView) -> AttemptSeen:

@@ -192,7 +192,9 @@ class LocalRun:
             exit_code=exit_code,
             main_message=sandbox.message(exit_code),
         )
-        self._facts.put_nowait(observe_pod(ended))
+        seen = observe_pod(ended)
+        assert seen.outcome is not None
+        self._facts.put_nowait(replace(seen, outcome=replace(seen.outcome, stdout=sandbox.printed())))
 
     def _refuse(self, start: StartAttempt, reason: str, message: str) -> None:
         self._facts.put_nowait(

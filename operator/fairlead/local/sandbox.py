@@ -88,6 +88,10 @@ class Sandbox:
         """Return the log, of a very long one the end."""
         return _tail(self.log, _LOG_LIMIT)
 
+    def printed(self) -> str:
+        """Return what it printed; of more than an output may be, the end."""
+        return _tail(self.log, TEXT_LIMIT)
+
     def message(self, exit_code: int) -> str:
         """Return what the kubelet would report as the container's termination message."""
         written = _tail(self.outputs, TEXT_LIMIT)

@@ -114,6 +114,11 @@ def resources(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any
             "must be of type integer, not 'x'",
         ),
         (
+            spec(task(outputs=[{"name": "n", "from": "Stderr"}])),
+            "spec.tasks[0].outputs[0].from",
+            "must be `File` or `Stdout`, not 'Stderr'",
+        ),
+        (
             spec(task(job=job(pod={"containers": [{"name": "x", "image": "x"}]}))),
             "spec.tasks[0].job.spec.template.spec.containers",
             "must have a container named 'main': its exit and outputs count",

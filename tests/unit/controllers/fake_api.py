@@ -30,13 +30,17 @@ from fairlead.kube.errors import AlreadyExists, Conflict, NotFound
 from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 
-__all__ = ["NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
+__all__ = ["LOGS", "NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
 
 NAMESPACE = "ns"
 T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
 #: Virtual time in ticks that floats hold exactly: else a timer can be due "in 1e-14 s" for ever.
 looptime = pytest.mark.looptime(resolution=2**-20)
+
+
+#: Stands for the logs of pods where requests are counted, refused and held up.
+LOGS = Resource("", "v1", "pods/log", "Log")
 
 
 class Asked(NamedTuple):
@@ -92,7 +96,7 @@ class _Watcher:
 class FakeApi(ApiClient):
     """The objects of a cluster. Changes made by its own methods (`put`, `edit`, `drop`) are not requests.
 
-    `kinds` are those that discovery tells of.
+    `kinds` are those that discovery tells of, `logs` those of pods by name.
     """
 
     actor = ""
@@ -100,6 +104,7 @@ class FakeApi(ApiClient):
     def __init__(self) -> None:
         self.objects: dict[tuple[str, ObjectKey], JsonObject] = {}
         self.asked: list[Asked] = []
+        self.logs: dict[str, str] = {}
         self.refusals: list[Refusal] = []
         self.kinds: list[Resource] = [PODS, CONFIGMAPS, JOBS, WORKFLOWS]
         self._version = 100
@@ -178,8 +183,10 @@ class FakeApi(ApiClient):
         impersonation(namespace, service_account)
         return _Acting(self, f"{namespace}/{service_account}")
 
-    async def request(self, method: str, path: str, **_: Any) -> bytes:
-        """Answer a question of `kube.discovery`: the only one that is not about objects."""
+    async def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, **_: Any) -> bytes:
+        """Answer what is not about objects: questions of `kube.discovery`, and for the log of a pod."""
+        if path.endswith("/log"):
+            return await self._log(path, int((params or {})["limitBytes"]))
         self.asked.append(Asked(method.lower(), "discovery", path, self.actor))
         await asyncio.sleep(0.001)
         version = path.removeprefix("/apis/").removeprefix("/api/")
@@ -190,6 +197,13 @@ class FakeApi(ApiClient):
             {"name": each.plural, "kind": each.kind, "namespaced": each.namespaced, "verbs": ["get"]} for each in served
         ]
         return orjson.dumps({"resources": names})
+
+    async def _log(self, path: str, limit: int) -> bytes:
+        namespace, _, pod, _ = path.split("/")[-4:]
+        async with self._asked("get", LOGS, pod):
+            self._found(PODS, pod, namespace)
+            whole = self.logs.get(pod, "").encode()
+        return whole[:limit]
 
     async def get(
         self,
@@ -523,15 +537,16 @@ class Stage:
     def runs(self, pod: str, since: datetime | None = None) -> None:
         """The main container of a pod has started, now by default."""
         state = {"running": {"startedAt": _text(since or _now())}}
-        self._set_status(pod, "Running", state)
+        self.set_status(pod, "Running", state)
 
     def ends(self, pod: str, code: int = 0) -> None:
         """The main container of a pod has ended, now."""
         moment = _text(_now())
         state = {"terminated": {"exitCode": code, "startedAt": moment, "finishedAt": moment, "message": ""}}
-        self._set_status(pod, "Failed" if code else "Succeeded", state)
+        self.set_status(pod, "Failed" if code else "Succeeded", state)
 
-    def _set_status(self, pod: str, phase: str, state: JsonObject) -> None:
+    def set_status(self, pod: str, phase: str, state: JsonObject) -> None:
+        """A pod is in this phase, its main container in this state."""
         status = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}]}
 
         def change(raw: JsonObject) -> None:

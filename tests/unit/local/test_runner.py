@@ -13,7 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.local.stage import Shell, eventually, executed, is_alive, log, phases, prepared, retrying, sh
 
-from fairlead.engine.model import Clocks, FailureClass, Node, OutputDeclaration, Phase, Settings, TriggerRule, ValueType
+from fairlead.engine.model import (
+    Clocks,
+    FailureClass,
+    Node,
+    OutputDeclaration,
+    OutputSource,
+    Phase,
+    Settings,
+    TriggerRule,
+    ValueType,
+)
 
 ROWS = (OutputDeclaration(name="rows", type=ValueType.INTEGER),)
 
@@ -58,6 +68,18 @@ async def test_outputs_reach_the_tasks_that_read_them(tmp_path: Path) -> None:
     run = await executed(tmp_path, sh("a", 'echo "{\\"rows\\": 42}" > "$FAIRLEAD_OUTPUTS"', outputs=ROWS), reader)
     assert run.state.nodes["a"].outputs == {"rows": 42}
     assert log(run, "b") == "42\n"
+
+
+async def test_what_a_task_printed_can_be_its_output(tmp_path: Path) -> None:
+    printed = OutputDeclaration(name="x", type=ValueType.INTEGER, source=OutputSource.STDOUT)
+    run = await executed(tmp_path, sh("a", "echo 42", outputs=(printed,)))
+    assert run.state.nodes["a"].outputs == {"x": 42}
+
+
+async def test_what_a_task_printed_can_be_too_much(tmp_path: Path) -> None:
+    printed = OutputDeclaration(name="x", type=ValueType.STRING, source=OutputSource.STDOUT)
+    run = await executed(tmp_path, sh("a", "head -c 5000 /dev/zero | tr '\\0' x", outputs=(printed,)))
+    assert run.state.nodes["a"].reason == "OutputTooLarge"
 
 
 @pytest.mark.parametrize(
