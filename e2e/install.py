@@ -41,17 +41,20 @@ CRDS = tuple(
     f"{kind}.fairlead.dev" for kind in ("workflows", "workflowtemplates", "workflowactions", "taskstatusshards")
 )
 
-#: What the operator asks for. The chart grants this and nothing else (tests/contract/test_chart.py).
+#: What the operator asks for, `=NAME` where it is about one object. The chart grants this and nothing else
+#: (tests/contract/test_chart.py).
 ALLOWED = {
     "workflows.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "workflows.fairlead.dev/status": ("patch",),
     "workflows.fairlead.dev/finalizers": ("update",),
     "workflowtemplates.fairlead.dev": ("get", "list", "watch"),
     "workflowtemplates.fairlead.dev/status": ("patch",),
-    "workflowactions.fairlead.dev": ("get", "list", "watch", "patch"),
+    "workflowactions.fairlead.dev": ("get", "list", "watch", "patch", "delete"),
     "workflowactions.fairlead.dev/status": ("patch",),
     "taskstatusshards.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "controllerrevisions.apps": ("get", "create"),
+    "validatingadmissionpolicies.admissionregistration.k8s.io=fairlead-requested-by": ("get",),
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io=fairlead-requested-by": ("get",),
     "pods": ("get", "list", "watch", "create", "patch", "delete"),
     "pods/log": ("get",),
     "jobs.batch": ("get", "list", "watch", "create", "patch", "delete"),
@@ -65,8 +68,9 @@ DENIED = {
     "configmaps": ("get", "list", "delete"),
     "workflows.fairlead.dev": ("update",),
     "workflowtemplates.fairlead.dev": ("create", "update", "patch", "delete"),
-    "workflowactions.fairlead.dev": ("create", "update", "delete"),
+    "workflowactions.fairlead.dev": ("create", "update"),
     "controllerrevisions.apps": ("list", "update", "patch", "delete"),
+    "validatingadmissionpolicies.admissionregistration.k8s.io": ("get", "list", "patch"),
     "pods": ("update",),
     "pods/exec": ("create",),
     "serviceaccounts/token": ("create",),
@@ -217,14 +221,15 @@ def _check_rights(installation: Installation) -> None:
 
 
 def _may(cluster: Cluster, wanted: list[tuple[str, str]]) -> list[bool]:
-    """Whether the operator's account may do each of these to any object, in any namespace."""
+    """Whether the operator's account may do each of these to any object, or the one named, in any namespace."""
     reviews = "\n---\n".join(json.dumps(_review(verb, resource)) for verb, resource in wanted)
     printed = cluster.kubectl("create", "-f", "-", "-o", "jsonpath={.status.allowed}{'\\n'}", stdin=reviews)
     return [line == "true" for line in printed.splitlines()]
 
 
 def _review(verb: str, resource: str) -> dict[str, Any]:
-    plain, _, subresource = resource.partition("/")
+    about, _, name = resource.partition("=")
+    plain, _, subresource = about.partition("/")
     plural, _, group = plain.partition(".")
     return {
         "apiVersion": "authorization.k8s.io/v1",
@@ -232,7 +237,13 @@ def _review(verb: str, resource: str) -> dict[str, Any]:
         "spec": {
             "user": f"system:serviceaccount:{NAMESPACE}:{RELEASE}",
             "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
-            "resourceAttributes": {"verb": verb, "resource": plural, "group": group, "subresource": subresource},
+            "resourceAttributes": {
+                "verb": verb,
+                "resource": plural,
+                "group": group,
+                "subresource": subresource,
+                "name": name,
+            },
         },
     }
 

@@ -17,6 +17,7 @@ NAME = "fairlead-e2e-limited"
 RULES: list[dict[str, Any]] = [
     {"apiGroups": ["fairlead.dev"], "resources": ["workflows"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["fairlead.dev"], "resources": ["workflows/status"], "verbs": ["patch"]},
+    {"apiGroups": ["fairlead.dev"], "resources": ["workflowactions"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch", "delete"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},

@@ -131,7 +131,8 @@ def test_the_operator_has_exactly_the_rights_that_it_uses(helm: Path) -> None:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 plural, slash, subresource = resource.partition("/")
-                granted[f"{plural}.{group}".rstrip(".") + slash + subresource] = tuple(rule["verbs"])
+                name = "".join(f"={each}" for each in rule.get("resourceNames", ()))
+                granted[f"{plural}.{group}".rstrip(".") + slash + subresource + name] = tuple(rule["verbs"])
     assert granted == install.ALLOWED
     assert not {"*", "secrets"} & {part for rules in roles.values() for rule in rules for part in rule["resources"]}
 

@@ -30,6 +30,7 @@ from fairlead.kube.transport import ApiClient
 from fairlead.telemetry.logs import configure
 from fairlead.telemetry.metrics import Metrics
 
+from .actions import Actions
 from .apply import Applier
 from .cleanup import Cleaner
 from .gather import Gatherer
@@ -110,15 +111,22 @@ class Operator:
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
         )
         self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add)
+        self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
             applier=self.applier,
             writer=self.writer,
             cleaner=self.cleaner,
+            actions=self.actions,
             evaluator=CelEvaluator(),
             metrics=self.metrics,
         )
+        #: Everything that is watched by ourselves, by the name of the resource.
+        self.caches: dict[str, Informer[Any]] = {
+            **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
+            "workflowactions": self.actions.informer,
+        }
 
     async def serve(self) -> int:
         """Serve until told to stop. Returns 0 after a clean end, 1 when a part ended by itself."""
@@ -129,7 +137,7 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         self._observe_caches()
-        for informer in self.informers.values():
+        for informer in self.caches.values():
             self._background(informer.run())
         self._background(self.recorder.run())
         stop = asyncio.create_task(self._stop.wait())
@@ -174,9 +182,9 @@ class Operator:
                 else:
                     self._wait_for(f"the Workflows cannot be read: {error}")
             await asyncio.sleep(1.0)
-        for kind, informer in self.informers.items():
+        for plural, informer in self.caches.items():
             while not informer.synced.is_set():
-                self._wait_for(informer.last_error or f"reading all {kind.value}s")
+                self._wait_for(informer.last_error or f"reading all {plural}")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(1.0):
                         await informer.synced.wait()
@@ -275,6 +283,7 @@ class Operator:
             await self.controller.drain(_DRAIN_SECONDS)
         self.queue.close()
         self.resources.queue.close()
+        await self.actions.close(_DRAIN_SECONDS / 2)
         if shell is not None:
             shell.cancel()
             await asyncio.wait({shell}, timeout=1)
@@ -301,8 +310,8 @@ class Operator:
         )
 
     def _observe_caches(self) -> None:
-        for kind, informer in self.informers.items():
-            self.metrics.watch_cache(f"{kind.value.lower()}s", informer.staleness, informer.__len__)
+        for plural, informer in self.caches.items():
+            self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
         for name, queue in (("workflow", self.queue), ("resource", self.resources.queue)):
             self.metrics.queue_depth(name, queue.__len__)
 
@@ -314,7 +323,7 @@ class Operator:
             since = asyncio.get_running_loop().time() - self._swept_at if self._swept_at else 0.0
             return _too_long(since, _HUNG_SECONDS + _SWEEP_SECONDS, "the sweep has not come round")
 
-        return {f"{kind.value.lower()}-loop": loop_of(each) for kind, each in self.informers.items()} | {"sweep": sweep}
+        return {f"{plural}-loop": loop_of(each) for plural, each in self.caches.items()} | {"sweep": sweep}
 
     def _ready_checks(self) -> dict[str, Callable[[], str]]:
         def heard(informer: Informer[Any]) -> Callable[[], str]:
@@ -323,7 +332,7 @@ class Operator:
                 or _too_long(informer.staleness(), _DEAF_SECONDS, "nothing heard from the API server")
             )
 
-        return {f"{kind.value.lower()}-watch": heard(each) for kind, each in self.informers.items()} | {
+        return {f"{plural}-watch": heard(each) for plural, each in self.caches.items()} | {
             "start": lambda: self._waiting_for,
             "workflows": lambda: self._sweep_problem,
         }

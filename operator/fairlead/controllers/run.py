@@ -10,7 +10,7 @@ from typing import Any
 from fairlead.api.compile import Compiled
 from fairlead.engine.events import Event
 from fairlead.engine.model import Settings
-from fairlead.engine.state import RunState
+from fairlead.engine.state import RunOutcome, RunState
 from fairlead.kube.resources import ObjectKey
 
 from .pods import Owner
@@ -61,6 +61,8 @@ class Run:
         what attempts printed that have an output from there, by the name of their object; None while it is being read.
     writing, write_timer, write_due
         the write under way, the one that waits, and the loop time before which none but urgent ones begin.
+    counted
+        the end that is in the metrics: a run that is taken up again may have several.
     heard_at
         loop time at which the oldest fact not yet planned for was heard; for the hop metric.
     """
@@ -92,7 +94,7 @@ class Run:
     writing: asyncio.Task[None] | None = None
     write_timer: asyncio.TimerHandle | None = None
     write_due: float = 0.0
-    counted: bool = False
+    counted: RunOutcome | None = None
 
     @property
     def uid(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead.api.problems import Problem
 from fairlead.api.status import PHASE_FIELDS, WorkflowStatus
+from fairlead.controllers.asked import encode_asked
 from fairlead.controllers.records import entries, text_of
 from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
 from fairlead.controllers.views import time_of
@@ -26,6 +27,7 @@ __all__ = [
     "is_finished",
     "is_invalid",
     "operations",
+    "recorded_outcome",
     "refused_status",
     "suspension",
 ]
@@ -63,6 +65,7 @@ def encode(
         "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
         "tasks": list(entries(run, settings, characters)),
     }
+    status |= encode_asked(run)
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
     if run.outcome is not None:
@@ -177,6 +180,21 @@ def suspension(status: Mapping[str, Any]) -> tuple[datetime | None, float]:
     found = _find(status, "Suspended")
     since = time_of(found["lastTransitionTime"]) if found.get("status") == "True" else None
     return since, float(status.get("suspendedSeconds", 0))
+
+
+def recorded_outcome(status: Mapping[str, Any]) -> RunOutcome | None:
+    """Return how a run has ended, for one that is taken up again because something is asked of it; None: it has not."""
+    moment = finished_at(status)
+    if moment is None:
+        return None
+    verdict = _find(status, "Succeeded")
+    return RunOutcome(
+        succeeded=verdict["status"] == "True",
+        reason=verdict["reason"],
+        message=verdict["message"],
+        finished_at=moment,
+        cancelled=status.get("phase") == "Cancelled",
+    )
 
 
 def _summary(run: RunState, settings: Settings, stalled: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from fairlead.api.compile import Compiled, compile_settings, compile_workflow
 from fairlead.api.problems import InvalidSpec
 from fairlead.engine.commands import EventType, RecordEvent
+from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.restore import restore
@@ -23,12 +24,22 @@ from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.metrics import Metrics
 
+from .actions import Actions, is_unrecorded
 from .apply import Applier
+from .asked import recorded_actions, recorded_epoch, recorded_stop
 from .cleanup import Cleaner
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .records import recorded_nodes
 from .run import Run, service_account_of
-from .status import encode, invalid_status, is_finished, is_invalid, refused_status, suspension
+from .status import (
+    encode,
+    invalid_status,
+    is_finished,
+    is_invalid,
+    recorded_outcome,
+    refused_status,
+    suspension,
+)
 from .store import Workflow, WorkflowStore
 from .views import time_of
 from .writer import StatusWriter
@@ -54,6 +65,7 @@ class WorkflowController:
         applier: Applier,
         writer: StatusWriter,
         cleaner: Cleaner,
+        actions: Actions,
         evaluator: Evaluator,
         metrics: Metrics,
     ) -> None:
@@ -62,6 +74,7 @@ class WorkflowController:
         self._applier = applier
         self._writer = writer
         self._cleaner = cleaner
+        self._actions = actions
         self._evaluator = evaluator
         self._metrics = metrics
         self._runs: dict[str, Run] = {}
@@ -112,11 +125,12 @@ class WorkflowController:
         workflow = self._store.get(uid)
         if workflow is None or workflow.deleting:
             self.forget(uid)
+            await self._actions.answer_strays(uid)
             return await self._cleaner.abandoned(uid, workflow)
+        self._actions.settle(workflow)
         run = self._runs.get(uid)
         if run is None:
-            corrected = is_invalid(workflow.status) and workflow.status["observedGeneration"] != workflow.generation
-            if is_finished(workflow.status) and not corrected:
+            if _is_over(workflow) and not self._actions.pending(workflow):
                 return await self._cleaner.finished(workflow)
             run = await self._open(workflow)
             if run is None:
@@ -124,7 +138,10 @@ class WorkflowController:
         return await self._advance(run)
 
     async def _open(self, workflow: Workflow) -> Run | None:
-        """Begin a run, or take up one that was begun before this process. None if its definition is invalid."""
+        """Begin a run, or take up one that was begun before this process, or that is over and is asked something.
+
+        None if its definition is invalid.
+        """
         try:
             # In a thread: a thousand tasks take a third of a second, in which other runs go on.
             compiled = await asyncio.to_thread(
@@ -135,6 +152,9 @@ class WorkflowController:
                 namespace=workflow.namespace,
             )
         except InvalidSpec as error:
+            if _is_over(workflow):
+                self._actions.refuse(workflow, "InvalidSpec", f"the definition cannot be run: {error}")
+                return None
             await self._refuse(workflow, error)
             return None
         now = datetime.now(UTC)
@@ -150,6 +170,7 @@ class WorkflowController:
             service_account=service_account_of(workflow.spec),
             taken_up=started_at is not None,
         )
+        run.counted = run.state.outcome
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
             status = encode(run.state, run.settings, generation=run.generation, previous=run.written, now=now)
@@ -178,7 +199,8 @@ class WorkflowController:
             run.next_resync = loop.time() + _RESYNC_SECONDS
             run.resync = True
             self._gatherer.expect_all(run.uid)
-        facts = await self._gatherer.facts(run)
+        asked = await self._next_action(run)
+        facts = [*await self._gatherer.facts(run), *asked]
         # Read only now: what was heard while facts were gathered counts, above all that the run is suspended.
         workflow = self._store.get(run.uid)
         if workflow is None or workflow.deleting:
@@ -198,8 +220,11 @@ class WorkflowController:
         for failure_class in planned.ended:
             self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
-        urgent = changed or run.state.outcome is not None or not run.state.is_proven
+        urgent = changed or run.state.outcome is not None or not run.state.is_proven or is_unrecorded(run)
         self._writer.request(run, urgent=urgent)
+        if asked:
+            self._actions.decided(run, asked[0])
+            return 0.0  # there may be another one
         if run.state.outcome is not None:
             return self._conclude(run)
         due = min(run.next_resync - loop.time(), JOB_LOOK_SECONDS if run.pending_jobs else _RESYNC_SECONDS)
@@ -207,12 +232,18 @@ class WorkflowController:
             due = min(due, max(0.0, (planned.wake_at - now).total_seconds()))
         return due
 
+    async def _next_action(self, run: Run) -> list[UserAction]:
+        """Return what is asked of a run next. Before the other facts: this may fail, and those are told only once."""
+        workflow = self._store.get(run.uid)
+        found = None if workflow is None else await self._actions.next(run, workflow)
+        return [] if found is None else [found]
+
     def _conclude(self, run: Run) -> float | None:
-        """Count the end of a run once, and let go of it when its end is persisted."""
+        """Count each end of a run once, and let go of it when its end is persisted."""
         outcome = run.state.outcome
         assert outcome is not None
-        if not run.counted:
-            run.counted = True
+        if run.counted is not outcome:
+            run.counted = outcome
             self._metrics.run_finished("succeeded" if outcome.succeeded else "failed", outcome.reason)
         if run.dirty or run.inbox or run.probes:
             return _RESYNC_SECONDS
@@ -244,6 +275,12 @@ class WorkflowController:
         await self._cleaner.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
 
 
+def _is_over(workflow: Workflow) -> bool:
+    """Tell whether a run has ended, and is not one that was found invalid and corrected since."""
+    corrected = is_invalid(workflow.status) and workflow.status["observedGeneration"] != workflow.generation
+    return is_finished(workflow.status) and not corrected
+
+
 def _count(tasks: int) -> str:
     return f"{tasks} task" + "s" * (tasks != 1)
 
@@ -258,6 +295,7 @@ def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> R
             namespace=workflow.namespace,
             started_at=started_at,
         )
+    stopping, stop_mode = recorded_stop(workflow.status)
     state = restore(
         compiled.graph,
         recorded_nodes(workflow.status.get("tasks", ())),
@@ -265,6 +303,11 @@ def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> R
         name=workflow.name,
         namespace=workflow.namespace,
         started_at=started_at,
+        epoch=recorded_epoch(workflow.status),
+        actions=recorded_actions(workflow.status),
+        stopping=stopping,
+        stop_mode=stop_mode,
     )
+    state.outcome = recorded_outcome(workflow.status)
     state.suspended_at, state.suspended_seconds = suspension(workflow.status)
     return state

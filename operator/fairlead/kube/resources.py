@@ -11,12 +11,15 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 __all__ = [
+    "ADMISSION_POLICIES",
+    "ADMISSION_POLICY_BINDINGS",
     "CONFIGMAPS",
     "CONTROLLERREVISIONS",
     "EVENTS",
     "JOBS",
     "NAMESPACES",
     "PODS",
+    "SELF_SUBJECT_REVIEWS",
     "TASKSTATUSSHARDS",
     "WORKFLOWACTIONS",
     "WORKFLOWS",
@@ -100,3 +103,20 @@ WORKFLOWS = Resource("fairlead.dev", "v1alpha1", "workflows", "Workflow", strate
 WORKFLOWTEMPLATES = Resource("fairlead.dev", "v1alpha1", "workflowtemplates", "WorkflowTemplate", strategic=False)
 WORKFLOWACTIONS = Resource("fairlead.dev", "v1alpha1", "workflowactions", "WorkflowAction", strategic=False)
 TASKSTATUSSHARDS = Resource("fairlead.dev", "v1alpha1", "taskstatusshards", "TaskStatusShard", strategic=False)
+ADMISSION_POLICIES = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    namespaced=False,
+)
+ADMISSION_POLICY_BINDINGS = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+SELF_SUBJECT_REVIEWS = Resource(
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)

@@ -50,6 +50,12 @@ SPECS: tuple[MetricSpec, ...] = (
         "Runs that reached their end, by outcome and the reason of the Succeeded condition.",
         ("outcome", "reason"),
     ),
+    MetricSpec(
+        "counter",
+        "fairlead_actions_total",
+        "WorkflowActions that were answered, by what was asked for and whether it was accepted.",
+        ("action", "result"),
+    ),
     MetricSpec("gauge", "fairlead_runs", "Runs known to this replica, by phase.", ("phase",)),
     MetricSpec(
         "counter",
@@ -215,6 +221,10 @@ class Metrics:
     def run_finished(self, outcome: str, reason: str) -> None:
         """A run ended; `reason` is one of the constants of the Succeeded condition."""
         self._counters["fairlead_runs_finished_total"].labels(outcome, reason).inc()
+
+    def action_answered(self, action: str, accepted: bool) -> None:
+        """Somebody who asked something of a run was told whether it is done."""
+        self._counters["fairlead_actions_total"].labels(action, "accepted" if accepted else "refused").inc()
 
     def runs(self, by_phase: Mapping[str, int]) -> None:
         """How many runs are in each phase now; a phase no longer mentioned has none."""

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import fairlead
+from fairlead.controllers.identity import POLICY, is_in_force
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "fairlead"
@@ -135,3 +136,18 @@ def test_the_chart_carries_the_crds_of_the_repository() -> None:
 
 def test_notes_have_three_commands() -> None:
     assert re.findall(r"^(\d)\. ", TEMPLATES["NOTES.txt"], re.MULTILINE) == ["1", "2", "3"]
+
+
+# -- who may ask for what of a run
+
+
+def documents(template: str) -> list[dict[str, Any]]:
+    """A template's objects, with what Helm fills in left out."""
+    text = re.sub(r"^.*\{\{.*\}\}.*$\n", "", TEMPLATES[template], flags=re.MULTILINE)
+    return list(yaml.safe_load_all(text))
+
+
+def test_the_policy_and_its_binding_have_the_name_that_the_operator_looks_for() -> None:
+    policy, binding = documents("admission-policy.yaml")
+    assert policy["metadata"]["name"] == binding["metadata"]["name"] == POLICY
+    assert is_in_force(policy, binding)

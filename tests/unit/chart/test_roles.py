@@ -10,10 +10,13 @@ import pytest
 import yaml
 
 from fairlead.api import crd
+from fairlead.engine.model import ActionKind
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "fairlead" / "templates"
 KINDS = {document["spec"]["names"]["plural"]: document for document in crd.crds()}
 READ = {"get", "list", "watch"}
+#: What may be asked of a run by those who may not say how a task has ended: a verb for each action.
+ASK = {kind.lower() for kind in ActionKind} - {"mark"}
 
 
 def roles(name: str) -> dict[str, dict[str, Any]]:
@@ -26,7 +29,11 @@ def roles(name: str) -> dict[str, dict[str, Any]]:
 
 def granted(role: dict[str, Any]) -> dict[str, set[str]]:
     """Verbs by resource."""
-    return {name: set(rule["verbs"]) for rule in role["rules"] for name in rule["resources"]}
+    found: dict[str, set[str]] = {}
+    for rule in role["rules"]:
+        for name in rule["resources"]:
+            found.setdefault(name, set()).update(rule["verbs"])
+    return found
 
 
 PEOPLE = {name.rpartition(":")[2]: granted(role) for name, role in roles("user-roles.yaml").items()}
@@ -41,16 +48,23 @@ def test_whoever_may_view_may_read_all_of_it() -> None:
 def test_whoever_may_edit_writes_definitions_and_asks_for_actions() -> None:
     everything = {"create", "update", "patch", "delete", "deletecollection"}
     assert PEOPLE["edit"] == {
-        "workflows": everything,
+        "workflows": everything | ASK,
         "workflowtemplates": everything,
         "workflowactions": {"create", "delete", "deletecollection"},
     }
 
 
 def test_there_is_a_role_for_those_who_may_only_act() -> None:
-    assert PEOPLE["act"] == {"workflowactions": {"create"}}
+    assert PEOPLE["act"] == {"workflowactions": {"create"}, "workflows": ASK}
     [role] = [role for name, role in roles("user-roles.yaml").items() if name.endswith(":act")]
     assert not role["metadata"]["labels"]
+
+
+def test_only_an_administrator_says_how_a_task_has_ended() -> None:
+    assert PEOPLE["admin"] == {"workflows": {"mark"}}
+    [role] = [role for name, role in roles("user-roles.yaml").items() if name.endswith(":admin")]
+    aggregated = [label for label in role["metadata"]["labels"] if "aggregate" in label]
+    assert aggregated == ["rbac.authorization.k8s.io/aggregate-to-admin"]
 
 
 @pytest.mark.parametrize("role", PEOPLE)
@@ -68,4 +82,4 @@ def test_the_operator_reads_each_kind_and_writes_its_status(plural: str) -> None
 
 def test_the_operator_writes_no_templates_and_answers_no_action_with_another() -> None:
     assert OPERATOR["workflowtemplates"] == READ
-    assert not OPERATOR["workflowactions"] & {"create", "update", "delete"}
+    assert not OPERATOR["workflowactions"] & {"create", "update"}

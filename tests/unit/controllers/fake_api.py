@@ -20,7 +20,7 @@ import orjson
 import pytest
 
 from fairlead.api import labels
-from fairlead.controllers import app, apply, cleanup, gather, resource_task, start, views, workflow, writer
+from fairlead.controllers import actions, app, apply, cleanup, gather, resource_task, start, views, workflow, writer
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
@@ -268,7 +268,8 @@ class FakeApi(ApiClient):
         async with self._asked("patch", resource, name):
             found = self._found(resource, name, namespace)
             if isinstance(body, Mapping):
-                changed = _merged(found, body, strategic=patch_type is PatchType.STRATEGIC)
+                lists = _MERGED_LISTS.get(patch_type, {})
+                changed = _merged(found, body, lists)
             else:
                 changed = _operated(found, body)
             for precondition in ("uid", "resourceVersion"):
@@ -406,7 +407,7 @@ class Stage:
         monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(app, "open_session", lambda _: None)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
-        for module in (app, apply, cleanup, gather, resource_task, start, views, workflow, writer):
+        for module in (actions, app, apply, cleanup, gather, resource_task, start, views, workflow, writer):
             if hasattr(module, "datetime"):
                 monkeypatch.setattr(module, "datetime", _Clock)
         self.operator = self._new_operator()
@@ -420,10 +421,10 @@ class Stage:
         """Start the operator, and wait until it is ready."""
         self._before = asyncio.all_tasks()
         operator = self.operator
-        for informer in operator.informers.values():
+        for informer in operator.caches.values():
             self._spawn(informer.run())
         self._spawn(operator.recorder.run())
-        for informer in operator.informers.values():
+        for informer in operator.caches.values():
             await informer.synced.wait()
         for raw in self.api.of(WORKFLOWS).values():
             operator.workflow_event(None, deepcopy(raw))
@@ -602,8 +603,15 @@ def _tell(watcher: _Watcher, plural: str, type_: str, obj: JsonObject) -> None:
         watcher.knows.discard(key)
 
 
-def _merged(found: Any, patch: Any, *, strategic: bool) -> Any:
-    """Apply a merge patch (RFC 7386), or as much of a strategic one as is in use."""
+#: Lists that are merged, by the kind of patch; with the key of their objects.
+_MERGED_LISTS: dict[PatchType, dict[str, str]] = {
+    PatchType.STRATEGIC: {"finalizers": "", "ownerReferences": "uid"},
+    PatchType.APPLY: {"finalizers": "", "ownerReferences": "uid", "conditions": "type"},
+}
+
+
+def _merged(found: Any, patch: Any, lists: Mapping[str, str]) -> Any:
+    """Apply a merge patch (RFC 7386), or as much of a strategic one, or of server-side apply, as is in use."""
     if not isinstance(patch, Mapping):
         return deepcopy(patch)
     result = deepcopy(found) if isinstance(found, dict) else {}
@@ -613,13 +621,13 @@ def _merged(found: Any, patch: Any, *, strategic: bool) -> Any:
             result[name] = [each for each in result.get(name, ()) if each not in value]
         elif value is None:
             result.pop(key, None)
-        elif strategic and key == "finalizers":
-            result[key] = [*result.get(key, ()), *(each for each in value if each not in result.get(key, ()))]
-        elif strategic and key == "ownerReferences":
-            mine = {each["uid"] for each in value}
-            result[key] = [*(each for each in result.get(key, ()) if each["uid"] not in mine), *value]
+        elif key in lists:
+            name = lists[key]
+            mine = [each[name] if name else each for each in value]
+            others = [each for each in result.get(key, ()) if (each[name] if name else each) not in mine]
+            result[key] = [*others, *value]
         else:
-            result[key] = _merged(result.get(key), value, strategic=strategic)
+            result[key] = _merged(result.get(key), value, lists)
     return result
 
 

@@ -71,6 +71,7 @@ class TestWhatIsMeasured:
         metrics.queue_retried("q")
         metrics.reconciled("c", "error", 0.1)
         metrics.reconcile_error("c", "bug")
+        metrics.action_answered("Stop", accepted=True)
         text, _ = metrics.render()
         sampled = {s.name for f in text_string_to_metric_families(text.decode()) for s in f.samples}
         bare = {re.sub(r"_(bucket|count|sum)$", "", name) for name in sampled}

@@ -1,0 +1,74 @@
+"""What users have asked of a run, in its status and back: the epoch, the record of requests, and a stop. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairlead.api.status import MAX_ACTIONS
+from fairlead.engine.capacity import MESSAGE_CHARACTERS
+from fairlead.engine.model import ActionKind, StopMode
+from fairlead.engine.state import ActionRecord, RunState
+
+from .records import text_of
+from .views import time_of
+
+__all__ = ["encode_asked", "recorded_actions", "recorded_epoch", "recorded_stop"]
+
+
+def encode_asked(run: RunState) -> dict[str, Any]:
+    """Return the members of a run's status that tell what users have asked for; empty where they have not."""
+    found: dict[str, Any] = {}
+    if run.epoch > 1:
+        found["epoch"] = run.epoch
+    if run.actions:
+        found["actions"] = [_encode(each) for each in run.actions[-MAX_ACTIONS:]]
+    if run.stopping:
+        mode = {"mode": run.stop_mode.value} if run.stop_mode else {}
+        found["stop"] = {**mode, "reason": run.stopping}
+    return found
+
+
+def _encode(record: ActionRecord) -> dict[str, Any]:
+    return {
+        "uid": record.uid,
+        "name": record.name,
+        "action": record.action.value,
+        "by": record.by,
+        "time": text_of(record.at),
+        "accepted": record.accepted,
+        "reason": record.reason,
+        "message": record.message[:MESSAGE_CHARACTERS],
+    }
+
+
+def recorded_epoch(status: Mapping[str, Any]) -> int:
+    """Return the retry epoch that a status shows."""
+    return int(status.get("epoch", 1))
+
+
+def recorded_actions(status: Mapping[str, Any]) -> Sequence[ActionRecord]:
+    """Return the requests on record, oldest first. One that only a newer release knows is left out."""
+    kinds = set(ActionKind)
+    return [_read(each) for each in status.get("actions") or () if each["action"] in kinds]
+
+
+def _read(record: Mapping[str, Any]) -> ActionRecord:
+    at = time_of(record["time"])
+    assert at is not None, "it is written with its time"
+    return ActionRecord(
+        uid=record["uid"],
+        name=record["name"],
+        action=ActionKind(record["action"]),
+        by=record.get("by", ""),
+        at=at,
+        accepted=record["accepted"],
+        reason=record.get("reason", ""),
+        message=record.get("message", ""),
+    )
+
+
+def recorded_stop(status: Mapping[str, Any]) -> tuple[str, StopMode | None]:
+    """Return why and how a run was being stopped; `("", None)` where it was not."""
+    stop = status.get("stop") or {}
+    return stop.get("reason", ""), StopMode(stop["mode"]) if "mode" in stop else None
