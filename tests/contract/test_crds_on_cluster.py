@@ -50,6 +50,20 @@ GOOD = {
         container={"image": "x", "resources": {"limits": {"memory": "${params.memory}"}}}
     ),
     "a port by name or number": task(container={"image": "x", "livenessProbe": {"httpGet": {"port": "http"}}}),
+    "the course of a task": task(
+        forEach={"in": ["x", {"a": [1]}], "as": "it", "when": "${true}", "tolerate": {"percent": 0.5}, "batchSize": 2},
+        repeat={"until": "${true}", "maxIterations": 2, "delaySeconds": 1},
+        onFailure="Continue",
+        handles=False,
+        skipExitCodes=[99],
+        onNodeLost={"replaceAfterSeconds": 60},
+        priority=-1,
+        queueTimeoutSeconds=1,
+        startTimeoutSeconds=1,
+        outputs=[{"name": "text", "from": "Stdout"}],
+        retry={"rules": [{"reasons": ["OOMKilled"], "limit": 1, "resources": {"limits": {"memory": "2Gi"}}}]},
+    ),
+    "a list that is an expression": task(forEach={"in": "${params.p}"}),
     "volumes, sidecars and security": task(
         pod={
             "volumes": [{"name": "v", "emptyDir": {}}],
@@ -88,7 +102,9 @@ BAD = {
         task(job={"spec": {"backofLimit": 1, "template": {}}}),
         'unknown field "spec.tasks[0].job.spec.backofLimit"',
     ),
-    "a feature that does not exist": (task(forEach={}), 'unknown field "spec.tasks[0].forEach"'),
+    "a feature that does not exist": (task(loop={}), 'unknown field "spec.tasks[0].loop"'),
+    "a list without items": (task(forEach={}), "spec.tasks[0].forEach.in: Required value"),
+    "an exit code of success": (task(skipExitCodes=[0]), "spec.tasks[0].skipExitCodes[0] in body should be greater"),
     "the name of a container": (
         task(container={"image": "x", "name": "y"}),
         'unknown field "spec.tasks[0].container.name"',

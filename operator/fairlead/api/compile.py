@@ -14,19 +14,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairlead.api.declared import declared_types
+from fairlead.api.flow import may_be_empty
 from fairlead.api.ordering import Ordering, resolve_needs
 from fairlead.api.parameters import resolve_parameters
 from fairlead.api.parsing import Outline, ParsedSpec, outlines, parse_model, parse_spec, without_nulls
 from fairlead.api.problems import InvalidSpec, Problem, Severity
+from fairlead.api.reading import Reader
 from fairlead.api.rendering import TreeCompiler
 from fairlead.api.task import Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
+from fairlead.api.task_flow import OnFailure
 from fairlead.api.workflow import LiveSpec
 from fairlead.engine import capacity
 from fairlead.engine import graph as engine_graph
 from fairlead.engine.expressions import Declarations, Evaluator
-from fairlead.engine.model import Evaluable, Graph, Settings, TriggerRule, ValueType
-from fairlead.engine.templates import FieldReference, compile_tree
+from fairlead.engine.model import Graph, Settings, TriggerRule, ValueType
+from fairlead.engine.templates import CompiledTree
 
 __all__ = ["Compiled", "InvalidSpec", "Problem", "compile_settings", "compile_workflow"]
 
@@ -136,37 +139,33 @@ class _Compilation:
         trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
         tasks = self._tasks(trees)
         ordering = self._ordering()
-        reads = self._references(tasks, ordering)
-        outputs, output_reads = self._outputs(trees, ordering)
+        reader = Reader(tasks=tasks, ordering=ordering, report=self.report, warn=self.warn)
+        reads = reader.of_tasks()
+        outputs = self._outputs(trees)
+        references = [found for tree in outputs.values() for found in tree.references]
+        output_reads = reader.of_run(references, ordering.sure_in_success())
         if cycle := ordering.cycle():
             self._report_cycle(cycle)
         if self.problems:
             return None
-        nodes = [
-            replace(
-                task.node,
-                needs=ordering.parents(name),
-                reads=tuple(reads[name]),
-                trigger=ordering.triggers[name],
-            )
-            for name, task in tasks.items()
-        ]
-        return engine_graph.build(nodes, params=params, outputs=outputs, reads=output_reads)
+        nodes = [replace(task.node, needs=ordering.parents(name), reads=reads[name]) for name, task in tasks.items()]
+        return engine_graph.build(nodes, params=params, outputs=list(outputs.items()), reads=output_reads)
 
     def _declarations(self) -> Declarations:
         tasks: dict[str, Mapping[str, ValueType | None]] = {}
         for task in self.outlines:
-            tasks.setdefault(task.name, task.outputs)
+            tasks.setdefault(task.name, task.results)
         return Declarations(params=declared_types(self.raw.get("params")), tasks=tasks)
 
     def _tasks(self, trees: TreeCompiler) -> dict[str, CompiledTask]:
         """Return the tasks that could be compiled, by name."""
+        parsed = self.parsed
         compiler = TaskCompiler(
             trees=trees,
-            defaults=self.parsed.task_defaults,
-            compiled_defaults=compile_defaults(self.parsed.task_defaults, trees),
-            judge_pods=self.parsed.has_defaults,
+            defaults=compile_defaults(parsed.task_defaults, trees, known=parsed.has_defaults),
             warn=self.warn,
+            outputs={task.name: task.outputs for task in self.outlines},
+            item_types={each.name: each.items.type for each in parsed.params if each is not None and each.items},
         )
         compiled: dict[str, CompiledTask] = {}
         seen: dict[str, int] = {}
@@ -191,79 +190,21 @@ class _Compilation:
         return Ordering(
             needs=resolve_needs(self.outlines, self.report),
             triggers={task.name: task.trigger or TriggerRule.ALL_SUCCEEDED for task in good},
-            conditional=frozenset(task.name for task in good if task.when is not None),
+            skippable=frozenset(task.name for task in good if _may_skip(task)),
+            continued=frozenset(task.name for task in good if task.on_failure is OnFailure.CONTINUE),
+            handlers=frozenset(task.name for task in good if task.handles),
         )
 
-    def _references(self, tasks: Mapping[str, CompiledTask], ordering: Ordering) -> dict[str, dict[str, None]]:
-        """Check what tasks read of each other, and add the edges that this implies. Return who reads whom."""
-        reads: dict[str, dict[str, None]] = {}
-        needed: list[tuple[str, str, FieldReference]] = []
-        for name, task in tasks.items():
-            reads[name] = {}
-            for found in task.references:
-                other = self._referred(found, tasks, name)
-                if other is None:
-                    continue
-                reads[name][other] = None
-                if not ordering.follows(name, other):
-                    ordering.imply(name, other)
-                    self.warn(
-                        found.field, f"reads task {other!r}, and so comes after it; add it to `needs` to show that"
-                    )
-                if _needs_success(found):
-                    needed.append((name, other, found))
-        for name, other, found in needed:
-            if not ordering.surely_succeeded(name, other):
-                self.report(
-                    found.field,
-                    f"task {other!r} may not have Succeeded when this one runs, so its output may be missing: "
-                    f"read it as {_optional_form(found)}",
-                )
-        return reads
-
-    def _outputs(self, trees: TreeCompiler, ordering: Ordering) -> tuple[list[tuple[str, Evaluable]], set[str]]:
-        outputs: dict[str, Evaluable] = {}
-        reads: set[str] = set()
-        sure = ordering.never_skipped()
+    def _outputs(self, trees: TreeCompiler) -> dict[str, CompiledTree]:
+        outputs: dict[str, CompiledTree] = {}
         for index, output in enumerate(self.parsed.outputs):
             if output is None:
                 continue
             path = f"spec.outputs[{index}]"
             if output.name in outputs:
                 self.report(f"{path}.name", f"another output is named {output.name!r}, too; names must be unique")
-            tree = compile_tree(
-                output.value,
-                path=f"{path}.value",
-                evaluator=trees.evaluator,
-                declarations=trees.declarations,
-                report=self.report,
-            )
-            outputs[output.name] = tree
-            for found in tree.references:
-                other = self._referred(found, ordering.triggers, None)
-                if other is None:
-                    continue
-                reads.add(other)
-                if _needs_success(found) and other not in sure:
-                    self.report(
-                        found.field,
-                        f"task {other!r} may be Skipped in a run that succeeds, so its output may be missing: "
-                        f"read it as {_optional_form(found)}",
-                    )
-        return list(outputs.items()), reads
-
-    def _referred(self, found: FieldReference, known: Mapping[str, object], name: str | None) -> str | None:
-        """Return the task that a reference names, None when it names none or one that has problems of its own."""
-        root, *rest = found.reference.path
-        if root != "tasks":
-            return None
-        if not rest:
-            self.report(found.field, "must name the task it reads, as in tasks['NAME'], so that its order is known")
-            return None
-        if rest[0] == name:
-            self.report(found.field, f"task {name!r} cannot read its own phase or outputs")
-            return None
-        return rest[0] if rest[0] in known else None
+            outputs[output.name] = trees.value(output.value, f"{path}.value")
+        return outputs
 
     def _report_cycle(self, cycle: tuple[str, ...]) -> None:
         index = next(index for index, task in self._good_tasks() if task.name == cycle[0])
@@ -273,16 +214,11 @@ class _Compilation:
         )
 
 
-def _needs_success(found: FieldReference) -> bool:
-    """Tell whether a reference fails when the task did not succeed: an output, read without `.?`."""
-    path = found.reference.path
-    return len(path) > 3 and path[2] == "outputs" and not found.reference.optional
-
-
-def _optional_form(found: FieldReference) -> str:
-    _, task, _, output = found.reference.path[:4]
-    name = f"tasks.{task}" if task.isidentifier() else f"tasks[{task!r}]"
-    return f"{name}.outputs.?{output}.orValue(…)"
+def _may_skip(task: Task) -> bool:
+    """Tell whether a task may be Skipped though everything before it has Succeeded."""
+    return bool(
+        task.when is not None or task.skip_exit_codes or (task.for_each is not None and may_be_empty(task.for_each))
+    )
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -12,7 +12,7 @@ from fairlead.api.task_retry import Backoff, Retry
 from fairlead.api.work import MAIN_CONTAINER, KubernetesObject
 from fairlead.engine import model
 
-__all__ = ["fill_container", "main_container", "merge_by", "merge_pod", "retry_policy"]
+__all__ = ["backoff", "fill_container", "main_container", "merge_by", "merge_pod", "retry_policy"]
 
 _Json = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ def main_container(pod: _Json) -> tuple[int, KubernetesObject] | None:
 
 
 def retry_policy(own: Retry | None, default: Retry | None) -> model.RetryPolicy:
-    """Return the retry policy of a task; what neither sets is the engine's own default."""
+    """Return the retry policy of a task, but for its rules; what neither sets is the engine's own default."""
 
     def chosen(name: str, fallback: Any) -> Any:
         return _chosen(name, own, default, fallback)
@@ -67,17 +67,19 @@ def retry_policy(own: Retry | None, default: Retry | None) -> model.RetryPolicy:
         limit=chosen("limit", _ENGINE_RETRY.limit),
         infrastructure_limit=chosen("infrastructure_limit", _ENGINE_RETRY.infrastructure_limit),
         on_timeout=chosen("on_timeout", _ENGINE_RETRY.on_timeout),
-        backoff=_backoff(own_backoff, default_backoff),
+        backoff=backoff(own_backoff, default_backoff),
     )
 
 
-def _backoff(own: Backoff | None, default: Backoff | None) -> model.Backoff:
-    standard = _ENGINE_RETRY.backoff
+def backoff(
+    own: Backoff | None, default: Backoff | None, *, otherwise: model.Backoff = _ENGINE_RETRY.backoff
+) -> model.Backoff:
+    """Return the delays of both, field by field; what neither sets is that of `otherwise`."""
     return model.Backoff(
-        initial_seconds=_chosen("initial_seconds", own, default, standard.initial_seconds),
-        factor=_chosen("factor", own, default, standard.factor),
-        max_seconds=_chosen("max_seconds", own, default, standard.max_seconds),
-        jitter=_chosen("jitter", own, default, standard.jitter),
+        initial_seconds=_chosen("initial_seconds", own, default, otherwise.initial_seconds),
+        factor=_chosen("factor", own, default, otherwise.factor),
+        max_seconds=_chosen("max_seconds", own, default, otherwise.max_seconds),
+        jitter=_chosen("jitter", own, default, otherwise.jitter),
     )
 
 

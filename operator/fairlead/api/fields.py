@@ -14,6 +14,9 @@ __all__ = [
     "MAX_TASKS",
     "ApiModel",
     "Bound",
+    "Condition",
+    "Count",
+    "ExitCode",
     "Identifier",
     "JsonValue",
     "LimitSeconds",
@@ -36,6 +39,15 @@ LimitSeconds: TypeAlias = Annotated[int, Field(ge=1, le=2_147_483_647)]
 #: A bound on a number, the one place where a fraction is allowed: within what a double holds exactly.
 Bound: TypeAlias = Annotated[float, Field(ge=-(2.0**53), le=2.0**53)]
 
+#: A number of things.
+Count: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000)]
+
+#: An exit code that means something other than success.
+ExitCode: TypeAlias = Annotated[int, Field(ge=1, le=255)]
+
+#: An expression `${…}` that is true or false.
+Condition: TypeAlias = Annotated[str, Field(min_length=1, max_length=16_384)]
+
 #: A reason's text or a description.
 Text: TypeAlias = Annotated[str, Field(max_length=4096)]
 
@@ -46,4 +58,4 @@ JsonValue: TypeAlias = Annotated[Any, Field(json_schema_extra={"x-kubernetes-pre
 class ApiModel(BaseModel):
     """A part of the API: camelCase outside, no unknown fields, no conversions (`"5"` is not a number)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)

@@ -25,7 +25,7 @@ def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[s
         if task.group is not None:
             groups.setdefault(task.group, []).append(task.name)
             if task.group in needs:
-                report(f"spec.tasks[{task.index}].group", f"must not be {task.group!r}, which is the name of a task")
+                report(f"{task.path}.group", f"must not be {task.group!r}, which is the name of a task")
     for task in tasks:
         parents: dict[str, None] = {}
         for position, name in enumerate(task.needs):
@@ -34,7 +34,7 @@ def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[s
             elif name in groups and task.name not in groups[name]:
                 parents.update(dict.fromkeys(groups[name]))
             elif problem := _wrong_need(task, name, needs, groups):
-                report(f"spec.tasks[{task.index}].needs[{position}]", problem)
+                report(f"{task.path}.needs[{position}]", problem)
         needs[task.name] = tuple(parents)
     return needs
 
@@ -54,12 +54,15 @@ def _wrong_need(task: Outline, name: str, names: Collection[str], groups: Mappin
 class Ordering:
     """The order that `needs` alone gives, and the edges that are implied on top of it.
 
-    `triggers` has the rule of each task, `conditional` the names of those with a `when`.
+    `triggers` has the rule of each task. `skippable` are those that may be Skipped by themselves, `continued` those
+    whose failure counts as a success for what comes after, `handlers` those that make up for failures before them.
     """
 
     needs: Mapping[str, tuple[str, ...]]
     triggers: Mapping[str, TriggerRule]
-    conditional: frozenset[str]
+    skippable: frozenset[str] = frozenset()
+    continued: frozenset[str] = frozenset()
+    handlers: frozenset[str] = frozenset()
     implied: dict[str, dict[str, None]] = field(default_factory=dict)
     _ancestors: dict[str, int] | None = field(default=None, init=False)
     _relied: dict[str, int] | None = field(default=None, init=False)
@@ -88,8 +91,8 @@ class Ordering:
     def surely_succeeded(self, task: str, other: str) -> bool:
         """Tell whether `other` has Succeeded whenever `task` runs, as far as trigger rules tell.
 
-        A task under `AllSucceeded` may rely on each parent, and on whatever that one could rely on. To be asked
-        once all edges are there.
+        A task under `AllSucceeded` may rely on each parent, and on whatever that one could rely on; of a `continued`
+        one it is only sure that it has run. To be asked once all edges are there.
         """
         if self.triggers.get(task) is TriggerRule.ALL_SUCCEEDED and other in self.parents(task):
             return True
@@ -97,18 +100,34 @@ class Ordering:
             self._relied = self._closure(self.parents, self.triggers)
         return _has(self._relied.get(task, 0), self._bits[other])
 
-    def never_skipped(self) -> frozenset[str]:
-        """Return the tasks that have Succeeded in every run that succeeds: nothing on their way may skip them."""
+    def sure_in_success(self) -> frozenset[str]:
+        """Return the tasks that have Succeeded in every run that succeeds (of a `continued` one: that it has run).
+
+        Nothing on their way may skip them, and no failure of theirs may be handled.
+        """
         sure: set[str] = set()
+        forgiven = self._before(self.handlers) - self.continued
         for name in self._topological(self.parents):
             rule = self.triggers.get(name)
             if (
                 rule is TriggerRule.ALL_SUCCEEDED
-                and name not in self.conditional
+                and name not in self.skippable
+                and name not in forgiven
                 and all(parent in sure for parent in self.parents(name))
             ):
                 sure.add(name)
         return frozenset(sure)
+
+    def _before(self, names: Collection[str]) -> set[str]:
+        """Return everything that comes before one of `names`."""
+        found: set[str] = set()
+        stack = [parent for name in names for parent in self.parents(name)]
+        while stack:
+            name = stack.pop()
+            if name not in found:
+                found.add(name)
+                stack.extend(self.parents(name))
+        return found
 
     def _topological(self, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
         """Return the tasks, parents first; those on or after a cycle are left out."""

@@ -38,13 +38,14 @@ _Json = Mapping[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 #: Fields that hold any JSON (or a text: no harm done).
-_FREE = frozenset({"default", "enum", "value"})
+_FREE = frozenset({"default", "enum", "in", "value"})
 
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
     "and begin and end with a letter or a digit",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]+\])?$": "must be the name of a task (lowercase letters, digits and '-'), "
     "for an item with its index, as in load[3]",
+    r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$": "must be a reason in CamelCase such as OOMKilled",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must consist of letters, digits and '_', and not begin with a digit",
 }
 _EXPECTED = {
@@ -65,14 +66,21 @@ _EXPECTED = {
 class Outline:
     """What is known of a task even when it does not fit its model: who it is, and whom it names.
 
-    `outputs` has a type of None where it cannot be made out.
+    `outputs` is what it hands on when it runs once, with a type of None where that cannot be made out; `has_items`
+    tells that it runs for each item of a list, and so hands on lists.
     """
 
-    index: int
+    path: str
     name: str
     group: str | None
     needs: Sequence[str]
     outputs: Mapping[str, ValueType | None]
+    has_items: bool = False
+
+    @property
+    def results(self) -> Mapping[str, ValueType | None]:
+        """What other tasks see of it."""
+        return dict.fromkeys(self.outputs, ValueType.ARRAY) if self.has_items else self.outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +151,13 @@ def outlines(raw: _Json) -> list[Outline]:
             group = task.get("group")
             found.append(
                 Outline(
-                    index,
+                    f"spec.tasks[{index}]",
                     task["name"],
                     group if isinstance(group, str) else None,
                     # What is not a string keeps its place, for the sake of the paths; it was reported.
                     [name if isinstance(name, str) else "" for name in _list(task.get("needs"))],
                     _outputs(task),
+                    task.get("forEach") is not None,
                 )
             )
     return found

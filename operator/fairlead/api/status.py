@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, Text
+from fairlead.api.fields import MAX_TASKS, ApiModel, Count, Identifier, Text
 from fairlead.api.objects import Conditions, Generation
 from fairlead.engine.model import ActionKind, FailureClass, Phase, StopMode
 
@@ -31,7 +31,6 @@ MAX_ACTIONS = 100
 #: What a node can have at most; the object's own size keeps the whole far below their product.
 _MAX_ATTEMPTS = 2048
 
-_Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Ordinal = Annotated[int, Field(ge=1, le=1_000_000)]
 _Reason = Annotated[str, Field(max_length=256)]
 _Name = Annotated[str, Field(max_length=253)]
@@ -43,17 +42,17 @@ _FreeObject = Annotated[
 class PhaseCounts(ApiModel):
     """How many tasks are in each phase."""
 
-    total: _Count | None = Field(default=None, description="All tasks.")
-    waiting: _Count | None = Field(default=None, description="Waiting for other tasks.")
-    queued: _Count | None = Field(default=None, description="Ready, held back by a limit.")
-    starting: _Count | None = Field(default=None, description="Created, main container not running yet.")
-    running: _Count | None = Field(default=None, description="Running.")
-    backoff: _Count | None = Field(default=None, description="Waiting before the next attempt.")
-    succeeded: _Count | None = Field(default=None, description="Succeeded.")
-    failed: _Count | None = Field(default=None, description="Failed for good.")
-    skipped: _Count | None = Field(default=None, description="Skipped.")
-    upstream_failed: _Count | None = Field(default=None, description="Not run because a task they need failed.")
-    cancelled: _Count | None = Field(default=None, description="Cancelled.")
+    total: Count | None = Field(default=None, description="All tasks.")
+    waiting: Count | None = Field(default=None, description="Waiting for other tasks.")
+    queued: Count | None = Field(default=None, description="Ready, held back by a limit.")
+    starting: Count | None = Field(default=None, description="Created, main container not running yet.")
+    running: Count | None = Field(default=None, description="Running.")
+    backoff: Count | None = Field(default=None, description="Waiting before the next attempt.")
+    succeeded: Count | None = Field(default=None, description="Succeeded.")
+    failed: Count | None = Field(default=None, description="Failed for good.")
+    skipped: Count | None = Field(default=None, description="Skipped.")
+    upstream_failed: Count | None = Field(default=None, description="Not run because a task they need failed.")
+    cancelled: Count | None = Field(default=None, description="Cancelled.")
 
 
 class AttemptStatus(ApiModel):
@@ -94,12 +93,12 @@ class AttemptStatus(ApiModel):
 class ItemCounts(ApiModel):
     """How far the items of a `forEach` task have come."""
 
-    total: _Count | None = Field(default=None, description="All items (batches, with `batchSize`).")
-    running: _Count | None = Field(default=None, description="Begun, and not ended yet.")
-    succeeded: _Count | None = Field(default=None, description="Succeeded.")
-    failed: _Count | None = Field(default=None, description="Failed for good, tolerated ones among them.")
-    skipped: _Count | None = Field(default=None, description="Skipped.")
-    cancelled: _Count | None = Field(default=None, description="Cancelled.")
+    total: Count | None = Field(default=None, description="All items (batches, with `batchSize`).")
+    running: Count | None = Field(default=None, description="Begun, and not ended yet.")
+    succeeded: Count | None = Field(default=None, description="Succeeded.")
+    failed: Count | None = Field(default=None, description="Failed for good, tolerated ones among them.")
+    skipped: Count | None = Field(default=None, description="Skipped.")
+    cancelled: Count | None = Field(default=None, description="Cancelled.")
 
 
 class TaskStatus(ApiModel):

@@ -11,7 +11,17 @@ from typing import Annotated
 from pydantic import Field
 
 from fairlead.api.embedded import Container, Env, Image, PodSpec, Resources, VolumeMounts
-from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, JsonValue, LimitSeconds, ObjectName
+from fairlead.api.fields import (
+    MAX_TASKS,
+    ApiModel,
+    Condition,
+    ExitCode,
+    Identifier,
+    JsonValue,
+    LimitSeconds,
+    ObjectName,
+)
+from fairlead.api.task_flow import ForEach, OnFailure, OnNodeLost, Repeat
 from fairlead.api.task_kinds import Job, Script
 from fairlead.api.task_retry import Retry
 from fairlead.engine.model import TriggerRule, ValueType
@@ -55,11 +65,15 @@ class Task(ApiModel):
     trigger: Annotated[TriggerRule, Field(strict=False)] | None = Field(
         default=None, description="When the task starts, given how those it needs have ended. Default: `AllSucceeded`."
     )
-    when: Annotated[str, Field(min_length=1, max_length=16_384)] | None = Field(
+    when: Condition | None = Field(
         default=None,
         description="An expression `${…}` evaluated once the trigger fires; when it is false the task is "
         "Skipped, which is not a failure.",
     )
+    for_each: ForEach | None = Field(
+        default=None, description="Run the task once for each item of a list; its outputs are lists, then."
+    )
+    repeat: Repeat | None = Field(default=None, description="Run the task again until a condition holds.")
     container: Container | None = Field(
         default=None, description="Run a container: the fields of a core/v1 Container without `name`."
     )
@@ -76,6 +90,35 @@ class Task(ApiModel):
         "bytes, to the file named by $FAIRLEAD_OUTPUTS.",
     )
     retry: Retry | None = Field(default=None, description="How often the task is tried again.")
+    skip_exit_codes: Annotated[list[ExitCode], Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Exit codes by which the task says that it is to count as Skipped."
+    )
+    on_failure: Annotated[OnFailure, Field(strict=False)] | None = Field(
+        default=None,
+        description="`Continue`: when the task fails, the run does not fail by that, and tasks after it go on as if it "
+        "had Succeeded, with the defaults of its outputs. Default: `Fail`.",
+    )
+    handles: bool | None = Field(
+        default=None,
+        description="Whether the failures that this task comes after do not fail the run once it has Succeeded. "
+        "Needs the trigger OneFailed, AllFailed, AllDone or OneDone. Default: false.",
+    )
+    on_node_lost: OnNodeLost | None = Field(
+        default=None, description="What is done about a pod on a node that does not answer. Default: it is waited for."
+    )
+    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = Field(
+        default=None, description="Of the tasks that wait for a slot, those of higher priority start first. Default: 0."
+    )
+    queue_timeout_seconds: LimitSeconds | None = Field(
+        default=None,
+        description="The longest that the task may wait for `parallelism` and other limits of ours, suspended time "
+        "left out. Default: no limit.",
+    )
+    start_timeout_seconds: LimitSeconds | None = Field(
+        default=None,
+        description="The longest from the creation of the pod to the start of its main container. Default: no limit, "
+        "but 300 when the image cannot be pulled or the container cannot be set up.",
+    )
     timeout_seconds: LimitSeconds | None = Field(
         default=None, description="The longest that one attempt may run, from the start of its main container."
     )
@@ -95,6 +138,12 @@ class TaskDefaults(ApiModel):
     image: Image | None = Field(default=None, description="The image of containers and scripts that name none.")
     env: Env | None = Field(default=None, description="Environment variables of every task (core/v1 EnvVar).")
     retry: Retry | None = Field(default=None, description="How often tasks are tried again.")
+    queue_timeout_seconds: LimitSeconds | None = Field(
+        default=None, description="The longest that a task may wait for our own limits."
+    )
+    start_timeout_seconds: LimitSeconds | None = Field(
+        default=None, description="The longest from the creation of a pod to the start of its main container."
+    )
     timeout_seconds: LimitSeconds | None = Field(default=None, description="The longest that one attempt may run.")
     pod: PodSpec | None = Field(
         default=None, description="Further fields of every pod, as in a core/v1 PodSpec; a task's own win one by one."

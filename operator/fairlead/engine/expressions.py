@@ -40,13 +40,16 @@ class Declarations:
     """The names that an expression may use, with their types; a type of None is checked at run time only.
 
     `tasks` maps each task in scope to its declared outputs (those of a `forEach` task are arrays);
-    `variables` has further top-level names (`item`, `index`, `object`). `run` (name, namespace, uid: strings;
-    startTime: a timestamp) is always there, and so is `tasks.<name>.phase`, a string.
+    `variables` has further top-level names (`item`, `index`, `object`), and `records` those that have a few known
+    fields (`attempt`, `response`). `run` (name, namespace, uid: strings; attempt: an integer; startTime: a timestamp)
+    is always there, with the further fields of `run` (`summary`), and so is `tasks.<name>.phase`, a string.
     """
 
     params: Mapping[str, ValueType | None] = field(default_factory=dict)
     tasks: Mapping[str, Mapping[str, ValueType | None]] = field(default_factory=dict)
     variables: Mapping[str, ValueType | None] = field(default_factory=dict)
+    records: Mapping[str, Mapping[str, ValueType | None]] = field(default_factory=dict)
+    run: Mapping[str, ValueType | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Program(Protocol):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """The parameters, tasks and fields of the run that it uses, in the order of the source."""
+        """The parameters, tasks, and fields of the run and of records that it uses, in the order of the source."""
         ...
 
     def evaluate(self, scope: Scope) -> Json:

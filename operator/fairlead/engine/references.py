@@ -1,8 +1,8 @@
-"""Which parameters, tasks and fields of the run an expression names, found without evaluating it."""
+"""Which parameters, tasks and fields an expression names, found without evaluating it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fairlead.engine.expressions import ExpressionError, Reference
@@ -10,7 +10,7 @@ from fairlead.engine.tokens import Kind, Token, string_value, tokenize
 
 __all__ = ["ROOTS", "Occurrence", "find_references", "scan"]
 
-#: The names at which a path begins.
+#: The names at which a path begins, in every expression.
 ROOTS = frozenset({"params", "run", "tasks"})
 
 # Macros whose first argument names a variable.
@@ -21,8 +21,8 @@ _BINDERS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map
 class Occurrence:
     """Where a reference stands: `source[start:end]`. `complete` tells that the path leads to one value.
 
-    That is a parameter, a field of the run, a task's phase or one of its outputs, read plainly; it is neither
-    optional (there may be no value) nor a whole map.
+    That is a parameter, a field of the run or of a record, a task's phase or one of its outputs, read plainly; it is
+    neither optional (there may be no value) nor a whole map.
     """
 
     reference: Reference
@@ -40,12 +40,12 @@ def find_references(source: str) -> tuple[Reference, ...]:
     return tuple(occurrence.reference for occurrence in scan(tuple(tokenize(source))))
 
 
-def scan(tokens: Sequence[Token]) -> tuple[Occurrence, ...]:
-    """Like :func:`find_references`, for the tokens of a source, and with the place of each reference."""
+def scan(tokens: Sequence[Token], roots: Collection[str] = ROOTS) -> tuple[Occurrence, ...]:
+    """Like :func:`find_references`, for the tokens of a source and any roots, and with the place of each reference."""
     return tuple(
         _follow(tokens, index)
         for index, token in enumerate(tokens)
-        if token.text in ROOTS and token.kind is Kind.NAME and _stands_alone(tokens, index)
+        if token.text in roots and token.kind is Kind.NAME and _stands_alone(tokens, index)
     )
 
 

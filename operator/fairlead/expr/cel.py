@@ -64,6 +64,17 @@ _RESULTS = {
     "array": ValueType.ARRAY,
     "object": ValueType.OBJECT,
 }
+# Where there are names that are not everywhere, for whoever looks for one in another place.
+_ELSEWHERE = {
+    "attempt": "in `retry.rules[].when`",
+    "index": "in a task with `forEach`, but not in its `when` or `forEach.in`",
+    "item": "in a task with `forEach`, but not in its `when` or `forEach.in`",
+    "iteration": "in a task with `repeat`, but not in its `when` or `forEach`",
+    "object": "in what is asked about an object: `wait.condition.when`, and the conditions and outputs of a `resource`",
+    "outputs": "in `repeat.until`",
+    "previous": "in a task with `repeat`, but not in its `when`, `forEach` or `repeat.until`",
+    "response": "in the `successWhen` and the outputs of an `http` task",
+}
 _OPTIONAL = "the value may be missing: end it with .orValue(…)"
 
 
@@ -81,11 +92,12 @@ class CelEvaluator:
         resolved = resolve(source, declarations)
         check_growth(resolved.tokens)
         variables = tuple(sorted((name, declarations.variables[name]) for name in resolved.variables))
+        records = tuple((name, ValueType.OBJECT) for name in sorted(resolved.wholes - ROOTS))
         # Environments are shared by growing in fours: nearly all expressions make do with the smallest.
         most = max((slot.number for slot in resolved.slots), default=0)
         size = next(size for size in (4, 16, 64, 256, 1024) if most < size)
         try:
-            expression, type_ = self._compile(self._environment(variables, size), resolved.text)
+            expression, type_ = self._compile(self._environment((*variables, *records), size), resolved.text)
         except RuntimeError as error:
             raise _translated(str(error), resolved, declarations) from None
         return CelProgram(
@@ -225,8 +237,11 @@ def _unknown_variable(name: str, declarations: Declarations) -> str:
         return f"no variable {name!r}; the parameter is params.{name}"
     if name in declarations.tasks:
         return f"no variable {name!r}; the task is tasks.{name}"
+    if name in _ELSEWHERE:
+        return f"no variable {name!r} here: there is one only {_ELSEWHERE[name]}"
     hint = " (a literal '${' is written '$${')" if name.isupper() else ""
-    return f"no variable {name!r}{did_you_mean(name, [*ROOTS, *declarations.variables])}{hint}"
+    known = [*ROOTS, *declarations.variables, *declarations.records]
+    return f"no variable {name!r}{did_you_mean(name, known)}{hint}"
 
 
 def _unknown_function(name: str, *, is_method: bool) -> str:

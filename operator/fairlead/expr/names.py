@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 from fairlead.engine.expressions import Declarations, ExpressionError, Reference
 from fairlead.engine.model import ValueType
-from fairlead.engine.references import Occurrence, scan
+from fairlead.engine.references import ROOTS, Occurrence, scan
 from fairlead.engine.tokens import Kind, Token, tokenize
 
 __all__ = ["RENAMED", "RUN_FIELDS", "Slot", "Source", "did_you_mean", "resolve"]
@@ -30,8 +30,8 @@ _LETTERS = {
     ValueType.OBJECT: "m",
     None: "x",
 }
-#: The fields of `run`, and their letters.
-RUN_FIELDS = {"name": "s", "namespace": "s", "uid": "s", "startTime": "t"}
+#: The fields that `run` always has, and their letters.
+RUN_FIELDS = {"name": "s", "namespace": "s", "uid": "s", "attempt": "i", "startTime": "t"}
 
 #: Methods of ours that take the place of the library's of the same name, which cannot be declared again: its
 #: `join` takes strings only, and neither bounds what it makes.
@@ -100,7 +100,7 @@ def resolve(source: str, declarations: Declarations) -> Source:
     for token in tokens:
         if token.kind is Kind.NAME and token.text.startswith("__"):
             raise ExpressionError(f"{token.text!r}: names that begin with '__' are reserved", token.start + 1)
-    occurrences = scan(tokens)
+    occurrences = scan(tokens, ROOTS | declarations.records.keys())
     for occurrence in occurrences:
         _check(occurrence, source, declarations)
     slots: dict[tuple[str, ...], Slot] = {}
@@ -152,9 +152,11 @@ def _letter(path: tuple[str, ...], declarations: Declarations) -> str:
         case ("params", name):
             return _LETTERS[declarations.params[name]]
         case ("run", field):
-            return RUN_FIELDS[field]
+            return RUN_FIELDS[field] if field in RUN_FIELDS else _LETTERS[declarations.run[field]]
         case ("tasks", task, "outputs", output):
             return _LETTERS[declarations.tasks[task][output]]
+        case (root, field):
+            return _LETTERS[declarations.records[root][field]]
         case _:
             return "s"  # a task's phase
 
@@ -166,8 +168,10 @@ def _check(occurrence: Occurrence, source: str, declarations: Declarations) -> N
             known: Iterable[str] = declarations.params
             problem = _unknown(f"no parameter {name!r}", name, known)
         case ("run", name):
-            known = RUN_FIELDS
+            known = [*RUN_FIELDS, *declarations.run]
             problem = _unknown(f"run has no field {name!r}", name, known)
+            if problem and name == "summary":
+                problem = "run has no field 'summary': there is one only in `finally`"
         case ("tasks", name):
             known = declarations.tasks
             problem = _unknown(f"no task {name!r} in scope", name, known)
@@ -175,6 +179,9 @@ def _check(occurrence: Occurrence, source: str, declarations: Declarations) -> N
             known = declarations.tasks.get(task, {})
             problem = _unknown(f"no task {task!r} in scope", task, declarations.tasks)
             problem = problem or _unknown_part(task, field, output, known)
+        case (root, name):
+            known = declarations.records[root]
+            problem = _unknown(f"{root} has no field {name!r}", name, known)
         case _:
             return
     problem = _subtraction(occurrence, source, known) or problem

@@ -39,18 +39,20 @@ def coerce(value: Json, declared: ValueType | None) -> Json:
 
 
 def whole(root: str, scope: Scope, declarations: Declarations) -> dict[str, Json]:
-    """Return `params`, `run` or `tasks` as a map, with the declared types inside."""
+    """Return `params`, `run`, `tasks` or a record as a map, with the declared types inside."""
     value: Mapping[str, Json] = scope.get(root, {})
     match root:
         case "params":
             return _coerce_all(value, declarations.params)
         case "run":
             return dict(value)  # startTime stays a string here: the library takes no timestamp inside a map
-        case _:
+        case "tasks":
             return {
                 name: {**task, "outputs": _coerce_all(task.get("outputs", {}), declarations.tasks.get(name, {}))}
                 for name, task in value.items()
             }
+        case _:
+            return _coerce_all(value, declarations.records[root])
 
 
 def _coerce_all(values: Mapping[str, Json], types: Mapping[str, ValueType | None]) -> dict[str, Json]:

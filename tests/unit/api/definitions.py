@@ -8,15 +8,17 @@ import yaml
 
 from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec
+from fairlead.api.task import TASK_KINDS
+from fairlead.engine.model import Node, Scope
 from fairlead.expr.cel import CelEvaluator
 
 EVALUATOR = CelEvaluator()
-RUN = {"name": "demo", "namespace": "sales", "uid": "0001", "startTime": "2026-11-22T06:30:00Z"}
+RUN = {"name": "demo", "namespace": "sales", "uid": "0001", "attempt": 1, "startTime": "2026-11-22T06:30:00Z"}
 
 
 def task(name: str = "a", **fields: Any) -> dict[str, Any]:
     """A task that runs a container, unless it is given another kind."""
-    kind = {} if fields.keys() & {"script", "job"} else {"container": {"image": "x"}}
+    kind = {} if fields.keys() & set(TASK_KINDS) else {"container": {"image": "x"}}
     return {"name": name, **kind, **fields}
 
 
@@ -48,8 +50,16 @@ def warnings(definition: dict[str, Any] | str) -> dict[str, str]:
     return {problem.path: problem.message for problem in compiled(definition).warnings}
 
 
+def node(definition: dict[str, Any] | str, name: str = "a") -> Node:
+    return compiled(definition).graph.nodes[name]
+
+
+def scope(definition: dict[str, Any] | str, tasks: dict[str, dict[str, Any]] | None = None, **more: Any) -> Scope:
+    """What expressions see; `tasks` are the outputs of others, `more` further names."""
+    outputs = {other: {"phase": "Succeeded", "outputs": values} for other, values in (tasks or {}).items()}
+    return {"params": compiled(definition).graph.params, "run": RUN, "tasks": outputs, **more}
+
+
 def rendered(definition: dict[str, Any] | str, name: str = "a", **tasks: dict[str, Any]) -> Any:
     """What a task renders to; `tasks` are the outputs of others."""
-    graph = compiled(definition).graph
-    outputs = {other: {"phase": "Succeeded", "outputs": values} for other, values in tasks.items()}
-    return graph.nodes[name].work.evaluate({"params": graph.params, "run": RUN, "tasks": outputs})
+    return node(definition, name).work.evaluate(scope(definition, tasks))

@@ -147,11 +147,72 @@ def test_results_of_the_run_keep_their_type() -> None:
         [task("a", outputs=ROWS, when="${run.name == 'x'}")],
         [task("b", when="${run.name == 'x'}"), task("a", outputs=ROWS, needs=["b"])],
         [task("b"), task("a", outputs=ROWS, needs=["b"], trigger="OneFailed")],
+        [task("a", outputs=ROWS, skipExitCodes=[99])],
+        [task("b", forEach={"in": []}), task("a", outputs=ROWS, needs=["b"])],
+        [task("b", forEach={"in": [1], "when": "${item > 1}"}), task("a", outputs=ROWS, needs=["b"])],
+        [task("a", outputs=ROWS), task("b", needs=["a"], trigger="OneFailed", handles=True)],
+        [
+            task("root"),
+            task("a", outputs=ROWS, needs=["root"]),
+            task("b", needs=["root"], trigger="OneFailed", handles=True),
+        ],
+        [
+            task("a", outputs=ROWS),
+            task("c", needs=["a"]),
+            task("b", needs=["c"], trigger="AllDone", handles=True),
+        ],
     ],
 )
-def test_a_result_of_a_task_that_may_be_skipped_must_be_read_so(skippable: list[dict[str, Any]]) -> None:
-    assert "may be Skipped" in problems(result("tasks.a.outputs.rows", *skippable))["spec.outputs[0].value"]
+def test_a_result_of_a_task_that_may_not_have_succeeded_must_be_read_so(skippable: list[dict[str, Any]]) -> None:
+    found = problems(result("tasks.a.outputs.rows", *skippable))["spec.outputs[0].value"]
+    assert found.startswith("task 'a' may not have Succeeded in a run that does, so its output may be missing: read it")
     assert not problems(result("tasks.a.outputs.?rows.orValue(0)", *skippable))
+
+
+def test_a_list_that_is_written_out_is_never_skipped() -> None:
+    listed = task("b", forEach={"in": [1]})
+    assert not problems(result("tasks.a.outputs.rows", listed, task("a", outputs=ROWS, needs=["b"])))
+
+
+CONTINUED = task(
+    "a", outputs=[{"name": "rows", "type": "integer"}, {"name": "n", "default": "x"}], onFailure="Continue"
+)
+
+
+class TestOnFailureContinue:
+    """The task stays Failed, but what comes after it goes on with the defaults of its outputs."""
+
+    def test_an_output_with_a_default_is_there(self) -> None:
+        assert not problems(spec(CONTINUED, reading("tasks.a.outputs.n", needs=["a"])))
+        assert not problems(result("tasks.a.outputs.n", CONTINUED))
+
+    def test_an_output_without_one_may_be_missing(self) -> None:
+        message = (
+            "task 'a' may have failed (`onFailure: Continue`) and output 'rows' has no default, so its output may be "
+            "missing: give it one, or read it as tasks.a.outputs.?rows.orValue(…)"
+        )
+        read = reading("tasks.a.outputs.rows", needs=["a"])
+        assert problems(spec(CONTINUED, read)) == {"spec.tasks[1].env[0].value": message}
+        assert problems(result("tasks.a.outputs.rows", CONTINUED)) == {"spec.outputs[0].value": message}
+        assert not problems(spec(CONTINUED, reading("tasks.a.outputs.?rows.orValue(0)", needs=["a"])))
+
+    def test_a_task_with_items_has_no_defaults(self) -> None:
+        listed = {**CONTINUED, "forEach": {"in": [1]}}
+        found = problems(spec(listed, reading("tasks.a.outputs.n.join(',')", needs=["a"])))
+        assert "may have failed (`onFailure: Continue`), so its output may be missing" in str(found)
+        assert not problems(spec(listed, reading("tasks.a.outputs.?n.orValue([]).join(',')", needs=["a"])))
+
+    def test_what_it_relied_on_is_there(self) -> None:
+        first, last = task("first", outputs=ROWS), reading("tasks.first.outputs.rows", needs=["a"])
+        assert not problems(spec(first, {**CONTINUED, "needs": ["first"]}, last))
+
+    def test_what_comes_after_it_is_sure_in_a_run_that_succeeds(self) -> None:
+        after = task("b", outputs=ROWS, needs=["a"])
+        assert not problems(result("tasks.b.outputs.rows", CONTINUED, after))
+
+    def test_a_handler_takes_nothing_from_it(self) -> None:
+        handler = task("h", needs=["a"], trigger="OneFailed", handles=True)
+        assert not problems(result("tasks.a.outputs.n", CONTINUED, handler))
 
 
 def test_one_thousand_tasks_in_a_chain_that_read_the_first() -> None:

@@ -19,7 +19,17 @@ from tests.unit.api.definitions import compiled, problems, spec, task
         ({"tasks": []}, "spec.tasks", "must have at least 1 item, not 0"),
         ({"tasks": {}}, "spec.tasks", "must be a list, not {}"),
         (spec("x"), "spec.tasks[0]", 'must be an object, not "x"'),  # type: ignore[arg-type]
-        (spec(task(forEach={})), "spec.tasks[0].forEach", "unknown field"),
+        (spec(task(foreach={})), "spec.tasks[0].foreach", "unknown field; did you mean 'forEach'?"),
+        (spec(task(timeout_seconds=3)), "spec.tasks[0].timeout_seconds", "unknown field; did you mean 'timeoutSeconds"),
+        (spec(task(forEach={})), "spec.tasks[0].forEach.in", "is required"),
+        (spec(task(forEach={"in": [], "max": 3})), "spec.tasks[0].forEach.max", "unknown field"),
+        (spec(task(onFailure="Ignore")), "spec.tasks[0].onFailure", "must be one of Fail, Continue, not 'Ignore'"),
+        (
+            spec(task(retry={"rules": [{"reasons": ["out of memory"]}]})),
+            "spec.tasks[0].retry.rules[0].reasons[0]",
+            "must be a reason in CamelCase such as OOMKilled, unlike",
+        ),
+        (spec(task(skipExitCodes=[0])), "spec.tasks[0].skipExitCodes[0]", "must be greater than or equal to 1"),
         (spec(task(neds=[])), "spec.tasks[0].neds", "unknown field; did you mean 'needs'?"),
         (spec(task(retry={"limt": 1})), "spec.tasks[0].retry.limt", "unknown field; did you mean 'limit'?"),
         (spec(task(needs=[1])), "spec.tasks[0].needs[0]", "must be a string (put it in quotes), not 1"),

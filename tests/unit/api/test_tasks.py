@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.api.definitions import compiled, job, problems, spec, task, warnings
+from tests.unit.api.definitions import compiled, job, node, problems, spec, task, warnings
 
 from fairlead.api.compile import compile_settings
 from fairlead.api.problems import InvalidSpec
-from fairlead.engine.model import Settings
+from fairlead.engine.model import Clocks, OutputSource, Settings
 
 VOLUMES = {"volumes": [{"name": "data", "emptyDir": {}}]}
 
@@ -144,6 +144,21 @@ def resources(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any
             "must not be set with `job`: write these fields in `job.spec.template.spec`",
         ),
         (
+            spec(task(job=job(), onNodeLost={"replaceAfterSeconds": 5})),
+            "spec.tasks[0].onNodeLost",
+            "must not be set with `job`: its pods are replaced by the Job itself",
+        ),
+        (
+            spec(task("b"), task(needs=["b"], handles=True)),
+            "spec.tasks[1].handles",
+            "must not be set with the trigger AllSucceeded, under which the task does not run after a failure: set",
+        ),
+        (
+            spec(task("b"), task(needs=["b"], handles=True, trigger="Always")),
+            "spec.tasks[1].handles",
+            "must not be set with the trigger Always",
+        ),
+        (
             spec(task(job=job(pod={"containers": [{"name": "main", "image": "x", "terminationMessagePath": "/x"}]}))),
             "spec.tasks[0].job.spec.template.spec.containers[0].terminationMessagePath",
             "must not be set: outputs are read from the container's termination message",
@@ -154,6 +169,40 @@ def test_says_what_is_wrong(definition: dict[str, Any], path: str, message: str)
     found = problems(definition)
     assert list(found) == [path]
     assert found[path].startswith(message)
+
+
+def test_what_a_task_says_of_its_course_is_handed_to_the_engine() -> None:
+    made = node(
+        spec(
+            task("b"),
+            task(
+                needs=["b"],
+                trigger="OneFailed",
+                handles=True,
+                onFailure="Continue",
+                skipExitCodes=[99, 100],
+                onNodeLost={"replaceAfterSeconds": 60},
+                priority=-3,
+                outputs=[{"name": "text", "from": "Stdout"}, {"name": "n", "type": "integer"}],
+            ),
+        )
+    )
+    assert (made.handles, made.continue_on_failure, made.priority) == (True, True, -3)
+    assert (made.skip_exit_codes, made.replace_lost_after_seconds) == ({99, 100}, 60)
+    assert [output.source for output in made.outputs] == [OutputSource.STDOUT, OutputSource.FILE]
+
+
+@pytest.mark.parametrize("trigger", ["OneFailed", "AllFailed", "AllDone", "OneDone"])
+def test_a_handler_runs_after_failures(trigger: str) -> None:
+    assert not problems(spec(task("b"), task(needs=["b"], handles=True, trigger=trigger)))
+
+
+def test_the_clocks_are_the_tasks_own_or_the_default_ones() -> None:
+    own = {"queueTimeoutSeconds": 1, "startTimeoutSeconds": 2, "timeoutSeconds": 3}
+    default = {"queueTimeoutSeconds": 11, "startTimeoutSeconds": 12, "timeoutSeconds": 13}
+    graph = compiled(spec(task("a", deadlineSeconds=4, **own), task("b"), taskDefaults=default)).graph
+    assert graph.nodes["a"].clocks == Clocks(queue_seconds=1, start_seconds=2, run_seconds=3, deadline_seconds=4)
+    assert graph.nodes["b"].clocks == Clocks(queue_seconds=11, start_seconds=12, run_seconds=13)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +30,11 @@ DECLARATIONS = Declarations(
         "sign-off": {"by": ValueType.STRING},
     },
     variables={"item": None, "index": ValueType.INTEGER},
+    records={
+        "response": {"status": ValueType.INTEGER, "body": None, "text": ValueType.STRING},
+        "previous": {"cursor": ValueType.STRING, "mean": ValueType.NUMBER},
+    },
+    run={"summary": ValueType.OBJECT},
 )
 
 SCOPE = {
@@ -42,7 +48,10 @@ SCOPE = {
         "any": None,
         "with-dash": 7,
     },
-    "run": {"name": "daily", "namespace": "sales", "uid": "0001", "startTime": "2026-11-22T06:30:00Z"},
+    "run": {"name": "daily", "namespace": "sales", "uid": "0001", "startTime": "2026-11-22T06:30:00Z"}
+    | {"attempt": 2, "summary": {"total": 7}},
+    "response": {"status": 200, "body": {"id": [1]}, "text": "x"},
+    "previous": {"mean": 1},
     "tasks": {
         "extract": {"phase": "Succeeded", "outputs": {"rows": [10, None, 32], "uri": "s3://x", "mean": 21}},
         "sign": {"phase": "Running", "outputs": {}},
@@ -90,6 +99,13 @@ class TestNames:
             ("tasks['sign-off'].phase", "Skipped"),
             ("run.name + '/' + run.namespace + '/' + run.uid", "daily/sales/0001"),
             ("item.k + index", 3),
+            ("response.status == 200 && response.body.id[0] == 1", True),
+            ("response['text']", "x"),
+            ("previous.mean / 2.0", 0.5),
+            ("previous.?cursor.orValue('first')", "first"),
+            ("toJson(response)", '{"body":{"id":[1]},"status":200,"text":"x"}'),
+            ("run.attempt + 1", 3),
+            ("run.summary.total", 7),
             ("toJson(params.config) + params.day", '{"deep":{"x":null},"host":"db"}2026-11-22'),
         ],
     )
@@ -125,11 +141,23 @@ class TestNames:
             ("day", "no variable 'day'; the parameter is params.day"),
             ("extract.phase", "no variable 'extract'; the task is tasks.extract"),
             ("itm", "no variable 'itm'; did you mean 'item'?"),
+            ("response.code", "response has no field 'code'; there are 'body', 'status', 'text'"),
+            ("responze.status", "no variable 'responze'; did you mean 'response'?"),
+            ("attempt.number", "no variable 'attempt' here: there is one only in `retry.rules[].when`"),
             ("__s0", "'__s0': names that begin with '__' are reserved"),
         ],
     )
     def test_an_undeclared_name_is_refused_with_a_hint(self, source: str, message: str) -> None:
         assert refused(source).message == message
+
+    def test_the_fields_of_a_record_have_types(self) -> None:
+        assert refused("response.text + 1").message == "'+' does not take string and integer: use string(…)"
+
+    def test_a_record_that_is_not_declared_is_none(self) -> None:
+        with pytest.raises(ExpressionError, match="no variable 'response' here"):
+            EVALUATOR.compile("response.status", Declarations())
+        with pytest.raises(ExpressionError, match="run has no field 'summary': there is one only in `finally`"):
+            EVALUATOR.compile("run.summary", Declarations())
 
     def test_a_shell_variable_is_met_with_the_escape(self) -> None:
         assert "a literal '${' is written '$${'" in refused("HOME").message
@@ -363,7 +391,7 @@ class TestFunctions:
             ("toJson([1.0, null, {'b': 1, 'a': 'é'}])", '[1,null,{"a":"é","b":1}]'),
             ("toJson(run.startTime)", '"2026-11-22T06:30:00Z"'),
             ("toJson(null)", "null"),
-            ("toJson(run)", '{"name":"daily","namespace":"sales","startTime":"2026-11-22T06:30:00Z","uid":"0001"}'),
+            ("toJson(run)", json.dumps(SCOPE["run"], sort_keys=True, separators=(",", ":"))),
             ("fromJson('null')", None),
             ("dateAdd('2026-11-22T23:00:00+01:00', '2h')", "2026-11-23T00:00:00Z"),
             ("dateAdd('2026-11-22', '12h')", "2026-11-22T12:00:00Z"),

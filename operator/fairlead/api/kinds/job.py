@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead.api.defaults import main_container, merge_pod, retry_policy
-from fairlead.api.kinds.kind import CompiledKind, Context, Kind
+from fairlead.api.kinds.kind import OF_POD, CompiledKind, Context, Kind
 from fairlead.api.kinds.pod import check_default_mounts, check_image
 from fairlead.api.pod_rules import check_containers, check_job, check_volumes, volume_names
 from fairlead.api.rendering import CompiledWork
@@ -33,7 +33,11 @@ def _compile(context: Context, task: Task, path: str) -> CompiledKind:
 JOB = Kind(
     name="job",
     compile=_compile,
-    unfit={"pod": "write these fields in `job.spec.template.spec`"},
+    output_source=OF_POD,
+    unfit={
+        "pod": "write these fields in `job.spec.template.spec`",
+        "onNodeLost": "its pods are replaced by the Job itself; see `job.spec.podReplacementPolicy`",
+    },
 )
 
 

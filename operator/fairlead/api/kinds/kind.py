@@ -12,7 +12,18 @@ from fairlead.api.task import Task, TaskDefaults
 from fairlead.engine.model import Json, OutputDeclaration, Scope, ValueType, WorkKind
 from fairlead.engine.templates import FieldReference
 
-__all__ = ["CompiledKind", "Context", "Kind", "TaskWork"]
+__all__ = ["NO_POD", "OF_POD", "CompiledKind", "Context", "Kind", "TaskWork"]
+
+#: Outputs come from a pod: from a file or what it prints (`OutputSource`).
+OF_POD = "pod"
+
+#: `unfit` of every kind that runs no pod of ours.
+NO_POD = {
+    "env": "it runs no container",
+    "pod": "it runs no pod",
+    "skipExitCodes": "it has no exit code",
+    "onNodeLost": "it runs on no node",
+}
 
 
 class TaskWork(Protocol):
@@ -79,6 +90,9 @@ class Kind:
         sentence "must not be set with `…`: ". What `taskDefaults` say of them does not apply.
     default_timeout
         whether `taskDefaults.timeoutSeconds` applies. It is meant for what runs, not for what waits.
+    output_source
+        what `outputs[].from` may say: with `OF_POD`, an `OutputSource`; with the name of what can be asked about
+        (`response`), an expression, which `compile` sees to; "" when it must not be there.
     outputs
         the names and types of outputs that are known without the task's `outputs`, from the plain JSON of the kind's
         field; None when the task declares them. Never raises.
@@ -88,4 +102,5 @@ class Kind:
     compile: Callable[[Context, Task, str], CompiledKind]
     unfit: Mapping[str, str] = field(default_factory=dict)
     default_timeout: bool = True
+    output_source: str = ""
     outputs: Callable[[Any], Mapping[str, ValueType | None]] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead.api.defaults import merge_pod
-from fairlead.api.kinds.kind import CompiledKind, Context, Kind
+from fairlead.api.kinds.kind import OF_POD, CompiledKind, Context, Kind
 from fairlead.api.pod_rules import (
     check_containers,
     check_env,
@@ -41,8 +41,8 @@ def _compile_script(context: Context, task: Task, path: str) -> CompiledKind:
     return _compile(context, task, path, _container_of(task.script), at, _script(context, task.script, at))
 
 
-CONTAINER = Kind(name="container", compile=_compile_container)
-SCRIPT = Kind(name="script", compile=_compile_script)
+CONTAINER = Kind(name="container", compile=_compile_container, output_source=OF_POD)
+SCRIPT = Kind(name="script", compile=_compile_script, output_source=OF_POD)
 
 
 def _compile(
