@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from tests.property.reference import Task
 from tests.property.world import World, wander
 
-from fairlead.engine import observe, plan, restore, retry, transitions, triggers
-from fairlead.engine.model import FailureClass, Phase, TriggerRule
+from fairlead.engine import ends, observe, plan, restore, retry, transitions, triggers
+from fairlead.engine.model import FailureClass, Graph, Phase, TriggerRule
 from fairlead.engine.names import attempt_name
 from fairlead.engine.passes import Pass
-from fairlead.engine.state import NodeState, Result, RunState
+from fairlead.engine.state import Attempt, NodeState, Result, RunState
 from fairlead.engine.triggers import Verdict
 
 RUNS = 300
@@ -73,17 +74,17 @@ def skip_before_the_others(patch: pytest.MonkeyPatch) -> None:
 
 def released_at_once(patch: pytest.MonkeyPatch) -> None:
     def hasty(p: Pass, state: NodeState, attempt: object) -> None:
-        p.commands.append(observe._release(state, attempt))  # type: ignore[arg-type]
+        p.commands.append(ends.release(state, attempt))  # type: ignore[arg-type]
 
-    patch.setattr(observe, "_keep_until_recorded", hasty)
+    patch.setattr(ends, "keep_until_recorded", hasty)
 
 
 def unlimited(patch: pytest.MonkeyPatch) -> None:
-    def charged(run_uid: str, state: NodeState, attempt: object) -> retry.RetryDecision:
-        return replace(decide(run_uid, state, attempt), again=True)  # type: ignore[arg-type]
+    def charged(*given: Any) -> retry.RetryDecision:
+        return replace(decide(*given), again=True)
 
     decide = retry.decide_retry
-    patch.setattr(observe, "decide_retry", charged)
+    patch.setattr(ends, "decide_retry", charged)
 
 
 def impatient(patch: pytest.MonkeyPatch) -> None:
@@ -130,14 +131,14 @@ def uncounted_skips(patch: pytest.MonkeyPatch) -> None:
 
 
 def uncharged_infrastructure(patch: pytest.MonkeyPatch) -> None:
-    def charged(run_uid: str, state: NodeState, attempt: object) -> retry.RetryDecision:
+    def charged(graph: Graph, run: RunState, state: NodeState, attempt: Attempt) -> retry.RetryDecision:
         for each in state.attempts:
             if each.failure_class is FailureClass.INFRASTRUCTURE:
                 each.failure_class = FailureClass.USER
-        return original(run_uid, state, attempt)  # type: ignore[arg-type]
+        return original(graph, run, state, attempt)
 
     original = retry.decide_retry
-    patch.setattr(observe, "decide_retry", charged)
+    patch.setattr(ends, "decide_retry", charged)
 
 
 def numbers_from_one_again(patch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 from tests.property.reference import Task, interpret, succeeds
 from tests.unit.engine.kit import RUN, T0, UID, Body, Cluster, FakeWork, Value, at
 
-from fairlead.controllers.status import encode, recorded_nodes, suspension
+from fairlead.controllers.records import recorded_nodes
+from fairlead.controllers.status import encode, suspension
 from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
@@ -173,8 +174,8 @@ class World:
         return encode(self.run, self.settings, generation=1, previous=self.status, now=at(self.seconds))
 
     def _commit(self, status: dict[str, Any]) -> None:
-        before = {node.name: node for node in recorded_nodes(self.status)}
-        for node in recorded_nodes(status):
+        before = {node.name: node for node in recorded_nodes(self.status.get("tasks", ()))}
+        for node in recorded_nodes(status.get("tasks", ())):
             old = before.get(node.name)
             if old is not None and old.phase in TERMINAL:
                 assert node == old, "S3, S15: a recorded end has changed"
@@ -192,7 +193,7 @@ class World:
         self._plan(self._all_facts(self.run, random))
 
     def _rebuilt(self) -> RunState:
-        records = recorded_nodes(self.status)
+        records = recorded_nodes(self.status.get("tasks", ()))
         run = restore(self.graph, records, uid=UID, name=RUN, namespace="default", started_at=T0)
         run.suspended_at, run.suspended_seconds = suspension(self.status)
         return run
@@ -282,7 +283,7 @@ class World:
         if body is None:
             return
         assert body.outcome is not None, "S4: released while it lives"
-        recorded = {node.name: node for node in recorded_nodes(self.status)}[release.node]
+        recorded = {node.name: node for node in recorded_nodes(self.status.get("tasks", ()))}[release.node]
         attempt = next((each for each in recorded.attempts if each.number == release.number), None)
         assert attempt is not None, "S4: released before it was recorded at all"
         assert attempt.finished_at == body.outcome.finished_at, "S4: released before its end was recorded"

@@ -16,7 +16,9 @@ __all__ = [
     "ATTEMPTS",
     "DEFINITION_BYTES",
     "MESSAGE_CHARACTERS",
+    "NODES",
     "OUTPUT_BYTES",
+    "RESULT_BYTES",
     "TASKS",
     "message_characters",
     "size_of",
@@ -24,6 +26,12 @@ __all__ = [
 
 #: Tasks of a run.
 TASKS = 1_000
+
+#: Tasks and items of a run together.
+NODES = 20_000
+
+#: The results of the run itself, as JSON.
+RESULT_BYTES = 256 * 1024
 
 #: The definition as JSON, which the object holds beside the record.
 DEFINITION_BYTES = 384 * 1024

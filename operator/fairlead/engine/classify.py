@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS
 from fairlead.engine.events import AttemptSeen
 from fairlead.engine.model import FailureClass
-from fairlead.engine.retry import ENDINGS
 from fairlead.engine.state import Outcome, Result
 
 __all__ = ["JobView", "PodView", "observe_job", "observe_pod"]
@@ -217,7 +217,7 @@ def _pod_outcome(pod: PodView) -> Outcome:
 
 def _pod_failure(pod: PodView) -> tuple[FailureClass | None, str, str]:
     if pod.ending in ENDINGS:
-        return ENDINGS[pod.ending], pod.ending, _ENDING_MESSAGES.get(pod.ending, "")
+        return ENDINGS[pod.ending], pod.ending, ENDING_MESSAGES.get(pod.ending, "")
     if pod.disruption and not _had_ended_before(pod):
         return FailureClass.INFRASTRUCTURE, pod.disruption, pod.disruption_message
     if pod.reason and (verdict := _kubelet_verdict(pod)) is not None:
@@ -271,15 +271,6 @@ def _had_ended_before(pod: PodView) -> bool:
     if pod.finished_at is None or pod.disrupted_at is None or pod.disruption == "TerminationByKubelet":
         return False
     return pod.finished_at + _SKEW < pod.disrupted_at
-
-
-_ENDING_MESSAGES = {
-    "TimedOut": "the attempt ran longer than timeoutSeconds",
-    "DeadlineExceeded": "all attempts together took longer than deadlineSeconds",
-    "RunDeadlineExceeded": "the run took longer than its deadlineSeconds",
-    "ImagePull": "the image could not be pulled",
-    "ContainerConfig": "the container could not be created",
-}
 
 
 def _deletion_ended_it(pod: PodView) -> bool:
@@ -346,7 +337,7 @@ def _job_outcome(job: JobView) -> Outcome | None:
             finished_at=finished,
             failure_class=failure_class,
             reason=job.ending,
-            message=_ENDING_MESSAGES.get(job.ending, ""),
+            message=ENDING_MESSAGES.get(job.ending, ""),
         )
     if job.succeeded is None:
         return Outcome(

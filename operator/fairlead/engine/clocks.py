@@ -1,7 +1,6 @@
-"""The clocks of a node and of the run: when something is due, and what then happens.
+"""The clocks of a node and of the run: what happens when something is due.
 
-Every limit counts from a recorded fact (an attempt's creation, its main container's start, the run's start), so that
-a restart of the controller neither extends nor shortens it. A timer only says "look again": whether a limit has
+When that is, is computed from recorded facts in `deadlines.py`. A timer only says "look again": whether a limit has
 really passed is decided here, at that moment.
 """
 
@@ -9,106 +8,152 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from fairlead.engine import podless
 from fairlead.engine.commands import EventType
-from fairlead.engine.model import ACTIVE, Phase, Settings
-from fairlead.engine.passes import Pass, cancel, end_attempt, end_node, enqueue, note, set_timer
-from fairlead.engine.state import Attempt, NodeState, RunState
+from fairlead.engine.deadlines import LOST_SECONDS, attempt_limits, node_deadline, queue_deadline, run_deadline
+from fairlead.engine.ends import cancel, conclude, end_attempt, outcome_of_ending
+from fairlead.engine.model import ACTIVE, OBJECT_KINDS, Phase, StopMode, WorkKind
+from fairlead.engine.passes import Pass, arm, end_node, enqueue, note
+from fairlead.engine.state import Attempt, NodeState
+from fairlead.engine.stops import stop
 
-__all__ = ["STOPS", "check", "check_run", "node_deadline", "run_deadline", "watch"]
+__all__ = ["check", "check_run", "final_deadline", "watch"]
 
 RUN_DEADLINE = "RunDeadlineExceeded"
-
-#: Reasons for which a run is stopped as a whole. A stop that has begun is never taken back.
-STOPS = frozenset({RUN_DEADLINE})
-
-#: An image that cannot be pulled, or a volume or secret that is missing, for so long is an error of configuration.
-STUCK_SECONDS = 300
-
-#: How long injected sidecars may go on after the main container has ended.
-SIDECAR_SECONDS = 30
+FINALLY_DEADLINE = "FinallyDeadlineExceeded"
 
 
 def watch(p: Pass, state: NodeState, attempt: Attempt) -> None:
     """Set the timers that follow from what was just observed of a live attempt."""
-    for due, _ in _limits(state, attempt):
+    for due, _ in attempt_limits(state, attempt):
         if due <= p.now:
             check(p, state)
             return
-        set_timer(p, state.node.name, due)
+        arm(p.run, state.name, due)
+    if attempt.deleting_at is not None:
+        _watch_lost(p, state, attempt)
 
 
 def check(p: Pass, state: NodeState) -> None:
     """Look at a node's clocks and do what is due."""
     if state.phase in (Phase.BACKOFF, Phase.QUEUED):
-        deadline = node_deadline(state)
-        if deadline is not None and deadline <= p.now:
-            end_node(p, state, Phase.FAILED, reason="DeadlineExceeded", message=_deadline_message(state))
-        elif state.not_before is not None and state.not_before <= p.now:
-            enqueue(p, state)
-    attempt = state.current
-    if attempt is None or state.phase not in ACTIVE or attempt.ending:
+        _check_waiting(p, state)
         return
-    for due, reason in _limits(state, attempt):
-        if due <= p.now:
+    attempt = state.current
+    if attempt is None or state.phase not in ACTIVE:
+        return
+    if attempt.deleting_at is not None:
+        _watch_lost(p, state, attempt)
+    if attempt.ending:
+        return
+    if state.node.work.kind not in OBJECT_KINDS and _check_podless(p, state, attempt):
+        return
+    for due, reason in attempt_limits(state, attempt):
+        if due > p.now:
+            arm(p.run, state.name, due)
+        elif state.node.work.kind is WorkKind.APPROVAL and reason == "TimedOut":
+            podless.time_out(p, state, attempt)
+            return
+        else:
             end_attempt(p, state, attempt, reason)
             return
 
 
-def _limits(state: NodeState, attempt: Attempt) -> list[tuple[datetime, str]]:
-    """Return when a live attempt has to be ended, and the reason, for each clock that is ticking."""
-    limits = []
-    run_seconds = state.node.clocks.run_seconds
-    if attempt.running_at is not None and run_seconds is not None and attempt.main_ended_at is None:
-        # A node whose clock is behind says that it began before we asked it to: that would shorten the limit.
-        began = max(attempt.running_at, attempt.started_at or attempt.running_at)
-        limits.append((began + timedelta(seconds=run_seconds), "TimedOut"))
-    deadline = node_deadline(state)
-    if deadline is not None and attempt.main_ended_at is None:
-        limits.append((deadline, "DeadlineExceeded"))
-    if attempt.stuck_since is not None:
-        limits.append((attempt.stuck_since + timedelta(seconds=STUCK_SECONDS), attempt.stuck))
-    if attempt.main_ended_at is not None:
-        limits.append((attempt.main_ended_at + timedelta(seconds=SIDECAR_SECONDS), "Completed"))
-    return limits
+def _check_waiting(p: Pass, state: NodeState) -> None:
+    deadline, queued_until = node_deadline(state), queue_deadline(state)
+    if deadline is not None and deadline <= p.now:
+        seconds = state.node.clocks.deadline_seconds
+        message = f"all attempts together took longer than deadlineSeconds: {seconds}"
+        end_node(p, state, Phase.FAILED, reason="DeadlineExceeded", message=message)
+        return
+    if queued_until is not None and p.run.suspended_at is None:
+        if queued_until <= p.now:
+            message = f"it was in line for longer than queueTimeoutSeconds: {state.node.clocks.queue_seconds}"
+            end_node(p, state, Phase.FAILED, reason="QueueTimeout", message=message)
+            return
+        arm(p.run, state.name, queued_until)
+    if state.not_before is not None and state.not_before <= p.now:
+        enqueue(p, state)
 
 
-def node_deadline(state: NodeState) -> datetime | None:
-    """Return when all attempts of a node together have to be over; None without a limit or before the first."""
-    seconds = state.node.clocks.deadline_seconds
-    if seconds is None or not state.attempts:
-        return None
-    first = state.attempts[0].started_at
-    return None if first is None else first + timedelta(seconds=seconds)
+def _check_podless(p: Pass, state: NodeState, attempt: Attempt) -> bool:
+    """Look at what only attempts without an object wait for. Returns whether the attempt has ended."""
+    if podless.is_due(attempt, p.now):
+        podless.answer(p, state, attempt, {})
+        return True
+    heartbeat = state.node.clocks.heartbeat_seconds
+    if attempt.heard_at is not None and heartbeat is not None:
+        due = attempt.heard_at + timedelta(seconds=heartbeat)
+        if due <= p.now:
+            attempt.ending = "HeartbeatTimeout"
+            conclude(p, state, attempt, outcome_of_ending(attempt.ending, p.now))
+            return True
+        arm(p.run, state.name, due)
+    return False
 
 
-def _deadline_message(state: NodeState) -> str:
-    return f"all attempts together took longer than deadlineSeconds: {state.node.clocks.deadline_seconds}"
-
-
-def run_deadline(run: RunState, settings: Settings) -> datetime | None:
-    """Return when the run has to be over; None without a limit or while it is suspended (its clock stands still)."""
-    if settings.deadline_seconds is None or run.suspended_at is not None:
-        return None
-    return run.started_at + timedelta(seconds=settings.deadline_seconds + run.suspended_seconds)
+def _watch_lost(p: Pass, state: NodeState, attempt: Attempt) -> None:
+    """Look at a pod that should have been gone: the node that has it does not answer."""
+    assert attempt.deleting_at is not None
+    overdue = attempt.deleting_at + timedelta(seconds=LOST_SECONDS)
+    if overdue > p.now:
+        arm(p.run, state.name, overdue)
+    elif state.reason != "WaitingForNode":
+        state.reason = "WaitingForNode"
+        state.message = f"{attempt.object_name} was deleted; its node {attempt.node_name!r} does not say that it ended"
+        p.run.touch(state)
+    patience = state.node.replace_lost_after_seconds
+    if patience is None:
+        return
+    due = attempt.deleting_at + timedelta(seconds=patience)
+    if due > p.now:
+        arm(p.run, state.name, due)
+    elif not attempt.forced:
+        attempt.forced = True
+        end_attempt(p, state, attempt, "NodeLost", force=True)
 
 
 def check_run(p: Pass) -> None:
-    """Keep the run's suspended time, and stop the run once its deadline has passed."""
+    """Keep the run's suspended time, and stop the run, or its `finally`, once its deadline has passed."""
+    _follow_suspension(p)
+    run = p.run
+    if run.is_finalizing:
+        due = final_deadline(p)
+        if due is not None and due <= p.now:
+            message = f"`finally` took longer than finallyDeadlineSeconds: {p.graph.final_deadline_seconds}"
+            for name in p.graph.final:
+                cancel(p, run.nodes[name], FINALLY_DEADLINE, message)
+        return
+    if run.stopping:
+        return
+    due = run_deadline(run, p.settings)
+    if run.stop_recorded:
+        stop(p, run.stop_recorded, run.stop_mode or StopMode.CANCEL, "the run is being stopped")
+    elif due is not None and due <= p.now:
+        message = f"the run took longer than deadlineSeconds: {p.settings.deadline_seconds}"
+        stop(p, RUN_DEADLINE, StopMode.CANCEL, message)
+
+
+def _follow_suspension(p: Pass) -> None:
     run = p.run
     if p.settings.suspend and run.suspended_at is None:
         run.suspended_at = p.now
         run.revision += 1
         note(p, EventType.NORMAL, "Suspended", "nothing new is started", f"suspend/{run.revision}")
     elif not p.settings.suspend and run.suspended_at is not None:
+        for state in run.nodes.values():
+            if state.queued_at is not None:
+                # Time in suspension is not spent waiting for a limit of ours.
+                state.queued_at += p.now - max(run.suspended_at, state.queued_at)
+                arm(run, state.name, p.now)
         run.suspended_seconds += max(0.0, (p.now - run.suspended_at).total_seconds())
         run.suspended_at = None
         run.revision += 1
         note(p, EventType.NORMAL, "Resumed", "tasks are started again", f"resume/{run.revision}")
-    due = run_deadline(run, p.settings)
-    if run.stopping:
-        return
-    if run.stop_recorded or (due is not None and due <= p.now):
-        run.stopping = run.stop_recorded or RUN_DEADLINE
-        message = f"the run took longer than deadlineSeconds: {p.settings.deadline_seconds}"
-        for state in run.nodes.values():
-            cancel(p, state, run.stopping, message)
+
+
+def final_deadline(p: Pass) -> datetime | None:
+    """Return when `finally` has to be over; None while it has not begun, or has ended."""
+    if p.run.final_since is None or not p.run.open_final:
+        return None
+    return p.run.final_since + timedelta(seconds=p.graph.final_deadline_seconds)

@@ -28,10 +28,12 @@ def build(
     params: Mapping[str, Json] | None = None,
     outputs: Sequence[tuple[str, Evaluable]] = (),
     reads: Iterable[str] = (),
+    final_deadline_seconds: int = 600,
 ) -> Graph:
     """Return the validated graph of `nodes`, kept in the given order. O(nodes + edges).
 
-    Raises :class:`GraphError` for a name used twice, a parent that does not exist, or a cycle.
+    Raises :class:`GraphError` for a name used twice, a parent that does not exist, a cycle, or an edge between
+    `finally` and the rest.
     """
     by_name: dict[str, Node] = {}
     for node in nodes:
@@ -43,6 +45,8 @@ def build(
         for parent in node.needs:
             if parent not in by_name:
                 raise GraphError(f"task {node.name!r} needs {parent!r}, which does not exist")
+            if by_name[parent].final != node.final:
+                raise GraphError(f"task {node.name!r} needs {parent!r}: `finally` comes after all other tasks as it is")
             children[parent].append(node.name)
     cycle = find_cycle({node.name: node.needs for node in nodes})
     if cycle:
@@ -54,6 +58,8 @@ def build(
         params=dict(params or {}),
         outputs=tuple(outputs),
         reads=tuple(sorted(set(reads))),
+        final=tuple(node.name for node in nodes if node.final),
+        final_deadline_seconds=final_deadline_seconds,
     )
 
 

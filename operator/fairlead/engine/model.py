@@ -239,12 +239,14 @@ class Clocks:
     `queue_seconds` bounds the wait for our own limits before an attempt, `start_seconds` the time from the creation of
     its object to the start of its main container, `run_seconds` one attempt from there on; `deadline_seconds` bounds
     all attempts together, from the start of the first. Queue time is not run time: each clock counts its own.
+    `heartbeat_seconds` bounds the silence of a callback.
     """
 
     queue_seconds: int | None = None
     start_seconds: int | None = None
     run_seconds: int | None = None
     deadline_seconds: int | None = None
+    heartbeat_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,7 +336,7 @@ class Graph:
 
     `nodes` is in declaration order, those of `finally` last; `children` and `rank` (position in that order) have an
     entry for each node. `outputs` are the run's own results, evaluated once when it succeeds; `reads` the tasks they
-    name. `final_deadline_seconds` bounds all of `finally`.
+    name. `final` names those of `finally`, `final_deadline_seconds` bounds them all together.
     """
 
     nodes: Mapping[str, Node]
@@ -343,6 +345,7 @@ class Graph:
     params: Mapping[str, Json] = field(default_factory=dict)
     outputs: Sequence[tuple[str, Evaluable]] = ()
     reads: tuple[str, ...] = ()
+    final: tuple[str, ...] = ()
     final_deadline_seconds: int = 600
 
 

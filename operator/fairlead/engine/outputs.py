@@ -7,15 +7,18 @@ it: as it is where a string is declared, but for the newline at its end, and rea
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from fairlead.engine.model import Json, OutputDeclaration, OutputSource, ValueType
 
-__all__ = ["TEXT_LIMIT", "OutputError", "has_type", "read_outputs"]
+__all__ = ["TEXT_LIMIT", "VALUES_LIMIT", "OutputError", "check_values", "has_type", "read_outputs"]
 
 #: The kubelet keeps the last 4,096 bytes of a termination message: one of that length may have lost its beginning.
 TEXT_LIMIT = 4096
+
+#: Outputs that come as values (from a request, an object, a person) take at most so many bytes as JSON.
+VALUES_LIMIT = 64 * 1024
 
 #: How deeply a value may be nested.
 _DEPTH_LIMIT = 64
@@ -39,6 +42,22 @@ def read_outputs(declared: Sequence[OutputDeclaration], text: str, stdout: str =
     if any(declaration.source is OutputSource.FILE for declaration in declared):
         _check_size(text, "the outputs are")
         written = _parse(text)
+    return _declared(declared, written, stdout)
+
+
+def check_values(declared: Sequence[OutputDeclaration], given: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the declared outputs found in `given`, defaults filled in, as `read_outputs` does for texts.
+
+    Raises :class:`OutputError`.
+    """
+    values = _declared(declared, given, "")
+    if len(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")) > VALUES_LIMIT:
+        message = f"the outputs are larger than {VALUES_LIMIT} bytes; hand on an address instead"
+        raise OutputError("OutputTooLarge", message)
+    return values
+
+
+def _declared(declared: Sequence[OutputDeclaration], written: Mapping[str, Json], stdout: str) -> dict[str, Json]:
     values: dict[str, Json] = {}
     for declaration in declared:
         name = declaration.name

@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop
 
-from fairlead.engine import capacity, clocks, triggers
-from fairlead.engine.commands import Command, EventType, StartAttempt
+from fairlead.engine import actions, clocks, items, outcome, podless, triggers
+from fairlead.engine.commands import Command, StartAttempt
+from fairlead.engine.deadlines import run_deadline
+from fairlead.engine.ends import make_room
 from fairlead.engine.events import Event, StatusRecorded, UserAction
 from fairlead.engine.expressions import ExpressionError
-from fairlead.engine.model import TERMINAL, FailureClass, Graph, Phase, Settings, TriggerRule
+from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Graph, Json, Phase, Settings, StopMode, WorkKind
 from fairlead.engine.names import attempt_name
-from fairlead.engine.observe import observe
-from fairlead.engine.passes import Pass, end_node, enqueue, note, scope_of, shorten
-from fairlead.engine.state import Attempt, NodeState, RunOutcome, RunState
+from fairlead.engine.observe import observe, take_in_strays
+from fairlead.engine.outputs import OutputError, check_values
+from fairlead.engine.passes import Pass, end_node, enqueue
+from fairlead.engine.restore import begin, unfold
+from fairlead.engine.retry import next_resources
+from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
 
@@ -44,45 +49,53 @@ class Plan:
     ended: tuple[FailureClass | None, ...] = ()
 
 
-def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: datetime) -> RunState:
-    """Return the state of a run of which nothing has happened yet. O(nodes)."""
-    nodes = {name: NodeState(node=node, pending=len(node.needs)) for name, node in graph.nodes.items()}
-    counts = dict.fromkeys(Phase, 0)
-    counts[Phase.WAITING] = len(nodes)
-    return RunState(
-        uid=uid,
-        name=name,
-        namespace=namespace,
-        started_at=started_at,
-        nodes=nodes,
-        counts=counts,
-        unsettled=[name for name, node in graph.nodes.items() if not node.needs or node.trigger is TriggerRule.ALWAYS],
-    )
-
-
 def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Settings, now: datetime) -> Plan:
     """Take in `events`, bring `run` up to date in place, and return what follows.
 
-    The order of events matters only among those about the same attempt. `run` belongs to the caller's worker; nobody
-    else may touch it. `now` must be aware (UTC) and is expected not to
-    go backwards, but nothing breaks if it does: limits only pass later.
+    The order of events matters only among those about the same attempt; what users ask for is looked at after all
+    facts, in the order in which they asked. `run` belongs to the caller's worker; nobody else may touch it. `now` must
+    be aware (UTC) and is expected not to go backwards, but nothing breaks if it does: limits only pass later.
     """
     p = Pass(graph, run, settings, now)
+    asked = []
     for event in sorted(events, key=_place):
-        observe(p, event)
-    if run.outcome is None:
-        clocks.check_run(p)
-        _fire_timers(p)
-        _settle(p)
-        while _grant(p):
-            _settle(p)
-        _finish(p)
+        if isinstance(event, UserAction):
+            asked.append(event)
+        else:
+            observe(p, event)
+    _advance(p)
+    for action in asked:
+        actions.apply(p, action)
+        _advance(p)
+    podless.send(p)
     return Plan(tuple(p.commands), _wake_at(p), tuple(attempt.failure_class for attempt in p.ended))
 
 
-def _place(event: Event) -> tuple[str, int]:
+def _place(event: Event) -> tuple[int, str, int, str]:
     """Return where an event belongs among those that come together: the attempts of a node in their order."""
-    return ("", 0) if isinstance(event, StatusRecorded | UserAction) else (event.node, event.number)
+    match event:
+        case StatusRecorded():
+            return (0, "", 0, "")
+        case UserAction():
+            return (2, event.created_at.isoformat(), 0, event.uid)
+        case _:
+            return (1, event.node, event.number, "")
+
+
+def _advance(p: Pass) -> None:
+    """Draw every conclusion from what is known by now."""
+    run = p.run
+    if run.outcome is not None:
+        return
+    clocks.check_run(p)
+    if run.overrides != p.settings.overrides:
+        run.unsettled.extend(name for name in {**run.overrides, **p.settings.overrides} if name in p.graph.nodes)
+        run.overrides = p.settings.overrides
+    _fire_timers(p)
+    _settle(p)
+    while _grant(p):
+        _settle(p)
+    outcome.finish(p)
 
 
 def _fire_timers(p: Pass) -> None:
@@ -98,12 +111,16 @@ def _settle(p: Pass) -> None:
     unsettled = p.run.unsettled
     while unsettled:
         state = p.run.nodes[unsettled.pop()]
-        if state.phase is Phase.WAITING:
+        if state.items is not None:
+            items.settle(p, state)
+        elif state.phase is Phase.WAITING and state.parent is None:
             _pull_trigger(p, state)
 
 
 def _pull_trigger(p: Pass, state: NodeState) -> None:
     node = state.node
+    if node.final and not p.run.is_finalizing:
+        return
     match triggers.decide(state):
         case Verdict.WAIT:
             return
@@ -112,21 +129,43 @@ def _pull_trigger(p: Pass, state: NodeState) -> None:
         case Verdict.UPSTREAM_FAILED:
             end_node(p, state, Phase.UPSTREAM_FAILED, reason="UpstreamFailed", message=_why_not(p, state))
         case Verdict.RUN:
-            if p.run.stopping:
-                end_node(p, state, Phase.CANCELLED, reason=p.run.stopping)
-                return
-            try:
-                wanted = node.when is None or node.when.evaluate(scope_of(p, node))
-            except ExpressionError as error:
-                end_node(p, state, Phase.FAILED, reason="ExpressionError", message=f"when: {error.message}")
-                return
-            if wanted is True:
-                enqueue(p, state)
-            elif wanted is False:
-                end_node(p, state, Phase.SKIPPED, reason="WhenFalse", message="its condition `when` is false")
-            else:
-                message = f"when: the value must be true or false, it is {wanted!r}"
-                end_node(p, state, Phase.FAILED, reason="ExpressionError", message=message)
+            _ask_when(p, state)
+
+
+def _ask_when(p: Pass, state: NodeState) -> None:
+    """The trigger of a node has fired: does it want to run?"""
+    if p.run.stopping and not state.node.final:
+        end_node(p, state, Phase.CANCELLED, reason=p.run.stopping)
+        return
+    try:
+        wanted = state.node.when is None or state.node.when.evaluate(p.scope(state))
+    except ExpressionError as error:
+        end_node(p, state, Phase.FAILED, reason="ExpressionError", message=f"when: {error.message}")
+        return
+    if wanted is False:
+        end_node(p, state, Phase.SKIPPED, reason="WhenFalse", message="its condition `when` is false")
+    elif wanted is not True:
+        message = f"when: the value must be true or false, it is {wanted!r}"
+        end_node(p, state, Phase.FAILED, reason="ExpressionError", message=message)
+    elif state.node.for_each is not None:
+        _begin_list(p, state)
+    else:
+        enqueue(p, state)
+
+
+def _begin_list(p: Pass, state: NodeState) -> None:
+    """Find out what a `forEach` task works on, and begin with it."""
+    try:
+        values = items.evaluate_list(p.graph, p.run, state)
+    except items.ListError as error:
+        end_node(p, state, Phase.FAILED, reason=error.reason, message=error.message)
+        return
+    if not values:
+        end_node(p, state, Phase.SKIPPED, reason="NoItems", message="its list `forEach.in` is empty")
+        return
+    unfold(p.graph, p.run, state, values, items.digest_of(values), keep_ends=True)
+    state.started_at = state.started_at or p.now
+    take_in_strays(p, state)
 
 
 def _why_not(p: Pass, state: NodeState) -> str:
@@ -141,103 +180,103 @@ def _why_not(p: Pass, state: NodeState) -> str:
 
 
 def _may_start(p: Pass) -> bool:
-    return not p.settings.suspend and not p.run.stopping and p.run.is_proven
+    """Tell whether anything at all may be started now. `finally` comes in a run that is stopped or suspended, too."""
+    if not p.run.is_proven:
+        return False
+    if p.run.is_finalizing:
+        return p.run.stop_mode is not StopMode.TERMINATE
+    return not p.settings.suspend and not p.run.stopping
 
 
 def _grant(p: Pass) -> bool:
-    """Give free slots to queued nodes. Returns whether a node ended on the way, so that its children must settle."""
-    run, limit = p.run, p.settings.parallelism
+    """Start queued nodes as far as there are slots. Returns whether one ended on the way: its children must settle."""
     if not _may_start(p):
         return False
+    return _start_from(p, p.run.free_queue, None) or _grant_slots(p)
+
+
+def _grant_slots(p: Pass) -> bool:
+    run = p.run
     if run.hold_until is not None and p.now < run.hold_until:
         return False
-    while run.queue and (limit is None or run.live < limit):
-        state = run.nodes[heappop(run.queue)[-1]]
+    limit = None if run.is_finalizing else p.settings.parallelism
+    return _start_from(p, run.queue, limit)
+
+
+def _start_from(p: Pass, queue: list[QueueEntry], limit: int | None) -> bool:
+    run = p.run
+    while queue and (limit is None or run.live < limit):
+        state = run.nodes[heappop(queue)[-1]]
         if state.phase is not Phase.QUEUED or state.not_before is not None:
             continue  # an entry that is no longer true: started elsewhere, ended, or held back
         _start(p, state)
         if run.unsettled:
             return True
-        if run.hold_until is not None:
+        if run.hold_until is not None and state.takes_slot:
             run.hold_until = p.now + _PROBE  # one asks; the others follow once its object exists
+            return False
+        if not run.is_proven:
             return False
     return False
 
 
 def _start(p: Pass, state: NodeState) -> None:
-    run, node = p.run, state.node
+    """Begin what a node does: most kinds are begun by somebody else, on our command."""
+    run, kind = p.run, state.node.work.kind
     try:
-        work = node.work.evaluate(scope_of(p, node))
+        work = state.node.work.evaluate(p.scope(state))
     except ExpressionError as error:
         end_node(p, state, Phase.FAILED, reason="ExpressionError", message=error.message)
         return
+    if kind is WorkKind.SET:
+        _set(p, state, work["values"])
+        return
+    if kind not in OBJECT_KINDS:
+        podless.begin(p, state, work)
+        return
     number = len(state.attempts) + 1
-    object_name = attempt_name(run.name, run.uid, node.name, number)
-    state.attempts.append(Attempt(number=number, object_name=object_name))
+    object_name = attempt_name(run.name, run.uid, state.name, number)
+    earlier = state.attempts[-1] if kind is WorkKind.WORKFLOW and number == state.epoch_start + 1 > 1 else None
+    resources = next_resources(p.graph, run, state)
+    attempt = Attempt(number=number, object_name=object_name, epoch=run.epoch, iteration=state.iteration)
+    state.attempts.append(attempt)
+    state.queued_at = None
     move(run, state, Phase.STARTING)
     p.commands.append(
-        StartAttempt(node=node.name, number=number, object_name=object_name, kind=node.work.kind, work=work)
+        StartAttempt(
+            node=state.name,
+            number=number,
+            object_name=object_name,
+            kind=kind,
+            work=work,
+            resources=resources,
+            index=state.index,
+            iteration=attempt.iteration,
+            succeeds=earlier.object_name if earlier else "",
+        )
     )
 
 
-def _finish(p: Pass) -> None:
-    """End the run once every node has ended. It fails if and only if a task failed or was cancelled."""
-    run = p.run
-    if sum(run.counts[phase] for phase in TERMINAL) < len(run.nodes):
+def _set(p: Pass, state: NodeState, values: dict[str, Json]) -> None:
+    """A task that only sets values is done once they are known: a pure function of durable facts."""
+    try:
+        outputs = check_values(state.node.outputs, values)
+        make_room(p.run, outputs)
+    except OutputError as error:
+        end_node(p, state, Phase.FAILED, reason=error.reason, message=error.message)
         return
-    succeeded, reason, message = True, "Succeeded", _summary(run)
-    if run.counts[Phase.CANCELLED]:
-        first = next(state for state in run.nodes.values() if state.phase is Phase.CANCELLED)
-        cause = run.stopping or first.reason
-        succeeded, (reason, why) = False, _CANCELLED_BECAUSE.get(cause, (cause, cause))
-        message = f"{why}; {_summary(run)}"
-    elif run.counts[Phase.FAILED]:
-        succeeded, reason, message = False, "TaskFailed", _failures(run)
-    else:
-        try:
-            scope = scope_of(p, None)
-            outputs = {name: value.evaluate(scope) for name, value in p.graph.outputs}
-            if capacity.size_of(outputs) <= capacity.OUTPUT_BYTES:
-                run.outputs = outputs
-            else:
-                succeeded, reason = False, "OutputTooLarge"
-                message = f"spec.outputs are larger than {capacity.OUTPUT_BYTES} bytes: output an address instead"
-        except ExpressionError as error:
-            succeeded, reason, message = False, "ExpressionError", error.message
-    run.outcome = RunOutcome(succeeded=succeeded, reason=reason, message=shorten(message), finished_at=p.now)
-    run.revision += 1
-    note(
-        p,
-        EventType.NORMAL if succeeded else EventType.WARNING,
-        "Succeeded" if succeeded else "Failed",
-        f"{reason}: {message}" if not succeeded else message,
-        "end",
-    )
-
-
-#: The reason of the run and the words for people, by the reason for which its tasks were cancelled.
-_CANCELLED_BECAUSE = {"RunDeadlineExceeded": ("DeadlineExceeded", "the run took longer than its deadlineSeconds")}
-
-
-def _summary(run: RunState) -> str:
-    counted = [f"{count} {phase.value}" for phase, count in run.counts.items() if count]
-    return f"{len(run.nodes)} task{'s' * (len(run.nodes) != 1)}: " + ", ".join(counted)
-
-
-def _failures(run: RunState) -> str:
-    failed = [state for state in run.nodes.values() if state.phase is Phase.FAILED]
-    first = failed[0]
-    text = f"task {first.node.name!r} failed: {first.reason}: {first.message}"
-    return text if len(failed) == 1 else f"{text} (and {len(failed) - 1} more tasks failed)"
+    state.outputs = outputs
+    end_node(p, state, Phase.SUCCEEDED)
 
 
 def _wake_at(p: Pass) -> datetime | None:
-    if p.run.outcome is not None:
+    run = p.run
+    if run.outcome is not None:
         return None
-    due = [timer[0] for timer in p.run.timers[:1]]
-    deadline = clocks.run_deadline(p.run, p.settings)
-    if deadline is not None and not p.run.stopping:
+    due = [timer[0] for timer in run.timers[:1]]
+    deadline = clocks.final_deadline(p) if run.is_finalizing else run_deadline(run, p.settings)
+    if deadline is not None and (run.is_finalizing or not run.stopping):
         due.append(deadline)
-    if p.run.hold_until is not None and p.run.queue and _may_start(p):
-        due.append(p.run.hold_until)
+    if run.hold_until is not None and run.queue and _may_start(p):
+        due.append(run.hold_until)
     return min(due, default=None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fairlead.engine.model import TERMINAL, Phase, Settings
-from fairlead.engine.state import NodeState, RunState
+from datetime import datetime
+
+from fairlead.engine.items import limit_of
+from fairlead.engine.model import ACTIVE, OBJECT_KINDS, Phase, Settings, WorkKind
+from fairlead.engine.state import Attempt, NodeState, RunState
 
 __all__ = ["why"]
 
@@ -14,24 +17,67 @@ def why(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
     """Return a machine reason and a message for people; `("", "")` for a node that runs undisturbed or succeeded."""
     match state.phase:
         case Phase.WAITING:
-            return "WaitingForTasks", _names([name for name in state.node.needs if not _over(run, name)])
+            return _why_waiting(run, settings, state)
         case Phase.QUEUED:
-            if state.reason:
-                return state.reason, state.message
-            if not run.is_proven:
-                return "WaitingForRecord", "an end that no object shows any more is written to the status first"
-            if settings.suspend:
-                return "Suspended", "spec.suspend is true"
-            return "WaitingForParallelism", f"{run.live}/{settings.parallelism} running"
+            return _why_queued(run, settings, state)
         case Phase.BACKOFF:
-            until = "" if state.not_before is None else f"{state.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            until = _time(state.not_before)
+            if state.reason == "NextIteration":
+                return "Backoff", f"round {state.iteration} begins at {until}"
             return "Backoff", f"next attempt at {until}; the last one: {state.reason}: {state.message}"
         case _:
-            return state.reason, state.message
+            if state.reason or state.phase not in ACTIVE or state.items is not None:
+                return state.reason, state.message
+            attempt = state.current
+            return ("", "") if attempt is None else _why_active(run, state, attempt)
 
 
-def _over(run: RunState, name: str) -> bool:
-    return run.nodes[name].phase in TERMINAL
+def _why_waiting(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
+    if state.parent is not None:
+        items = state.parent.items
+        used = items.open if items is not None else 0
+        return "WaitingForParallelism", f"{used}/{limit_of(state.parent, settings)} items of {state.parent.name}"
+    if state.node.final and not run.is_finalizing:
+        return "WaitingForTasks", "`finally` comes when all other tasks have ended"
+    return "WaitingForTasks", _names([name for name in state.node.needs if not run.nodes[name].is_over])
+
+
+def _why_queued(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
+    if state.reason:
+        return state.reason, state.message
+    if settings.suspend and not run.is_finalizing:
+        return "Suspended", "spec.suspend is true"
+    if not run.is_proven:
+        return "WaitingForRecord", "an end that no object shows any more is written to the status first"
+    if settings.parallelism is None:
+        return "WaitingForRecord", "the status is written first"
+    return "WaitingForParallelism", f"{run.live}/{settings.parallelism} running"
+
+
+def _why_active(run: RunState, state: NodeState, attempt: Attempt) -> tuple[str, str]:
+    kind = state.node.work.kind
+    if kind in OBJECT_KINDS:
+        if state.phase is Phase.RUNNING:
+            return "", ""
+        created = "exists and does not run yet" if attempt.created else "is being created"
+        return "Starting", f"{kind.value} {attempt.object_name} {created}"
+    if (state.name, attempt.number) in run.unsent:
+        return "WaitingForRecord", "its start is written to the status before anything is sent"
+    match kind:
+        case WorkKind.APPROVAL:
+            return "WaitingForApproval", "somebody has to approve or reject it: fairlead approve, fairlead reject"
+        case WorkKind.WAIT if attempt.due_at is not None:
+            return "WaitingUntil", _time(attempt.due_at)
+        case WorkKind.WAIT if attempt.heard_at is not None:
+            return "WaitingForCallback", f"a WorkflowAction Complete with the token {attempt.object_name}"
+        case WorkKind.WAIT:
+            return "WaitingForCondition", "its condition does not hold yet"
+        case _:
+            return "", ""
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _names(names: list[str]) -> str:

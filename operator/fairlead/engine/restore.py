@@ -3,45 +3,46 @@
 What was persisted is terminal phases, outputs and attempts; everything else follows from these. Phases between are
 not believed but derived: a node whose last attempt has not ended is Starting until its object is seen again, one
 whose attempts have all failed waits for its next, and one without attempts waits for its trigger, or for a slot if
-that was recorded.
+that was recorded. The list of a `forEach` task is evaluated again, from the same facts as before.
+
+What was recorded of one node may be older than what was recorded of another: a large run is kept in several objects.
+An item whose task cannot have a list yet by these records keeps its own until there is one (`NodeState.past`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from heapq import heappush
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from fairlead.engine import capacity, triggers
-from fairlead.engine.clocks import STOPS, node_deadline
-from fairlead.engine.model import TERMINAL, Graph, Json, Phase, StopMode
-from fairlead.engine.passes import arm, place_in_line
-from fairlead.engine.plan import begin
+from fairlead.engine.deadlines import node_deadline
+from fairlead.engine.items import ListError, digest_of, evaluate_list, item_name, lay_out, outputs_of
+from fairlead.engine.model import OBJECT_KINDS, TERMINAL, Graph, Json, Phase, StopMode, TriggerRule
+from fairlead.engine.passes import arm, join_queue
 from fairlead.engine.retry import decide_retry
-from fairlead.engine.state import ActionRecord, Attempt, NodeState, RunState
-from fairlead.engine.transitions import move, path_to_starting
+from fairlead.engine.state import ActionRecord, Items, NodeRecord, NodeState, RunState, Unsent
+from fairlead.engine.stops import STOPS
+from fairlead.engine.transitions import enter, move, path_to_starting
 
-__all__ = ["NodeRecord", "restore"]
+__all__ = ["NodeRecord", "begin", "restore", "unfold"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRecord:
-    """What was persisted of one node: of a task, or of an item (`m[3]`).
-
-    `digest` is that of the list of a `forEach` task whose list was known, "" else. An item without a record waits.
-    """
-
-    name: str
-    phase: Phase
-    reason: str = ""
-    message: str = ""
-    started_at: datetime | None = None
-    queued_at: datetime | None = None
-    completed_at: datetime | None = None
-    outputs: Mapping[str, Json] = field(default_factory=dict)
-    attempts: tuple[Attempt, ...] = ()
-    digest: str = ""
+def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: datetime) -> RunState:
+    """Return the state of a run of which nothing has happened yet. O(nodes)."""
+    nodes = {name: NodeState(node=node, pending=len(node.needs)) for name, node in graph.nodes.items()}
+    counts = dict.fromkeys(Phase, 0)
+    counts[Phase.WAITING] = len(nodes)
+    return RunState(
+        uid=uid,
+        name=name,
+        namespace=namespace,
+        started_at=started_at,
+        nodes=nodes,
+        counts=counts,
+        open_main=len(nodes) - len(graph.final),
+        open_final=len(graph.final),
+        unsettled=[name for name, node in graph.nodes.items() if not node.needs or node.trigger is TriggerRule.ALWAYS],
+    )
 
 
 def restore(
@@ -53,6 +54,7 @@ def restore(
     namespace: str,
     started_at: datetime,
     epoch: int = 1,
+    epoch_at: datetime | None = None,
     actions: Iterable[ActionRecord] = (),
     stopping: str = "",
     stop_mode: StopMode | None = None,
@@ -62,55 +64,162 @@ def restore(
     Records of nodes that the graph does not have are left out.
     """
     run = begin(graph, uid=uid, name=name, namespace=namespace, started_at=started_at)
+    run.epoch, run.epoch_at, run.actions = epoch, epoch_at, list(actions)
+    run.stop_recorded, run.stop_mode = stopping, stop_mode
     run.unsettled = list(graph.nodes)
+    lists: dict[str, NodeRecord] = {}
     for record in records:
         state = run.nodes.get(record.name)
-        if state is not None:
+        if state is None:
+            _keep_item(run, record)
+        elif state.node.for_each is not None and record.digest:
+            lists[record.name] = record
+        else:
             _restore_node(graph, run, state, record)
-    run.epoch, run.actions = epoch, list(actions)
-    run.stop_recorded, run.stop_mode = stopping or run.stop_recorded, stop_mode
+    _restore_lists(graph, run, lists)
+    if run.is_finalizing:
+        ends = [run.nodes[name].completed_at for name, node in graph.nodes.items() if not node.final]
+        run.final_since = max((end for end in ends if end is not None), default=None)
     run.revision = 0
+    run.touched.clear()
     return run
+
+
+def _keep_item(run: RunState, record: NodeRecord) -> None:
+    task, bracket, rest = record.name.partition("[")
+    state = run.nodes.get(task)
+    if bracket and state is not None and state.node.for_each is not None:
+        state.past[int(rest.rstrip("]"))] = record
+
+
+def _restore_lists(graph: Graph, run: RunState, lists: dict[str, NodeRecord]) -> None:
+    """Bring back the tasks whose list was known. Those that are over first: others may read their outputs."""
+    for name in [name for name, record in lists.items() if record.phase in TERMINAL]:
+        _restore_ended_list(graph, run, run.nodes[name], lists.pop(name))
+    for name in _in_order(graph, lists):
+        state, record = run.nodes[name], lists[name]
+        if any(not run.nodes[parent].is_over for parent in state.node.needs):
+            continue  # by what is known of its parents it cannot have begun: facts about them are still to come
+        try:
+            values = evaluate_list(graph, run, state)
+        except ListError:
+            continue  # as its trigger fires again it fails with that
+        same = digest_of(values) == record.digest
+        unfold(graph, run, state, values, digest_of(values), keep_ends=same)
+        state.started_at = record.started_at
+
+
+def _in_order(graph: Graph, names: Iterable[str]) -> list[str]:
+    return sorted(names, key=graph.rank.__getitem__)
+
+
+def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json], digest: str, *, keep_ends: bool) -> None:
+    """Begin a task's list with what was recorded of its items. O(items).
+
+    `keep_ends` is off where the list is another one than it was: then all its items are to be worked on again. Their
+    attempts stay on record, and their numbers go on.
+    """
+    lay_out(run, state, values, digest)
+    move(run, state, Phase.RUNNING)
+    assert state.items is not None
+    for item in state.items.states:
+        record = state.past.pop(item.index or 0, None)
+        if record is None:
+            continue
+        if keep_ends:
+            _restore_node(graph, run, item, record)
+        else:
+            item.attempts = list(record.attempts)
+            item.epoch_start = len(item.attempts)
+    run.unsettled.append(state.name)
+
+
+def _restore_ended_list(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
+    states = []
+    run.counts[state.phase] -= 1
+    for index in sorted(state.past):
+        item = NodeState(node=state.node, name=item_name(state.name, index), parent=state, index=index)
+        states.append(item)
+        run.nodes[item.name] = item
+    run.counts[Phase.WAITING] += len(states)
+    state.items = Items(states=states, digest=record.digest, admitted=len(states))
+    for item in states:
+        _restore_node(graph, run, item, state.past.pop(item.index or 0))
+    _set_terminal(graph, run, state, record)
+    state.started_at = record.started_at
+    if record.phase is Phase.SUCCEEDED:
+        state.outputs = outputs_of(state)
 
 
 def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
     state.attempts = list(record.attempts)
+    state.epoch_start = sum(1 for attempt in state.attempts if attempt.epoch < run.epoch)
+    state.started_at, state.queued_at = record.started_at, record.queued_at
+    state.outputs = dict(record.outputs)
     run.ended_attempts += sum(1 for attempt in record.attempts if attempt.finished_at is not None)
     run.output_bytes += capacity.size_of(record.outputs)
     if record.phase in TERMINAL:
         _set_terminal(graph, run, state, record)
         return
-    if not state.attempts:
+    if len(state.attempts) == state.epoch_start:
         if record.phase is not Phase.WAITING:
             # Its trigger has fired and its `when` was true: evaluated again, it might see other ends by now.
             move(run, state, Phase.QUEUED)
-            heappush(run.queue, place_in_line(graph, state))
+            _join(graph, run, state)
         return
     for phase in path_to_starting(state.phase):
         move(run, state, phase)
     last = state.attempts[-1]
     if last.finished_at is None:
+        _resume(run, state)
         return
-    # Recorded as failed and due for another attempt: the delay counts from its recorded end.
-    decision = decide_retry(run.uid, state, last)
-    move(run, state, Phase.BACKOFF)
+    # Recorded as failed and due for another attempt, or for another round: the delay counts from its recorded end.
     state.reason, state.message = last.reason, last.message
-    state.not_before = last.finished_at + decision.delay
-    arm(run, state.node.name, state.not_before)
+    repeat = state.node.repeat
+    if last.succeeded and repeat is not None:
+        delay = timedelta(seconds=repeat.delay_seconds)
+    else:
+        delay = decide_retry(graph, run, state, last).delay
+    move(run, state, Phase.BACKOFF)
+    state.reason, state.message = last.reason or "NextIteration", last.message
+    state.not_before = last.finished_at + delay
+    arm(run, state.name, state.not_before)
     deadline = node_deadline(state)
     if deadline is not None:
-        arm(run, state.node.name, deadline)
+        arm(run, state.name, deadline)
+
+
+def _join(graph: Graph, run: RunState, state: NodeState) -> None:
+    join_queue(graph, run, state)
+    if state.node.clocks.queue_seconds is not None:
+        state.queued_at = state.queued_at or run.started_at
+        arm(run, state.name, state.queued_at)
+
+
+def _resume(run: RunState, state: NodeState) -> None:
+    """Go on with an attempt that has no object which would tell of it."""
+    attempt = state.attempts[-1]
+    if state.node.work.kind in OBJECT_KINDS:
+        return
+    move(run, state, Phase.RUNNING)
+    if attempt.due_at is not None:
+        arm(run, state.name, attempt.due_at)
+    elif attempt.heard_at is None:
+        run.unsent[state.name, attempt.number] = Unsent(0, resumed=True)
+    arm(run, state.name, attempt.started_at or run.started_at)  # its other clocks find out when to look again
 
 
 def _set_terminal(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
     # Not by way of `move`: the record is the outcome of moves that were legal when they were made.
-    run.counts[state.phase] -= 1
-    run.counts[record.phase] += 1
-    state.phase = record.phase
+    enter(run, state, record.phase)
     state.reason, state.message = record.reason, record.message
     state.completed_at = record.completed_at
-    state.outputs = dict(record.outputs)
-    if record.phase is Phase.CANCELLED and record.reason in STOPS:
+    if record.phase is Phase.CANCELLED and record.reason in STOPS and not run.stop_recorded:
         run.stop_recorded = record.reason
+    if state.parent is not None:
+        return
+    phase = record.phase
+    if phase is Phase.FAILED and state.node.continue_on_failure:
+        phase = Phase.SUCCEEDED
     for child in graph.children[record.name]:
-        triggers.count_parent(run.nodes[child], record.phase)
+        triggers.count_parent(run.nodes[child], phase)

@@ -12,18 +12,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from fairlead.engine.model import SLOT_KINDS, ActionKind, FailureClass, Json, Node, Override, Phase, StopMode
+from fairlead.engine.model import SLOT_KINDS, TERMINAL, ActionKind, FailureClass, Json, Node, Override, Phase, StopMode
 
 __all__ = [
     "ActionRecord",
     "Attempt",
     "Items",
+    "NodeRecord",
     "NodeState",
     "Outcome",
     "QueueEntry",
     "Result",
     "RunOutcome",
     "RunState",
+    "Unsent",
 ]
 
 #: A place in line: higher priority first, then the order of the definition, then that of a list; and the node's name.
@@ -35,6 +37,7 @@ class Result(StrEnum):
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    SKIPPED = "Skipped"
     CANCELLED = "Cancelled"
 
 
@@ -70,8 +73,9 @@ class Attempt:
     stuck, stuck_since
         a reason such as `ImagePull` for which the object will not start without somebody's help, and since when
         it has tried.
-    ending
-        why we asked for its end (a reason such as `TimedOut`), or "" when we did not.
+    ending, forced
+        why we asked for its end (a reason such as `TimedOut`), or "" when we did not; and that it was asked for without
+        waiting for its node.
     deleting_at
         when its object, which somebody deleted, should have been gone; set while it is not.
     due_at
@@ -90,6 +94,7 @@ class Attempt:
     created: bool = False
     held: bool = False
     ending: str = ""
+    forced: bool = False
     stuck: str = ""
     stuck_since: datetime | None = None
     node_name: str = ""
@@ -112,6 +117,36 @@ class Attempt:
     def succeeded(self) -> bool:
         """Whether it has ended well: an end without a class and without a reason."""
         return self.finished_at is not None and self.failure_class is None and not self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """What was persisted of one node: of a task, or of an item (`m[3]`).
+
+    `digest` is that of the list of a `forEach` task whose list was known, "" else. An item without a record waits.
+    """
+
+    name: str
+    phase: Phase
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    queued_at: datetime | None = None
+    completed_at: datetime | None = None
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """An attempt that the shell carries out once the status shows `revision`.
+
+    `resumed`: an earlier controller may have begun it.
+    """
+
+    revision: int
+    resumed: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +175,7 @@ class NodeState:
     The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off,
     quota), `queued_at` is since when it is in line.
     `items` are those of a `forEach` task whose list is known; `parent`, `index` and `item` are set for an item.
+    `past` has what was recorded of the items of a list that is not known yet, by index.
     `epoch_start` is how many attempts it had before this epoch: budgets count from there.
     """
 
@@ -160,6 +196,7 @@ class NodeState:
     upstream_failed: int = 0
     skipped: int = 0
     items: Items | None = None
+    past: dict[int, NodeRecord] = field(default_factory=dict)
     parent: NodeState | None = None
     index: int | None = None
     item: Json = None
@@ -172,6 +209,11 @@ class NodeState:
     def takes_slot(self) -> bool:
         """Whether its live attempts count against `parallelism`; the items of a task do, not the task itself."""
         return self.items is None and self.node.work.kind in SLOT_KINDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, in this epoch for good."""
+        return self.phase in TERMINAL
 
     @property
     def iteration(self) -> int:
@@ -222,8 +264,8 @@ class RunState:
         be at least `unproven_revision` before anything is started.
     touched
         names of nodes that a status would show differently; whoever writes it empties this.
-    epoch, actions
-        the retry epoch, from 1, and what users have asked for, oldest first.
+    epoch, epoch_at, actions
+        the retry epoch, from 1, and when it began (None: with the run); what users have asked for, oldest first.
     suspended_at, suspended_seconds
         the time that the run's deadline leaves out.
     stopping, stop_mode, stop_recorded
@@ -242,7 +284,9 @@ class RunState:
         nodes whose trigger has to be looked at, finished attempts whose objects we still hold, and attempts that the
         shell carries out once their start is on record.
     strays
-        facts about items of a list that is not known yet, by object name.
+        the newest facts about items of a list that is not known yet, by task and object name.
+    final_since
+        when the last task before `finally` ended.
     """
 
     uid: str
@@ -256,6 +300,7 @@ class RunState:
     unproven_revision: int = 0
     touched: dict[str, None] = field(default_factory=dict)
     epoch: int = 1
+    epoch_at: datetime | None = None
     actions: list[ActionRecord] = field(default_factory=list)
     outcome: RunOutcome | None = None
     outputs: dict[str, Json] = field(default_factory=dict)
@@ -277,13 +322,24 @@ class RunState:
     armed: set[tuple[datetime, str]] = field(default_factory=set)
     unsettled: list[str] = field(default_factory=list)
     unreleased: dict[tuple[str, int], None] = field(default_factory=dict)
-    unsent: dict[tuple[str, int], bool] = field(default_factory=dict)
-    strays: dict[str, Any] = field(default_factory=dict)
+    unsent: dict[tuple[str, int], Unsent] = field(default_factory=dict)
+    strays: dict[str, dict[str, Any]] = field(default_factory=dict)
+    final_since: datetime | None = None
 
     @property
     def is_proven(self) -> bool:
         """Whether every end so far is on record or shown by an object that is held: what may follow, may start."""
         return self.unproven_revision <= self.recorded_revision
+
+    @property
+    def awaits_record(self) -> bool:
+        """Whether something waits for the record, which should therefore be written at once."""
+        return not self.is_proven or any(each.revision > self.recorded_revision for each in self.unsent.values())
+
+    @property
+    def is_finalizing(self) -> bool:
+        """Whether all that is left is `finally`: what limits and holds back tasks does not apply to it."""
+        return not self.open_main
 
     def touch(self, state: NodeState) -> None:
         """Note that a status would show this node differently from now on."""

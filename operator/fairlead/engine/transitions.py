@@ -6,12 +6,15 @@ A node begins Waiting. Two kinds of change move it:
 
 *Settled* moves follow from the graph alone, once its parents have ended far enough for its trigger to fire: the
 node becomes Queued, or ends without an attempt as Skipped (a false `when`, a trigger that cannot fire any more),
-UpstreamFailed, Failed (an expression that cannot be evaluated) or, when the run stops, Cancelled.
+UpstreamFailed, Failed (an expression that cannot be evaluated) or, when the run stops, Cancelled. A task with items
+is Running from the moment its list is known, and ends by how they ended; each item is a node like any other, Waiting
+until there is room for it.
 
 *Observed* moves follow from facts about its current attempt. A slot is granted: Queued → Starting. Its main container
-runs: Starting → Running. It ends: Succeeded, Failed or Cancelled; or, with budget left, Backoff until the next attempt
-is due and then Queued again. An attempt that could not be created (no quota, no rights) goes back from Starting to
-Queued: nothing was run.
+runs: Starting → Running. It ends: Succeeded, Failed, Skipped (by its exit code) or Cancelled; or, with budget left or
+another round to come, Backoff until the next attempt is due and then Queued again. An attempt that could not be created
+(no quota, no rights) goes back from Starting to Queued: nothing was run. A node without an object takes the same way at
+one go; one that only sets values needs no attempt, and ends from Queued.
 
 A controller that starts afresh sees pods before it has told itself the story that led to them. It tells the story
 then: an attempt that is seen takes its node along the legal moves to Starting (:func:`path_to_starting`).
@@ -24,16 +27,19 @@ from __future__ import annotations
 from fairlead.engine.model import ACTIVE, TERMINAL, Phase
 from fairlead.engine.state import NodeState, RunState
 
-__all__ = ["MOVES", "IllegalMove", "move", "path_to_starting"]
+__all__ = ["MOVES", "IllegalMove", "enter", "move", "path_to_starting"]
+
+_ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED})
 
 MOVES: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset({Phase.QUEUED, Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.FAILED, Phase.CANCELLED}),
-    Phase.QUEUED: frozenset({Phase.STARTING, Phase.FAILED, Phase.CANCELLED}),
-    Phase.STARTING: frozenset(
-        {Phase.RUNNING, Phase.QUEUED, Phase.BACKOFF, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}
+    Phase.WAITING: frozenset(
+        {Phase.QUEUED, Phase.RUNNING, Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.FAILED, Phase.CANCELLED}
+        | {Phase.SUCCEEDED}  # by hand
     ),
-    Phase.RUNNING: frozenset({Phase.BACKOFF, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
-    Phase.BACKOFF: frozenset({Phase.QUEUED, Phase.FAILED, Phase.CANCELLED}),
+    Phase.QUEUED: frozenset({Phase.STARTING} | _ENDS),
+    Phase.STARTING: frozenset({Phase.RUNNING, Phase.QUEUED, Phase.BACKOFF} | _ENDS),
+    Phase.RUNNING: frozenset({Phase.BACKOFF} | _ENDS),
+    Phase.BACKOFF: frozenset({Phase.QUEUED} | _ENDS),
     **{phase: frozenset() for phase in TERMINAL},
 }
 
@@ -48,13 +54,36 @@ def move(run: RunState, state: NodeState, phase: Phase) -> None:
     The reason and message of the phase it leaves are cleared. Raises :class:`IllegalMove`.
     """
     if phase not in MOVES[state.phase]:
-        raise IllegalMove(f"{state.node.name}: {state.phase} → {phase}")
-    run.counts[state.phase] -= 1
-    run.counts[phase] += 1
-    run.live += (phase in ACTIVE) - (state.phase in ACTIVE)
-    state.phase = phase
+        raise IllegalMove(f"{state.name}: {state.phase} → {phase}")
+    enter(run, state, phase)
     state.reason = state.message = ""
-    run.revision += 1
+    run.touch(state)
+
+
+def enter(run: RunState, state: NodeState, phase: Phase) -> None:
+    """Put a node into `phase` and keep every count in step; for `move`, and for what was recorded. O(1)."""
+    before, state.phase = state.phase, phase
+    if state.items is None:
+        run.counts[before] -= 1
+        run.counts[phase] += 1
+    if state.takes_slot:
+        run.live += (phase in ACTIVE) - (before in ACTIVE)
+    over = (phase in TERMINAL) - (before in TERMINAL)
+    parent = state.parent
+    if parent is None:
+        if state.node.final:
+            run.open_final -= over
+        else:
+            run.open_main -= over
+    elif parent.items is not None:
+        items = parent.items
+        items.open += _is_open(phase) - _is_open(before)
+        if over:
+            items.ended[phase] = items.ended.get(phase, 0) + 1
+
+
+def _is_open(phase: Phase) -> bool:
+    return phase is not Phase.WAITING and phase not in TERMINAL
 
 
 def path_to_starting(phase: Phase) -> tuple[Phase, ...]:

@@ -19,9 +19,8 @@ from fairlead.api.compile import Compiled
 from fairlead.api.environment import OUTPUTS, identity
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
-from fairlead.engine.events import Event, StartRefused
-from fairlead.engine.model import FailureClass, Settings
-from fairlead.engine.passes import Pass, cancel
+from fairlead.engine.events import Event, StartRefused, UserAction
+from fairlead.engine.model import ActionKind, FailureClass, Settings, StopMode
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.state import RunState
 from fairlead.local.guard import Guard
@@ -33,9 +32,6 @@ __all__ = ["GRACE_SECONDS", "LocalRun"]
 #: Between SIGTERM and SIGKILL for tasks that set no `pod.terminationGracePeriodSeconds`. Kubernetes' 30 is for
 #: services that drain connections; here somebody sits and waits.
 GRACE_SECONDS = 5.0
-
-#: Why attempts are ended when the user stops a run; one of `engine.retry.ENDINGS`.
-_STOPPED = "Cancelled"
 
 
 @dataclass(slots=True)
@@ -109,9 +105,10 @@ class LocalRun:
         run, revision, facts = self.state, -1, list[Event]()
         while True:
             now = _now()
-            commands = self._cancel(now) if self.stopped and run.outcome is None and not run.stopping else []
+            if self.stopped and run.outcome is None and not run.stopping:
+                facts.append(self._request_to_stop(now))
             planned = plan(self.graph, run, facts, self.settings, now)
-            for command in (*commands, *planned.commands):
+            for command in planned.commands:
                 self._carry_out(command, guard, carriers)
             if run.revision != revision:
                 revision = run.revision
@@ -132,13 +129,16 @@ class LocalRun:
             found.append(self._facts.get_nowait())
         return [fact for fact in found if fact is not None]
 
-    def _cancel(self, now: datetime) -> list[Command]:
-        """Cancel every node that has not ended, as the engine does when the run's deadline passes."""
-        p = Pass(self.graph, self.state, self.settings, now)
-        self.state.stopping = _STOPPED
-        for state in self.state.nodes.values():
-            cancel(p, state, _STOPPED, "the run was stopped")
-        return p.commands
+    def _request_to_stop(self, now: datetime) -> UserAction:
+        """Return what a user of a cluster would ask for: end what runs, then `finally`."""
+        return UserAction(
+            uid=f"{self.state.uid}/stop",
+            name="stop",
+            kind=ActionKind.STOP,
+            created_at=now,
+            by="you",
+            mode=StopMode.CANCEL,
+        )
 
     def _carry_out(self, command: Command, guard: Guard, carriers: asyncio.TaskGroup) -> None:
         match command:

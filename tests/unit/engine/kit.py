@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
+from fairlead.engine.endings import ENDINGS
+from fairlead.engine.epochs import record_of
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import (
@@ -31,8 +33,7 @@ from fairlead.engine.model import (
 from fairlead.engine.names import attempt_name
 from fairlead.engine.plan import Plan, begin, plan
 from fairlead.engine.restore import NodeRecord, restore
-from fairlead.engine.retry import ENDINGS
-from fairlead.engine.state import NodeState, Outcome, Result, RunState
+from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 
 UID = "0f0e0d0c-1111-2222-3333-444455556666"
 RUN = "daily"
@@ -159,7 +160,20 @@ class Bench:
     def restarted(self, recorded: Iterable[NodeRecord] | None = None) -> Bench:
         """The same run under a controller that knows what was recorded: by default, everything."""
         records = records_of(self.run) if recorded is None else recorded
-        run = restore(self.graph, records, uid=UID, name=RUN, namespace="default", started_at=T0)
+        was = self.run
+        run = restore(
+            self.graph,
+            records,
+            uid=UID,
+            name=RUN,
+            namespace="default",
+            started_at=T0,
+            epoch=was.epoch,
+            epoch_at=was.epoch_at,
+            actions=was.actions,
+            stopping=was.stopping,
+            stop_mode=was.stop_mode,
+        )
         return Bench(self.graph, run, self.settings, self.seconds)
 
 
@@ -175,22 +189,20 @@ def bench(*nodes: Node, settings: Settings | None = None, begun: bool = True, **
 
 def records_of(run: RunState) -> list[NodeRecord]:
     """What a status would keep of a run: attempts that are known to exist or have ended."""
+    records = [record_of(state) for state in run.nodes.values()]
+    records += [past for state in run.nodes.values() for past in state.past.values()]
     return [
-        NodeRecord(
-            name=state.node.name,
-            phase=state.phase,
-            reason=state.reason,
-            message=state.message,
-            completed_at=state.completed_at,
-            outputs=dict(state.outputs),
-            attempts=tuple(
-                replace(a, created=True, held=False, ending="", revision=0)
-                for a in state.attempts
-                if a.created or a.finished_at
-            ),
-        )
-        for state in run.nodes.values()
+        replace(record, attempts=tuple(_recorded(each) for each in record.attempts if _is_recorded(each)))
+        for record in records
     ]
+
+
+def _is_recorded(attempt: Attempt) -> bool:
+    return attempt.created or attempt.finished_at is not None
+
+
+def _recorded(attempt: Attempt) -> Attempt:
+    return replace(attempt, created=True, held=False, ending="", forced=False, deleting_at=None, revision=0)
 
 
 Script: TypeAlias = FailureClass | Result | None

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.engine.kit import at
 
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
+from fairlead.engine.endings import ENDINGS
 from fairlead.engine.model import FailureClass
-from fairlead.engine.retry import ENDINGS
 from fairlead.engine.state import Result
 
 USER, INFRA, CONFIG, TIMEOUT = (

@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.engine.kit import Bench, at, bench, failed, gone, node, refused, retries, seen, succeeded
 
-from fairlead.engine.clocks import SIDECAR_SECONDS, STUCK_SECONDS
 from fairlead.engine.commands import RecordEvent
+from fairlead.engine.deadlines import SIDECAR_SECONDS, STUCK_SECONDS
 from fairlead.engine.events import Event
 from fairlead.engine.model import Clocks, FailureClass, Phase, Settings
 from fairlead.engine.state import Outcome, Result

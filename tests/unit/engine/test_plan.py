@@ -86,7 +86,7 @@ def test_an_expression_sees_params_the_run_and_the_tasks_it_reads() -> None:
     assert scopes == [
         {
             "params": {"day": "2026-11-22"},
-            "run": {"name": RUN, "namespace": "default", "uid": UID, "startTime": "2026-11-22T08:00:00Z"},
+            "run": {"name": RUN, "namespace": "default", "uid": UID, "attempt": 1, "startTime": "2026-11-22T08:00:00Z"},
             "tasks": {"a": {"phase": "Succeeded", "outputs": {"rows": 3}}},
         }
     ]

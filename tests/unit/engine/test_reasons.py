@@ -1,7 +1,7 @@
 """Why is it not running? One machine reason and one sentence for every node that is not."""
 
 import pytest
-from tests.unit.engine.kit import Bench, Value, at, bench, failed, node, refused, retries, seen, succeeded
+from tests.unit.engine.kit import Bench, Value, at, bench, failed, name_of, node, refused, retries, seen, succeeded
 
 from fairlead.engine.events import Event
 from fairlead.engine.model import Settings
@@ -51,7 +51,8 @@ def test_it_waits_for_its_next_attempt() -> None:
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        pytest.param([], ("", ""), id="asked for"),
+        pytest.param([], ("Starting", f"Pod {name_of('a')} is being created"), id="asked for"),
+        pytest.param([seen("a")], ("Starting", f"Pod {name_of('a')} exists and does not run yet"), id="created"),
         pytest.param([seen("a", reason="Unschedulable", message="0/1")], ("Unschedulable", "0/1"), id="unschedulable"),
         pytest.param([seen("a", running=1)], ("", ""), id="running"),
         pytest.param([succeeded("a")], ("", ""), id="succeeded"),

@@ -23,8 +23,9 @@ def again(policy: RetryPolicy, *classes: FailureClass | None, reason: str = "") 
         Attempt(number=i, object_name=f"o{i}", failure_class=class_, reason=reason)
         for i, class_ in enumerate(classes, start=1)
     ]
+    on = bench(node("a", retry=policy), begun=False)
     state = NodeState(node=node("a", retry=policy), attempts=attempts)
-    return decide_retry("uid", state, attempts[-1]).again
+    return decide_retry(on.graph, on.run, state, attempts[-1]).again
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,9 @@ def test_budgets(policy: RetryPolicy, classes: list[FailureClass | None], expect
     assert again(policy, *classes) is expected
 
 
-@pytest.mark.parametrize("reason", ["DeadlineExceeded", "ExpressionError"])
+@pytest.mark.parametrize(
+    "reason", ["ApprovalTimeout", "DeadlineExceeded", "ExpressionError", "OutcomeUnknown", "Rejected"]
+)
 def test_some_reasons_are_final_whatever_the_budget(reason: str) -> None:
     assert not again(retries(5, 5, on_timeout=True), TIMEOUT, reason=reason)
 
@@ -87,7 +90,10 @@ def test_jitter_is_seeded_by_run_node_and_attempt() -> None:
 
     def delay(uid: str, name: str, number: int) -> timedelta:
         attempt = Attempt(number=number, object_name="o", failure_class=USER)
-        return decide_retry(uid, NodeState(node=node(name, retry=policy), attempts=[attempt]), attempt).delay
+        on = bench(node(name, retry=policy), begun=False)
+        on.run.uid = uid
+        state = NodeState(node=node(name, retry=policy), attempts=[attempt])
+        return decide_retry(on.graph, on.run, state, attempt).delay
 
     assert len({delay("u1", "a", 1), delay("u2", "a", 1), delay("u1", "b", 1), delay("u1", "a", 2)}) == 4
 

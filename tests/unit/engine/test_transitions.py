@@ -12,11 +12,11 @@ W, Q, S, R, B = Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phas
 OK, F, SK, UF, C = Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.CANCELLED
 
 LEGAL = {
-    W: {Q, SK, UF, F, C},
-    Q: {S, F, C},
-    S: {R, Q, B, OK, F, C},
-    R: {B, OK, F, C},
-    B: {Q, F, C},
+    W: {Q, R, OK, SK, UF, F, C},
+    Q: {S, OK, SK, F, C},
+    S: {R, Q, B, OK, SK, F, C},
+    R: {B, OK, SK, F, C},
+    B: {Q, OK, SK, F, C},
 }
 
 
