@@ -75,7 +75,7 @@ def view_of_state(run: RunState, settings: Settings) -> RunView:
 def _task_of_state(run: RunState, settings: Settings, state: NodeState) -> TaskView:
     reason, message = why(run, settings, state)
     return TaskView(
-        name=state.node.name,
+        name=state.name,
         phase=state.phase,
         reason=reason,
         message=message,

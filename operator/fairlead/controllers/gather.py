@@ -170,7 +170,7 @@ class Gatherer:
             key = ObjectKey(run.owner.namespace, attempt.object_name)
             view = self._informers[kind].get(key)
             if view is None or view.owner_uid != run.uid:
-                missing[kind, key] = _Missing(state.node.name, attempt.number)
+                missing[kind, key] = _Missing(state.name, attempt.number)
         return missing
 
     async def _is_gone(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> bool:

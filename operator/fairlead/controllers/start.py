@@ -147,7 +147,7 @@ class Starter:
         workflow = self._store.get(run.uid)
         if run.closed or self.closing or workflow is None or workflow.deleting:
             raise _Abandoned("Closed")
-        if workflow.spec.get("suspend"):
+        if workflow.spec.get("suspend") and not run.state.is_finalizing:
             raise _Abandoned("Suspended")
         attempts = run.state.nodes[start.node].attempts
         if len(attempts) < start.number or attempts[start.number - 1].ending:

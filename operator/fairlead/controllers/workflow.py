@@ -220,7 +220,7 @@ class WorkflowController:
         for failure_class in planned.ended:
             self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
-        urgent = changed or run.state.outcome is not None or not run.state.is_proven or is_unrecorded(run)
+        urgent = changed or run.state.outcome is not None or run.state.awaits_record or is_unrecorded(run)
         self._writer.request(run, urgent=urgent)
         if asked:
             self._actions.decided(run, asked[0])

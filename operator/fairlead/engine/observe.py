@@ -65,6 +65,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     if not attempt.created:
         p.run.touch(state)
         p.run.hold_until = None
+        state.queued_at = None
     attempt.created, attempt.held = True, seen.held
     if state.node.work.kind in OBJECT_KINDS:
         attempt.started_at = seen.started_at

@@ -58,7 +58,7 @@ def enqueue(p: Pass, state: NodeState) -> None:
     """Move a node to Queued, in line for a slot by its place in the definition, or held until `not_before`."""
     if state.phase is not Phase.QUEUED:
         move(p.run, state, Phase.QUEUED)
-        state.queued_at = p.now
+        state.queued_at = state.queued_at or p.now  # a start that was refused has not ended the wait
         if state.node.clocks.queue_seconds is not None:
             arm(p.run, state.name, p.now)  # its clock finds out when to look again
     if state.not_before is not None and state.not_before > p.now:

@@ -240,7 +240,6 @@ def _start(p: Pass, state: NodeState) -> None:
     resources = next_resources(p.graph, run, state)
     attempt = Attempt(number=number, object_name=object_name, epoch=run.epoch, iteration=state.iteration)
     state.attempts.append(attempt)
-    state.queued_at = None
     move(run, state, Phase.STARTING)
     p.commands.append(
         StartAttempt(

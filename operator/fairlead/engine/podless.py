@@ -47,6 +47,7 @@ def begin(p: Pass, state: NodeState, work: Mapping[str, Json]) -> None:
     )
     state.attempts.append(attempt)
     state.started_at = state.started_at or p.now
+    state.queued_at = None
     move(p.run, state, Phase.STARTING)
     move(p.run, state, Phase.RUNNING)
     if due_at is not None:
