@@ -25,10 +25,10 @@ from typing import Any
 from fairlead.api import labels
 from fairlead.api.work import Bound, RenderedResource
 from fairlead.engine.commands import StartAttempt
+from fairlead.engine.endings import ENDINGS
 from fairlead.engine.events import AttemptSeen
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass, Json
-from fairlead.engine.retry import ENDINGS
 from fairlead.engine.state import Outcome, Result
 from fairlead.kube.resources import Resource
 

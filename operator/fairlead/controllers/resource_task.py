@@ -28,7 +28,7 @@ from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import Phase, WorkKind
 from fairlead.engine.names import attempt_name
-from fairlead.engine.passes import Pass, scope_of
+from fairlead.engine.scopes import scope_of
 from fairlead.engine.state import Attempt, NodeState
 from fairlead.kube.discovery import Discovery, NoSuchKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, NotFound
@@ -404,8 +404,7 @@ def _identity(start: StartAttempt) -> Identity:
 
 
 def _work_of(run: Run, state: NodeState) -> RenderedResource:
-    p = Pass(run.compiled.graph, run.state, run.settings, datetime.now(UTC))
-    work: RenderedResource = state.node.work.evaluate(scope_of(p, state.node))
+    work: RenderedResource = state.node.work.evaluate(scope_of(run.compiled.graph, run.state, state))
     return work
 
 
