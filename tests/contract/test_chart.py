@@ -201,6 +201,8 @@ def test_the_selectors_find_the_pod_whatever_labels_it_gets(helm: Path) -> None:
 def test_the_options_reach_the_operator(helm: Path) -> None:
     [container] = pod(render(helm, logLevel='"DEBUG"', logFormat='"text"'))["spec"]["containers"]
     assert container["args"] == ["operator", "--port=8080", "--log-level=DEBUG", "--log-format=text"]
+    [container] = pod(render(helm, http__allowPrivate='["10.0.0.0/8", "fd12::/16"]'))["spec"]["containers"]
+    assert container["args"][-2:] == ["--http-allow-private=10.0.0.0/8", "--http-allow-private=fd12::/16"]
 
 
 def test_where_the_pod_goes(helm: Path) -> None:

@@ -13,6 +13,7 @@ __all__ = ["EXAMPLES", "LogLevel", "operator"]
 EXAMPLES = (
     "fairlead operator",
     "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
+    "fairlead operator --http-allow-private 10.96.0.0/12",
 )
 
 
@@ -57,6 +58,15 @@ def operator(
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", min=1, help="Requests to the API server at once.")
     ] = 64,
+    http_allow_private: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--http-allow-private",
+            metavar="CIDR",
+            help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8. May be "
+            "given several times. Default: none. Metadata servers of clouds are out of reach in any case.",
+        ),
+    ] = None,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -73,8 +83,13 @@ def operator(
     """
     from fairlead.controllers.app import run
     from fairlead.controllers.options import OperatorOptions
+    from fairlead.egress.addresses import parse_network
     from fairlead.telemetry.logs import LogFormat
 
+    try:
+        networks = tuple(map(parse_network, http_allow_private or ()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
@@ -83,6 +98,7 @@ def operator(
         log_format=LogFormat(log_format.value),
         log_level=log_level.value,
         max_in_flight=max_in_flight,
+        http_allow_private=networks,
         strict_x509=strict_x509,
     )
     raise typer.Exit(run(options))

@@ -18,6 +18,9 @@ import kopf
 
 from fairlead import __version__
 from fairlead.api import labels
+from fairlead.egress.addresses import Addresses
+from fairlead.egress.connections import Connections
+from fairlead.egress.sender import Sender
 from fairlead.engine.model import WorkKind
 from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.credentials import Credentials, CredentialsError, load_credentials, open_session
@@ -33,7 +36,10 @@ from fairlead.telemetry.metrics import Metrics
 from .actions import Actions
 from .apply import Applier
 from .cleanup import Cleaner
+from .condition import Conditions
+from .errands import Errands
 from .gather import Gatherer
+from .http_task import HttpTasks
 from .options import OperatorOptions
 from .probes import ProbeServer
 from .queue import WorkQueue
@@ -49,6 +55,7 @@ __all__ = ["Operator", "run"]
 log = logging.getLogger("fairlead")
 
 _SWEEP_SECONDS = 60.0
+_SETTLE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 #: A loop of ours that has not come round for so long hangs.
 _HUNG_SECONDS = 150.0
@@ -102,10 +109,21 @@ class Operator:
         }
         self.recorder = EventRecorder(client, observer=self.metrics)
         self.gatherer = Gatherer(client, self.informers, self.queue.add)
-        self.resources = ResourceCarrier(client, Discovery(client), self.queue.add, self.metrics)
+        discovery = Discovery(client)
+        self.resources = ResourceCarrier(client, discovery, self.queue.add, self.metrics)
         carriers = {WorkKind.RESOURCE: self.resources}
+        self.conditions = Conditions(client, discovery, self.metrics)
+        requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))))
+        self.errands = Errands({WorkKind.WAIT: self.conditions, WorkKind.HTTP: requests}, self.queue.add)
         self.applier = Applier(
-            client, self.store, self.informers, carriers, self.recorder, self.queue.add, self.metrics.hop_took
+            client,
+            self.store,
+            self.informers,
+            carriers,
+            self.errands,
+            self.recorder,
+            self.queue.add,
+            self.metrics.hop_took,
         )
         self.writer = StatusWriter(
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
@@ -155,6 +173,7 @@ class Operator:
                 self._waiting_for = ""
                 self._background(self.queue.run())
                 self._background(self.resources.queue.run())
+                self._background(self.conditions.queue.run())
                 self._background(self._sweep_for_ever())
                 log.info("ready")
                 done, _ = await asyncio.wait({shell, stop, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -280,10 +299,13 @@ class Operator:
         log.info("stopping: no new tasks are started, the status is written")
         self._waiting_for = "stopping"
         with suppress(TimeoutError):
+            await self.controller.settle(_SETTLE_SECONDS)
+        with suppress(TimeoutError):
             await self.controller.drain(_DRAIN_SECONDS)
         self.queue.close()
         self.resources.queue.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
+        await self.errands.close()
         if shell is not None:
             shell.cancel()
             await asyncio.wait({shell}, timeout=1)
@@ -312,7 +334,8 @@ class Operator:
     def _observe_caches(self) -> None:
         for plural, informer in self.caches.items():
             self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
-        for name, queue in (("workflow", self.queue), ("resource", self.resources.queue)):
+        queues = {"workflow": self.queue, "resource": self.resources.queue, "condition": self.conditions.queue}
+        for name, queue in queues.items():
             self.metrics.queue_depth(name, queue.__len__)
 
     def _live_checks(self) -> dict[str, Callable[[], str]]:

@@ -18,7 +18,7 @@ from typing import Any
 from fairlead.api import labels
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
-from fairlead.engine.model import WorkKind
+from fairlead.engine.model import OBJECT_KINDS, WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.finalizers import release_finalizer
@@ -27,6 +27,7 @@ from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
 from .carrier import Carrier
+from .errands import Errands
 from .gather import pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
@@ -54,6 +55,7 @@ class Applier:
         store: WorkflowStore,
         informers: dict[WorkKind, Informer[Any]],
         carriers: Mapping[WorkKind, Carrier],
+        errands: Errands,
         recorder: EventRecorder,
         notify: Callable[[str], None],
         hop_took: Callable[[float], None],
@@ -63,6 +65,7 @@ class Applier:
         self._recorder = recorder
         self._notify = notify
         self._carriers = carriers
+        self._errands = errands
         pods = PodCreator(client, informers)
         creators: dict[WorkKind, Creator] = {WorkKind.POD: pods, WorkKind.JOB: pods, **carriers}
         self._starter = Starter(store, creators, hop_took)
@@ -71,8 +74,13 @@ class Applier:
     def dispatch(self, run: Run, command: Command) -> None:
         """Begin to carry out one command."""
         match command:
+            case StartAttempt() if command.kind not in OBJECT_KINDS:
+                self._errands.start(run, command)
             case StartAttempt():
-                self._spawn(self._start(run, command, run.heard_at))
+                if not self._starter.closing:  # whoever comes after us starts it
+                    self._spawn(self._start(run, command, run.heard_at))
+            case EndAttempt() if command.kind not in OBJECT_KINDS:
+                self._errands.end(run, command)
             case EndAttempt():
                 if (command.object_name, command.force) not in run.ending:
                     run.ending.add((command.object_name, command.force))
@@ -90,6 +98,11 @@ class Applier:
         """Account for every live attempt of a run that no informer knows of."""
         for carrier in self._carriers.values():
             carrier.resync(run)
+        self._errands.resync(run)
+
+    def abandon(self, uid: str) -> None:
+        """Give up what is carried out for a run that is over, or gone."""
+        self._errands.forget(uid)
 
     def release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         """Begin to take our finalizer off one object."""
@@ -98,6 +111,11 @@ class Applier:
     def remove(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         """Begin to delete one object that counts for nothing any more."""
         self._spawn(self._remove(kind, key, uid))
+
+    async def settle(self, seconds: float) -> None:
+        """Create nothing more, and wait, at most so long, for what could not be taken up again after a restart."""
+        self._starter.closing = True
+        await self._errands.settle(seconds)
 
     async def drain(self, seconds: float) -> None:
         """Create nothing more, wait for what is under way, at most so long; then cut it off."""

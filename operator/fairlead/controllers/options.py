@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.egress.addresses import Network
 from fairlead.telemetry.logs import LogFormat
 
 __all__ = ["OperatorOptions"]
@@ -22,6 +23,8 @@ class OperatorOptions:
         how to log, and from which level on.
     max_in_flight
         requests to the API server at once.
+    http_allow_private
+        private networks that requests of tasks may reach if they ask for it; none by default.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -33,4 +36,5 @@ class OperatorOptions:
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "INFO"
     max_in_flight: int = 64
+    http_allow_private: tuple[Network, ...] = ()
     strict_x509: bool = True

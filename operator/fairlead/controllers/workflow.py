@@ -78,6 +78,7 @@ class WorkflowController:
         self._evaluator = evaluator
         self._metrics = metrics
         self._runs: dict[str, Run] = {}
+        self._settling = False
         self._draining = False
 
     @property
@@ -112,8 +113,19 @@ class WorkflowController:
             if run.write_timer is not None:
                 run.write_timer.cancel()
 
+    async def settle(self, seconds: float) -> None:
+        """Start nothing more, and plan for what must not be cut off, such as a request that can be sent only once.
+
+        Waits at most so long; as a rule there is nothing to wait for.
+        """
+        self._settling = True
+        async with asyncio.timeout(seconds + 1):
+            await self._applier.settle(seconds)
+            while any(run.inbox for run in self._runs.values()):  # noqa: ASYNC110  (the workers are at it)
+                await asyncio.sleep(0.01)
+
     async def drain(self, seconds: float) -> None:
-        """Create nothing more, let what is under way finish, and persist what is known; at most so long."""
+        """Plan nothing more, let what is under way finish, and persist what is known; at most so long."""
         self._draining = True
         async with asyncio.timeout(seconds):
             await self._applier.drain(seconds / 2)
@@ -125,14 +137,16 @@ class WorkflowController:
         workflow = self._store.get(uid)
         if workflow is None or workflow.deleting:
             self.forget(uid)
+            self._applier.abandon(uid)
             await self._actions.answer_strays(uid)
             return await self._cleaner.abandoned(uid, workflow)
         self._actions.settle(workflow)
         run = self._runs.get(uid)
         if run is None:
             if _is_over(workflow) and not self._actions.pending(workflow):
+                self._applier.abandon(uid)
                 return await self._cleaner.finished(workflow)
-            run = await self._open(workflow)
+            run = None if self._settling else await self._open(workflow)
             if run is None:
                 return None
         return await self._advance(run)

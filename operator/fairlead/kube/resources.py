@@ -19,6 +19,7 @@ __all__ = [
     "JOBS",
     "NAMESPACES",
     "PODS",
+    "SECRETS",
     "SELF_SUBJECT_REVIEWS",
     "TASKSTATUSSHARDS",
     "WORKFLOWACTIONS",
@@ -95,6 +96,7 @@ class Resource:
 
 PODS = Resource("", "v1", "pods", "Pod")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 JOBS = Resource("batch", "v1", "jobs", "Job")

@@ -66,6 +66,8 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"imagePullSecrets": ["name"]},
         {"crds": {"keep": "true"}},
         {"logLevel": "LOUD"},
+        {"http": {"allowPrivate": "10.0.0.0/8"}},
+        {"http": {"allowPrivate": ["internal.example"]}},
         {"podLabels": {"a": 1}},
         {"resources": {"request": {}}},
     ],

@@ -352,6 +352,7 @@ class FakeApi(ApiClient):
                 raise each.error
 
     def _found(self, resource: Resource, name: str, namespace: str | None) -> JsonObject:
+        resource.path(namespace, name)  # raises for what addresses no object
         found = self.objects.get((resource.plural, ObjectKey(namespace or "", name)))
         if found is None:
             raise NotFound(404, "NotFound", f"{resource.plural} {name!r} not found", {"name": name})
@@ -431,6 +432,7 @@ class Stage:
         self.api.follow(WORKFLOWS, operator.workflow_event)
         self._spawn(operator.queue.run())
         self._spawn(operator.resources.queue.run())
+        self._spawn(operator.conditions.queue.run())
         self._spawn(operator._sweep_for_ever())
 
     async def crash(self) -> None:
@@ -438,6 +440,7 @@ class Stage:
         self.api.leave(self.operator.workflow_event)
         self.operator.queue.close()
         self.operator.resources.queue.close()
+        self.operator.conditions.queue.close()
         for uid in list(self.operator.controller.active):
             self.operator.controller.forget(uid)
         current = asyncio.current_task()

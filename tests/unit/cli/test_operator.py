@@ -1,0 +1,38 @@
+"""The operator's options become one object, or an error before anything starts."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from typer.testing import CliRunner
+
+from fairlead.cli.exits import ExitCode
+from fairlead.cli.main import app
+from fairlead.controllers import app as controllers
+from fairlead.controllers.options import OperatorOptions
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[OperatorOptions]:
+    found: list[OperatorOptions] = []
+    monkeypatch.setattr(controllers, "run", lambda options: found.append(options) or 0)
+    return found
+
+
+def test_nothing_private_may_be_reached_by_default(started: list[OperatorOptions]) -> None:
+    assert CliRunner().invoke(app, ["operator"]).exit_code == ExitCode.OK
+    assert started[0].http_allow_private == ()
+
+
+def test_private_networks(started: list[OperatorOptions]) -> None:
+    arguments = ["--http-allow-private", "10.96.0.0/12", "--http-allow-private", "fd12::1"]
+    assert CliRunner().invoke(app, ["operator", *arguments]).exit_code == ExitCode.OK
+    assert started[0].http_allow_private == (ip_network("10.96.0.0/12"), ip_network("fd12::1/128"))
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "internal.example", ""])
+def test_what_is_no_network(started: list[OperatorOptions], network: str) -> None:
+    result = CliRunner().invoke(app, ["operator", "--http-allow-private", network])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert "--http-allow-private" in result.output
