@@ -20,7 +20,21 @@ import orjson
 import pytest
 
 from fairlead.api import labels
-from fairlead.controllers import actions, app, apply, cleanup, gather, resource_task, start, views, workflow, writer
+from fairlead.controllers import (
+    actions,
+    app,
+    apply,
+    cleanup,
+    condition,
+    errands,
+    gather,
+    http_task,
+    resource_task,
+    start,
+    views,
+    workflow,
+    writer,
+)
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
@@ -408,7 +422,8 @@ class Stage:
         monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(app, "open_session", lambda _: None)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
-        for module in (actions, app, apply, cleanup, gather, resource_task, start, views, workflow, writer):
+        own = (actions, app, apply, cleanup, condition, errands, gather, http_task, resource_task)
+        for module in (*own, start, views, workflow, writer):
             if hasattr(module, "datetime"):
                 monkeypatch.setattr(module, "datetime", _Clock)
         self.operator = self._new_operator()
