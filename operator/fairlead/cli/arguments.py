@@ -9,7 +9,7 @@ from typing import Any
 from fairlead.api.problems import did_you_mean
 from fairlead.cli.exits import CliError
 
-__all__ = ["split_assignments", "with_arguments"]
+__all__ = ["read_values", "split_assignments", "with_arguments"]
 
 
 def split_assignments(given: Iterable[str], option: str) -> dict[str, str]:
@@ -45,11 +45,30 @@ def with_arguments(spec: Mapping[str, Any], from_file: Mapping[str, Any], texts:
     return {**spec, "arguments": [{"name": name, "value": value} for name, value in values.items()]}
 
 
-def _read(name: str, text: str, type_: str) -> Any:
+def read_values(given: Iterable[str], declared: Mapping[str, str], option: str) -> dict[str, Any]:
+    """Return what was typed as `NAME=VALUE`, read by the `declared` type of each name.
+
+    Of a name that is not declared, or whose declaration is not known here, JSON is read as such and anything else is
+    taken for a string. Raises :class:`CliError`.
+    """
+    return {
+        name: _read(name, text, declared[name], option) if name in declared else _guess(text)
+        for name, text in split_assignments(given, option).items()
+    }
+
+
+def _guess(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _read(name: str, text: str, type_: str, option: str = "-p") -> Any:
     if type_ == "string":
         return text
     try:
         return json.loads(text)
     except ValueError:
         example = {"boolean": "true", "array": '["a","b"]', "object": '{"a":1}', "integer": "7"}.get(type_, "0.5")
-        raise CliError(f"-p {name}: {text!r} is no {type_}; write JSON, such as '{example}'") from None
+        raise CliError(f"{option} {name}: {text!r} is no {type_}; write JSON, such as '{example}'") from None

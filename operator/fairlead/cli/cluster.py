@@ -1,29 +1,38 @@
-"""Reading Workflows from a cluster: one of them, and how it goes on."""
+"""A cluster as a user sees it: its Workflows, how one of them goes on, and what the user asks of them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
-from fairlead.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from fairlead.kube.lines import LineSplitter
-from fairlead.kube.resources import WORKFLOWS
-from fairlead.kube.transport import ApiClient
+from fairlead.kube.resources import SELF_SUBJECT_REVIEWS, WORKFLOWS, Resource
+from fairlead.kube.transport import ApiClient, PatchType
 
-__all__ = ["Cluster", "connect"]
+__all__ = ["Cluster", "Person", "connect"]
 
-_Workflow = dict[str, Any]
+_Object = dict[str, Any]
 
 _RETRY_SECONDS = 2.0
 _NAMES_SHOWN = 10
 _HINT = "name a kubeconfig with --kubeconfig; to run a workflow without a cluster: fairlead run FILE --local"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is at the keyboard, as the API server knows them."""
+
+    username: str
+    groups: tuple[str, ...] = ()
 
 
 class Cluster:
@@ -36,7 +45,7 @@ class Cluster:
         #: What keeps a watch from getting on, for people; "" while all is well.
         self.trouble = ""
 
-    async def read(self, name: str) -> _Workflow:
+    async def read(self, name: str) -> _Object:
         """Return a Workflow. Raises :class:`CliError`, for one that is not there with the names of those that are."""
         try:
             return await self._client.get(WORKFLOWS, name, self.namespace)
@@ -45,18 +54,41 @@ class Cluster:
         except ApiError as error:
             raise self._told(error) from error
 
-    async def follow(self, workflow: _Workflow) -> AsyncGenerator[_Workflow, None]:
-        """Yield a Workflow as it is and each time it has changed, over lost connections, until it is deleted."""
-        yield workflow
-        uid = workflow["metadata"]["uid"]
+    async def who(self) -> Person:
+        """Return who asks. Raises :class:`CliError`."""
+        review = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind, "metadata": {}}
+        try:
+            user = (await self._client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
+        except ApiError as error:
+            raise self._told(error) from error
+        return Person(user["username"], tuple(user.get("groups") or ()))
+
+    async def create(self, resource: Resource, body: Mapping[str, Any]) -> _Object:
+        """Create an object in the namespace. Raises :class:`CliError`."""
+        try:
+            return await self._client.create(resource, body, self.namespace)
+        except ApiError as error:
+            raise self._refused(error, resource) from error
+
+    async def edit(self, resource: Resource, name: str, changes: Mapping[str, Any]) -> _Object:
+        """Change members of an object (a merge patch). Raises :class:`CliError`."""
+        try:
+            return await self._client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
+        except ApiError as error:
+            raise self._refused(error, resource) from error
+
+    async def follow(self, seen: _Object, resource: Resource = WORKFLOWS) -> AsyncGenerator[_Object, None]:
+        """Yield an object as it is and each time it has changed, over lost connections, until it is deleted."""
+        yield seen
+        uid = seen["metadata"]["uid"]
         while True:
             try:
-                async with aclosing(self._watch(workflow)) as found:
+                async with aclosing(self._watch(seen, resource)) as found:
                     async for each in found:
-                        workflow = each
-                        yield workflow
+                        seen = each
+                        yield seen
                 # The watch has ended, as each does after a while: go on from what is there now.
-                latest = await self._client.get(WORKFLOWS, workflow["metadata"]["name"], self.namespace)
+                latest = await self._client.get(resource, seen["metadata"]["name"], self.namespace)
             except NotFound:
                 return
             except ApiError as error:
@@ -68,16 +100,16 @@ class Cluster:
             if latest["metadata"]["uid"] != uid:
                 return  # deleted, and another one made by the same name
             self.trouble = ""
-            if latest["metadata"]["resourceVersion"] != workflow["metadata"]["resourceVersion"]:
-                workflow = latest
-                yield workflow
+            if latest["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]:
+                seen = latest
+                yield seen
 
-    async def _watch(self, workflow: _Workflow) -> AsyncGenerator[_Workflow, None]:
-        """Yield the changes after `workflow` until the server ends the watch or the object is deleted."""
-        metadata = workflow["metadata"]
+    async def _watch(self, seen: _Object, resource: Resource) -> AsyncGenerator[_Object, None]:
+        """Yield the changes after `seen` until the server ends the watch or the object is deleted."""
+        metadata = seen["metadata"]
         splitter = LineSplitter()
         async with self._client.watch(
-            WORKFLOWS,
+            resource,
             self.namespace,
             resource_version=metadata["resourceVersion"],
             field_selector=f"metadata.name={metadata['name']}",
@@ -111,6 +143,21 @@ class Cluster:
             f"there is no Workflow {name!r} in namespace {self.namespace!r}{did_you_mean(name, names)}",
             hint=f"there are: {listed}" if names else "there is none at all in this namespace; name another with -n",
         )
+
+    def _refused(self, error: ApiError, resource: Resource) -> CliError:
+        """Say why a write was refused."""
+        match error:
+            case Forbidden():
+                return CliError(f"not allowed: {error.message}", ExitCode.FAILED)
+            case Invalid():
+                return CliError(error.message)
+            case NotFound():
+                return CliError(
+                    f"{self._host} does not know {resource.kind}s, or the namespace {self.namespace!r}",
+                    hint="bring Fairlead's definitions up to date there: kubectl apply -f crds/",
+                )
+            case _:
+                return self._told(error)
 
     def _told(self, error: ApiError) -> CliError:
         match error:

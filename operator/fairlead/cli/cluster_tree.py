@@ -19,7 +19,7 @@ from fairlead.cli.render.tree import ASCII, GLYPHS, output_lines, run_lines
 from fairlead.cli.terminal import data, print_json, say, speaks_unicode
 from fairlead.cli.view import RunView, declared_needs, view_of_object
 
-__all__ = ["Request", "compiled_needs", "show_tree"]
+__all__ = ["Request", "compiled_needs", "follow_to_end", "show_tree"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,18 @@ async def _show(request: Request) -> int:
             say().print(Text("the run goes on"))
             return ExitCode.INTERRUPTED
         return ExitCode.FAILED if request.exit_code and view.succeeded is False else ExitCode.OK
+
+
+async def follow_to_end(cluster: Cluster, workflow: dict[str, Any]) -> ExitCode:
+    """Follow a run until it ends, show it, and return its outcome as an exit code. Raises :class:`CliError`."""
+    needs = compiled_needs(workflow)
+    workflow, interrupted = await _watch(cluster, workflow, needs)
+    view = view_of_object(workflow, needs)
+    _draw(view)
+    if interrupted:
+        say().print(Text("the run goes on"))
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK if view.succeeded else ExitCode.FAILED
 
 
 async def _watch(

@@ -13,7 +13,22 @@ from typing import Annotated
 
 import typer
 
-from fairlead.cli import lint, operator, run, tree
+from fairlead.cli import (
+    approve,
+    clear,
+    complete,
+    explain,
+    lint,
+    mark,
+    operator,
+    reject,
+    resume,
+    retry,
+    run,
+    stop,
+    suspend,
+    tree,
+)
 from fairlead.cli.exits import CliError, ExitCode
 
 __all__ = ["COMMANDS", "app", "main", "program_name"]
@@ -54,6 +69,16 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "run": (run.run, run.EXAMPLES),
     "lint": (lint.lint, lint.EXAMPLES),
     "tree": (tree.tree, tree.EXAMPLES),
+    "explain": (explain.explain, explain.EXAMPLES),
+    "retry": (retry.retry, retry.EXAMPLES),
+    "clear": (clear.clear, clear.EXAMPLES),
+    "mark": (mark.mark, mark.EXAMPLES),
+    "stop": (stop.stop, stop.EXAMPLES),
+    "suspend": (suspend.suspend, suspend.EXAMPLES),
+    "resume": (resume.resume, resume.EXAMPLES),
+    "approve": (approve.approve, approve.EXAMPLES),
+    "reject": (reject.reject, reject.EXAMPLES),
+    "complete": (complete.complete, complete.EXAMPLES),
     "operator": (operator.operator, operator.EXAMPLES),
 }
 for _name, (_function, _examples) in COMMANDS.items():

@@ -51,11 +51,11 @@ def _section(name: str, function: Callable[..., None], examples: tuple[str, ...]
     for parameter in inspect.signature(function).parameters.values():
         type_, info = get_args(hints[parameter.name])[:2]
         if isinstance(info, ArgumentInfo):
-            arguments.append((info, type_))
+            arguments.append((info, type_, parameter.default is inspect.Parameter.empty))
         elif isinstance(info, OptionInfo):
             options.append((info, type_, parameter.default))
-    usage = " ".join(["fairlead", name, *(_usage(each, type_) for each, type_ in arguments), "[OPTIONS]"])
-    rows = [(f"`{each.metavar}`", each.help or "") for each, _ in arguments]
+    usage = " ".join(["fairlead", name, *(_usage(*each) for each in arguments), "[OPTIONS]"])
+    rows = [(f"`{each.metavar}`", each.help or "") for each, _, _ in arguments]
     rows += [(_names(info, type_), (info.help or "") + _default(type_, default)) for info, type_, default in options]
     table = [f"| {left} | {right} |" for left, right in rows]
     return "\n".join(
@@ -68,8 +68,10 @@ def _section(name: str, function: Callable[..., None], examples: tuple[str, ...]
     )
 
 
-def _usage(info: ArgumentInfo, type_: Any) -> str:
-    return f"{info.metavar}…" if get_origin(type_) is list else str(info.metavar)
+def _usage(info: ArgumentInfo, type_: Any, required: bool) -> str:
+    many = list in (get_origin(each) for each in (type_, *get_args(type_)))
+    usage = f"{info.metavar}…" if many else str(info.metavar)
+    return usage if required else f"[{usage}]"
 
 
 def _names(info: OptionInfo, type_: Any) -> str:

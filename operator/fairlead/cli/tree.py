@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fairlead.cli.options import Context, Kubeconfig, Name, Namespace
 
 __all__ = ["EXAMPLES", "Format", "tree"]
 
@@ -25,21 +26,14 @@ class Format(StrEnum):
 
 
 def tree(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the Workflow.")],
-    namespace: Annotated[
-        str | None,
-        typer.Option("-n", "--namespace", help="Its namespace. Default: that of the kubeconfig's context."),
-    ] = None,
+    name: Name,
+    namespace: Namespace = None,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Follow the run until it ends.")] = False,
     exit_code: Annotated[
         bool, typer.Option("-E", "--exit-code", help="Exit with 1 if the run has failed (with --watch: fails).")
     ] = False,
-    kubeconfig: Annotated[
-        Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Default: $KUBECONFIG, else ~/.kube/config.")
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option("--context", help="A context of the kubeconfig. Default: its current one.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
     output: Annotated[
         Format, typer.Option("-o", "--output", help="`json` prints the status as it is.")
     ] = Format.PRETTY,

@@ -15,7 +15,7 @@ from fairlead.engine.model import TERMINAL, Phase, Settings
 from fairlead.engine.reasons import why
 from fairlead.engine.state import NodeState, RunState
 
-__all__ = ["RunView", "TaskView", "declared_needs", "view_of_object", "view_of_state"]
+__all__ = ["RunView", "TaskView", "condition", "declared_needs", "view_of_object", "view_of_state"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,8 @@ def _task_of_state(run: RunState, settings: Settings, state: NodeState) -> TaskV
 def view_of_object(workflow: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> RunView:
     """Return what to show of a Workflow as the API server has it; `needs` are the parents of each task."""
     status = workflow.get("status") or {}
-    verdict = _condition(status, "Succeeded")
-    finished = _condition(status, "Finished").get("status") == "True"
+    verdict = condition(status, "Succeeded")
+    finished = condition(status, "Finished").get("status") == "True"
     tasks = status.get("tasks")
     if tasks is None:  # not taken up yet, or refused
         tasks = [{"name": name, "phase": Phase.WAITING} for name in needs]
@@ -147,10 +147,11 @@ def _pending(status: Mapping[str, Any]) -> str:
     return "" if status else "no operator has recorded anything yet"
 
 
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind:
-            found: Mapping[str, Any] = condition
+def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return a condition of a status, {} where there is none."""
+    for each in status.get("conditions") or ():
+        if each.get("type") == kind:
+            found: Mapping[str, Any] = each
             return found
     return {}
 

@@ -1,4 +1,4 @@
-"""A few Workflows over HTTP, as an API server gives them: get, list, watch. In a thread of its own."""
+"""A few Workflows over HTTP, as an API server gives them: get, list, watch; and requests on them. In its own thread."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import asyncio
 import copy
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
 
 PATH = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
+ACTIONS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflowactions"
+REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class FakeApiServer:
-    """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile."""
+    """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile.
+
+    `actions` are those that were created. `operator` is called with each, and what it returns is its status; None
+    leaves it without an answer. `refusal` is what a write is answered with, if anything. The user is ann.
+    """
 
     def __init__(self) -> None:
         self.workflows: dict[str, dict[str, Any]] = {}
         self.watches: list[list[Any]] = []
         self.served = True
+        self.actions: list[dict[str, Any]] = []
+        self.operator: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None
+        self.refusal: tuple[int, str, str] | None = None
         self.seen: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -72,10 +82,54 @@ class FakeApiServer:
             await response.write(json.dumps(event).encode() + b"\n")
         return response
 
+    async def _review(self, request: web.Request) -> web.StreamResponse:
+        user = {"username": "ann", "groups": ["leads", "system:authenticated"]}
+        return web.json_response(await request.json() | {"status": {"userInfo": user}}, status=201)
+
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        if self.refusal:
+            return _status(*self.refusal)
+        action = await request.json()
+        name = f"{action['metadata'].pop('generateName')}x{len(self.actions)}"
+        action["metadata"] |= {"name": name, "namespace": "data", "uid": name, "resourceVersion": "1"}
+        self.actions.append(action)
+        return web.json_response(action, status=201)
+
+    async def _watch_actions(self, request: web.Request) -> web.StreamResponse:
+        name = request.query["fieldSelector"].partition("=")[2]
+        action = next(each for each in self.actions if each["metadata"]["name"] == name)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        status = self.operator(action)
+        if status is None:
+            await asyncio.sleep(0.05)
+        else:
+            action |= {"status": status, "metadata": {**action["metadata"], "resourceVersion": "2"}}
+            await response.write(json.dumps({"type": "MODIFIED", "object": action}).encode() + b"\n")
+        return response
+
+    async def _get_action(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        return web.json_response(next(each for each in self.actions if each["metadata"]["name"] == name))
+
+    async def _patch(self, request: web.Request) -> web.StreamResponse:
+        if self.refusal:
+            return _status(*self.refusal)
+        found, changes = self.workflows[request.match_info["name"]], await request.json()
+        assert changes["metadata"] == {"uid": found["metadata"]["uid"]}
+        found["spec"] |= changes["spec"]
+        found["metadata"]["generation"] = 2
+        return web.json_response(found)
+
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_get(PATH, self._list)
         app.router.add_get(PATH + "/{name}", self._get)
+        app.router.add_patch(PATH + "/{name}", self._patch)
+        app.router.add_post(REVIEWS, self._review)
+        app.router.add_post(ACTIONS, self._ask)
+        app.router.add_get(ACTIONS, self._watch_actions)
+        app.router.add_get(ACTIONS + "/{name}", self._get_action)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -106,5 +160,19 @@ def workflow(name: str, status: Any, tasks: list[dict[str, Any]], version: str, 
     )
 
 
+def answer(accepted: str, reason: str = "Accepted", message: str = "") -> dict[str, Any]:
+    """Return the status of an action that was answered."""
+    return {
+        "conditions": [
+            {"type": "Accepted", "status": accepted, "reason": reason, "message": message},
+            {"type": "Completed", "status": "True", "reason": reason, "message": message},
+        ]
+    }
+
+
 def _not_found() -> web.Response:
-    return web.json_response({"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}, status=404)
+    return _status(404, "NotFound", "not found")
+
+
+def _status(code: int, reason: str, message: str) -> web.Response:
+    return web.json_response({"kind": "Status", "code": code, "reason": reason, "message": message}, status=code)

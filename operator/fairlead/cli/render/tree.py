@@ -30,7 +30,7 @@ from fairlead.cli.render.layers import few, layers, origin
 from fairlead.cli.view import RunView, TaskView
 from fairlead.engine.model import TERMINAL, Phase
 
-__all__ = ["ASCII", "GLYPHS", "Glyphs", "output_lines", "run_lines"]
+__all__ = ["ASCII", "GLYPHS", "STYLES", "Glyphs", "output_lines", "run_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Glyphs:
     first: str
     middle: str
     last: str
+    branch: str
     after: str
     times: str
     cut: str
@@ -64,6 +65,7 @@ GLYPHS = Glyphs(
     first="┌",
     middle="│",
     last="└",
+    branch="├",
     after="←",
     times="×",
     cut="…",
@@ -87,12 +89,14 @@ ASCII = Glyphs(
     first="/",
     middle="|",
     last="\\",
+    branch="|",
     after="<-",
     times="x",
     cut="...",
 )
 
-_STYLES = {
+#: The colour of each phase.
+STYLES = {
     Phase.WAITING: "dim",
     Phase.QUEUED: "dim",
     Phase.STARTING: "cyan",
@@ -125,8 +129,8 @@ class _Frame:
     def glyph(self, phase: Phase, *, running: bool) -> Text:
         if phase is Phase.RUNNING and running:
             turn = int(self.now.timestamp() * _SPINS_PER_SECOND)
-            return Text(self.glyphs.spinner[turn % len(self.glyphs.spinner)], _STYLES[phase])
-        return Text(self.glyphs.phases[phase], _STYLES[phase])
+            return Text(self.glyphs.spinner[turn % len(self.glyphs.spinner)], STYLES[phase])
+        return Text(self.glyphs.phases[phase], STYLES[phase])
 
     def few(self, tasks: Sequence[TaskView]) -> str:
         return few([task.name for task in tasks]).replace("…", self.glyphs.cut)
@@ -239,13 +243,13 @@ def _task_lines(task: TaskView, bracket: str, after: str, frame: _Frame, live: b
     if task.attempts > 1:
         line.append(f"  {glyphs.times}{task.attempts}", "yellow")
     if task.phase not in _QUIET or (task.phase is Phase.RUNNING and task.reason):
-        line.append(f"  {_said(task)}", _STYLES[task.phase])
+        line.append(f"  {_said(task)}", STYLES[task.phase])
     if after:
         line.append(f"  {glyphs.after} {after.replace('…', glyphs.cut)}", "dim")
     line.rstrip()
     if not (frame.messages and task.message and task.phase in (Phase.FAILED, Phase.BACKOFF)):
         return [line]
-    return [line, *(Text(f"        {part}", _STYLES[task.phase]) for part in task.message.splitlines())]
+    return [line, *(Text(f"        {part}", STYLES[task.phase]) for part in task.message.splitlines())]
 
 
 def _common_line(tasks: Sequence[TaskView], bracket: str, frame: _Frame) -> Text:
@@ -253,7 +257,7 @@ def _common_line(tasks: Sequence[TaskView], bracket: str, frame: _Frame) -> Text
         (f"  {bracket}", "dim"),
         frame.glyph(tasks[0].phase, running=False),
         f" {frame.few(tasks)}",
-        (f"  {_said(tasks[0])}", _STYLES[tasks[0].phase]),
+        (f"  {_said(tasks[0])}", STYLES[tasks[0].phase]),
     )
 
 
