@@ -59,6 +59,7 @@ ALLOWED = {
     "pods/log": ("get",),
     "jobs.batch": ("get", "list", "watch", "create", "patch", "delete"),
     "configmaps": ("create",),
+    "persistentvolumeclaims": ("get", "create"),
     "events": ("create",),
     "serviceaccounts": ("impersonate",),
 }

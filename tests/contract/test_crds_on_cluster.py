@@ -49,6 +49,8 @@ GOOD = {
     "an expression for a quantity": task(
         container={"image": "x", "resources": {"limits": {"memory": "${params.memory}"}}}
     ),
+    "files": task(files=[{"path": "a", "value": {"b": [1, "${params.c}"]}}, {"path": "/b", "value": "c"}]),
+    "an output that is printed": task(outputs=[{"name": "x", "type": "object", "from": "Stdout"}]),
     "a port by name or number": task(container={"image": "x", "livenessProbe": {"httpGet": {"port": "http"}}}),
     "the course of a task": task(
         forEach={"in": ["x", {"a": [1]}], "as": "it", "when": "${true}", "tolerate": {"percent": 0.5}, "batchSize": 2},
@@ -162,6 +164,7 @@ CHANGES = {
     "params": {"params": [{"name": "day", "default": "y"}]},
     "arguments": {"arguments": [{"name": "day", "value": "y"}]},
     "outputs": {"outputs": [{"name": "r", "value": "${1}"}]},
+    "workspace": {"workspace": {"size": "1Gi"}},
 }
 
 

@@ -25,6 +25,7 @@ from fairlead.api.task import Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
 from fairlead.api.task_flow import OnFailure
 from fairlead.api.workflow import LiveSpec
+from fairlead.api.workspace import Workspace, check_workspace
 from fairlead.engine import capacity
 from fairlead.engine import graph as engine_graph
 from fairlead.engine.expressions import Declarations, Evaluator
@@ -48,6 +49,7 @@ class Compiled:
     graph: Graph
     settings: Settings
     ttl_seconds_after_finished: int | None = None
+    workspace: Workspace | None = None
     warnings: tuple[Problem, ...] = ()
 
 
@@ -71,6 +73,7 @@ def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str
         graph=graph,
         settings=_settings(parsed.live),
         ttl_seconds_after_finished=parsed.live.ttl_seconds_after_finished,
+        workspace=parsed.workspace,
         warnings=_sorted(compilation.warnings),
     )
 
@@ -136,6 +139,8 @@ class _Compilation:
             evaluator=self.evaluator,
             report=self.report,
         )
+        if parsed.workspace is not None:
+            check_workspace(parsed.workspace, "spec.workspace", self.report)
         trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
         tasks = self._tasks(trees)
         ordering = self._ordering()
@@ -163,6 +168,7 @@ class _Compilation:
         compiler = TaskCompiler(
             trees=trees,
             defaults=compile_defaults(parsed.task_defaults, trees, known=parsed.has_defaults),
+            workspace=parsed.workspace,
             warn=self.warn,
             outputs={task.name: task.outputs for task in self.outlines},
             item_types={each.name: each.items.type for each in parsed.params if each is not None and each.items},

@@ -9,6 +9,7 @@ from pydantic import Field
 from fairlead.api.declared import Parameter
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, LimitSeconds
 from fairlead.api.task import Task, TaskDefaults
+from fairlead.api.workspace import Workspace
 
 __all__ = ["Definition", "Limits", "RunOutput", "TemplateRef"]
 
@@ -56,6 +57,9 @@ class Definition(Limits):
     task_defaults: TaskDefaults | None = Field(
         default=None,
         description="What tasks have unless they say otherwise; a task's own value wins field by field.",
+    )
+    workspace: Workspace | None = Field(
+        default=None, description="A volume that the tasks of the run share. Default: none."
     )
     tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)] = Field(
         description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."

@@ -5,13 +5,20 @@ from __future__ import annotations
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.names import task_and_index
 
-__all__ = ["OUTPUTS", "RESERVED", "identity"]
+__all__ = ["FILES", "OUTPUTS", "RESERVED", "WORKSPACE", "identity"]
 
 #: What all of them begin with; no variable of a user's may.
 RESERVED = "FAIRLEAD_"
 
 #: Names the file that the task writes its outputs to.
 OUTPUTS = "FAIRLEAD_OUTPUTS"
+
+
+#: Names the directory of `files` with a relative path; only there where a task has such.
+FILES = "FAIRLEAD_FILES"
+
+#: Names the directory that the tasks of a run share; only there where the run has a `workspace`.
+WORKSPACE = "FAIRLEAD_WORKSPACE"
 
 
 def identity(run_name: str, start: StartAttempt) -> dict[str, str]:

@@ -22,6 +22,7 @@ from fairlead.api.kinds import KINDS
 from fairlead.api.problems import Problem, did_you_mean
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workflow import LiveSpec, WorkflowSpec
+from fairlead.api.workspace import Workspace
 from fairlead.engine.model import ValueType
 
 __all__ = [
@@ -95,6 +96,7 @@ class ParsedSpec:
     task_defaults: TaskDefaults = field(default_factory=TaskDefaults)
     tasks: Sequence[Task | None] = ()
     outputs: Sequence[RunOutput | None] = ()
+    workspace: Workspace | None = None
     live: LiveSpec = field(default_factory=LiveSpec)
     has_defaults: bool = True
 
@@ -121,6 +123,7 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
             task_defaults=spec.task_defaults or TaskDefaults(),
             tasks=spec.tasks,
             outputs=spec.outputs or (),
+            workspace=spec.workspace,
             live=spec,
         ), problems
     defaults = parse_model(TaskDefaults, raw.get("taskDefaults") or {}, "")[0]
@@ -130,6 +133,7 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
         task_defaults=defaults or TaskDefaults(),
         tasks=_items(Task, raw.get("tasks")),
         outputs=_items(RunOutput, raw.get("outputs")),
+        workspace=parse_model(Workspace, raw["workspace"], "")[0] if "workspace" in raw else None,
         has_defaults=defaults is not None,
     ), problems
 

@@ -7,12 +7,13 @@ since its value is not known yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 from fairlead.api.defaults import main_container
 from fairlead.api.environment import RESERVED
+from fairlead.api.places import OWN_VOLUMES, own_place
 from fairlead.api.problems import did_you_mean
 from fairlead.api.quantities import parse_quantity
 from fairlead.api.work import MAIN_CONTAINER
@@ -23,6 +24,7 @@ __all__ = [
     "check_env",
     "check_job",
     "check_mounts",
+    "check_places",
     "check_resources",
     "check_volumes",
     "volume_names",
@@ -77,9 +79,11 @@ def volume_names(pod: _Json) -> list[str]:
 
 
 def check_volumes(pod: _Json, path: str, report: Report) -> None:
-    """Check that the names of volumes are unique."""
+    """Check that the names of volumes are unique, and not ours."""
     seen: set[str] = set()
     for index, name in enumerate(volume_names(pod)):
+        if name in OWN_VOLUMES:
+            report(f"{path}.volumes[{index}].name", f"must not be {name!r}, which is Fairlead's own volume")
         if name in seen:
             report(f"{path}.volumes[{index}].name", f"another volume is named {name!r}, too; names must be unique")
         seen.add(name)
@@ -95,7 +99,18 @@ def check_mounts(mounts: Sequence[_Json], path: str, volumes: Collection[str], w
             report(f"{path}[{index}].name", f"no volume named {name!r}{hint}")
         if place in seen:
             report(f"{path}[{index}].mountPath", f"{place!r} is mounted twice")
+        if taken := own_place(place):
+            report(f"{path}[{index}].mountPath", f"must not be at or below {taken}, which is Fairlead's")
         seen.add(place)
+
+
+def check_places(places: Iterable[tuple[str, str]], report: Report) -> None:
+    """Check that what comes from different fields is not mounted at the same place: pairs of field and place."""
+    seen: dict[str, str] = {}
+    for field, place in places:
+        other = seen.setdefault(place.rstrip("/"), field)
+        if other != field:
+            report(field, f"{place!r} is taken: {other} is mounted there")
 
 
 def check_containers(pod: _Json, path: str, volumes: Collection[str], report: Report) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Protocol
 
 from fairlead.api.defaults import fill_container, main_container, merge_pod
-from fairlead.api.work import KubernetesObject, RenderedScript, RenderedWork
+from fairlead.api.work import KubernetesObject, RenderedFile, RenderedScript, RenderedWork
 from fairlead.engine.expressions import Declarations, Evaluator
 from fairlead.engine.model import Scope, ValueType, WorkKind
-from fairlead.engine.templates import CompiledTree, FieldReference, compile_tree
+from fairlead.engine.templates import MAX_TEXT_BYTES, CompiledTree, FieldReference, compile_tree
 
 __all__ = ["CompiledWork", "Defaults", "Part", "TreeCompiler", "copied"]
 
@@ -43,10 +43,15 @@ class TreeCompiler:
             escape=escape,
         )
 
-    def value(self, value: Any, path: str) -> CompiledTree:
+    def value(self, value: Any, path: str, *, max_bytes: int = MAX_TEXT_BYTES) -> CompiledTree:
         """Compile a tree in which a whole expression keeps the type of its value."""
         return compile_tree(
-            value, path=path, evaluator=self.evaluator, declarations=self.declarations, report=self.report
+            value,
+            path=path,
+            evaluator=self.evaluator,
+            declarations=self.declarations,
+            report=self.report,
+            max_bytes=max_bytes,
         )
 
     def condition(self, text: str, path: str) -> CompiledTree:
@@ -122,6 +127,19 @@ class Defaults:
         return (*self.container.references, *self.pod.references)
 
 
+class Files(Protocol):
+    """The `files` of a task, compiled."""
+
+    @property
+    def references(self) -> tuple[FieldReference, ...]:
+        """Everything that their expressions name."""
+        ...
+
+    def evaluate(self, scope: Scope) -> list[RenderedFile]:
+        """Return the files. Raises `ExpressionError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledWork:
     """What a task does; implements `fairlead.engine.model.Work`.
@@ -132,6 +150,7 @@ class CompiledWork:
     kind: WorkKind
     main: Part
     env: CompiledTree
+    files: Files
     pod: Part
     defaults: Defaults
     script: RenderedScript | None = field(default=None)
@@ -139,7 +158,7 @@ class CompiledWork:
     @property
     def references(self) -> tuple[FieldReference, ...]:
         """Everything that the task's own expressions name."""
-        return (*self.main.references, *self.env.references, *self.pod.references)
+        return (*self.main.references, *self.env.references, *self.files.references, *self.pod.references)
 
     def evaluate(self, scope: Scope) -> RenderedWork:
         """Return the work with values in place of expressions. Raises `ExpressionError`."""
@@ -147,13 +166,16 @@ class CompiledWork:
         env: Sequence[_Json] = self.env.evaluate(scope)
         defaults = self.defaults.container.evaluate(scope)
         pod = self.defaults.pod.evaluate(scope)
+        files = self.files.evaluate(scope)
         if self.kind is WorkKind.JOB:
-            return _rendered("Job", {}, None, {}, _complete_job(main, env, defaults, pod))
+            spec = _complete_job(main, env, defaults, pod)
+            return RenderedWork(kind="Job", container={}, script=None, files=files, pod={}, jobSpec=spec)
         fill_container(main, env, defaults)
         script = self.script and RenderedScript(
             source=self.script["source"], interpreter=list(self.script["interpreter"])
         )
-        return _rendered("Pod", main, script, merge_pod(pod, self.pod.evaluate(scope)), None)
+        pod = merge_pod(pod, self.pod.evaluate(scope))
+        return RenderedWork(kind="Pod", container=main, script=script, files=files, pod=pod, jobSpec=None)
 
 
 def _complete_job(spec: KubernetesObject, env: Sequence[_Json], defaults: _Json, pod: _Json) -> KubernetesObject:
@@ -163,16 +185,6 @@ def _complete_job(spec: KubernetesObject, env: Sequence[_Json], defaults: _Json,
         fill_container(found[1], env, defaults)
     spec["template"]["spec"] = {"restartPolicy": "Never", **merge_pod(pod, own)}
     return spec
-
-
-def _rendered(
-    kind: Literal["Pod", "Job"],
-    container: KubernetesObject,
-    script: RenderedScript | None,
-    pod: KubernetesObject,
-    job: KubernetesObject | None,
-) -> RenderedWork:
-    return RenderedWork(kind=kind, container=container, script=script, pod=pod, jobSpec=job)
 
 
 def copied(value: Any) -> Any:

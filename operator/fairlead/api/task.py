@@ -21,6 +21,7 @@ from fairlead.api.fields import (
     LimitSeconds,
     ObjectName,
 )
+from fairlead.api.task_files import TaskFiles
 from fairlead.api.task_flow import ForEach, OnFailure, OnNodeLost, Repeat
 from fairlead.api.task_kinds import Job, Script
 from fairlead.api.task_retry import Retry
@@ -88,6 +89,10 @@ class Task(ApiModel):
         default=None,
         description="Values that the task hands on. It writes them as one JSON object, of less than 4,096 "
         "bytes, to the file named by $FAIRLEAD_OUTPUTS.",
+    )
+    files: TaskFiles | None = Field(
+        default=None,
+        description="Files that the task can read, at most 900,000 bytes together: for what is too large for `env`.",
     )
     retry: Retry | None = Field(default=None, description="How often the task is tried again.")
     skip_exit_codes: Annotated[list[ExitCode], Field(min_length=1, max_length=255)] | None = Field(

@@ -13,6 +13,7 @@ from fairlead.api.rendering import Defaults, TreeCompiler
 from fairlead.api.retries import Rules, compile_retry, compile_rules
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.task_flow import OnFailure
+from fairlead.api.workspace import Workspace
 from fairlead.engine.model import Clocks, Node, OutputDeclaration, OutputSource, RetryPolicy, TriggerRule, ValueType
 from fairlead.engine.outputs import has_type
 from fairlead.engine.templates import FieldReference
@@ -79,6 +80,7 @@ class TaskCompiler:
 
     trees: TreeCompiler
     defaults: CompiledDefaults
+    workspace: Workspace | None
     warn: Report
     outputs: Mapping[str, Mapping[str, ValueType | None]] = field(default_factory=dict)
     item_types: Mapping[str, ValueType] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class TaskCompiler:
             defaults=self.defaults.given,
             compiled_defaults=self.defaults.pods,
             judge_pods=self.defaults.known,
+            workspace=self.workspace,
             warn=self.warn,
         )
 

@@ -19,6 +19,7 @@ __all__ = [
     "KubernetesObject",
     "RenderedApproval",
     "RenderedCondition",
+    "RenderedFile",
     "RenderedHeader",
     "RenderedHttp",
     "RenderedResource",
@@ -43,6 +44,13 @@ class RenderedScript(TypedDict):
     interpreter: list[str]
 
 
+class RenderedFile(TypedDict):
+    """A file for the task to read: where, absolute or below the directory of such files, and its whole text."""
+
+    path: str
+    text: str
+
+
 class RenderedWork(TypedDict):
     """One task, ready to become an object. All keys are always present.
 
@@ -54,6 +62,8 @@ class RenderedWork(TypedDict):
         `command`: whoever mounts the file adds it. Empty for a `Job`.
     script
         The script of a `script` task, else None.
+    files
+        What the main container finds as files, at most 900,000 bytes together.
     pod
         Of a `Pod`: fields of a core/v1 PodSpec, never `containers` nor `restartPolicy`. Empty for a `Job`.
     jobSpec
@@ -66,6 +76,7 @@ class RenderedWork(TypedDict):
     kind: Literal["Pod", "Job"]
     container: KubernetesObject
     script: RenderedScript | None
+    files: list[RenderedFile]
     pod: KubernetesObject
     jobSpec: KubernetesObject | None
 

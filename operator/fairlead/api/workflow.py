@@ -66,7 +66,7 @@ def _rules() -> Iterator[JsonDict]:
     corrected. One task's own rule stands here, too, so that status writes do not evaluate it for every task.
     """
     yield ONE_KIND | {"rule": f"{_FIRST_OR_STATUS_WRITE} || {ONE_KIND['rule']}", "optionalOldSelf": True}
-    for name in ("tasks", "taskDefaults", "params", "arguments", "outputs"):
+    for name in ("tasks", "taskDefaults", "params", "arguments", "outputs", "workspace"):
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
         unchanged = f"{new} == {old}"
         if name != "tasks":  # the others are optional: `?` would hide their size from the cost estimate

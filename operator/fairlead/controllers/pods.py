@@ -1,81 +1,47 @@
-"""The manifests that a run creates: pure functions from a rendered task to a Pod, a Job or a script's ConfigMap."""
+"""The manifests of attempts: pure functions from a rendered task to a Pod or a Job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from fairlead.api import environment, labels
-from fairlead.api.work import MAIN_CONTAINER, RenderedScript, RenderedWork
+from fairlead.api.places import OUTPUTS_FILE
+from fairlead.api.work import MAIN_CONTAINER, RenderedWork
+from fairlead.api.workspace import Workspace
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.names import bucket, label_value, task_and_index
 
-__all__ = [
-    "OUTPUTS_FILE",
-    "Owner",
-    "job_manifest",
-    "node_labels",
-    "owner_reference",
-    "people_labels",
-    "pod_manifest",
-    "script_manifest",
-]
+from .mounts import mount
+from .owner import Owner, owner_reference
 
-#: The container's termination message file, which the kubelet copies into the pod's status: outputs need no sidecar.
-OUTPUTS_FILE = "/dev/termination-log"
-
-_SCRIPT_VOLUME = "fairlead-script"
-_SCRIPT_DIRECTORY = "/fairlead"
-_SCRIPT_FILE = "script"
+__all__ = ["Owner", "job_manifest", "node_labels", "owner_reference", "people_labels", "pod_manifest"]
 
 #: Fields of a pod that are ours unless the user sets them: a task that needs no API access gets no token, and a
 #: namespace with many Services does not flood its environment.
 _POD_DEFAULTS = {"automountServiceAccountToken": False, "enableServiceLinks": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """The run that owns what is created."""
-
-    api_version: str
-    kind: str
-    name: str
-    namespace: str
-    uid: str
-
-
-def pod_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[str, Any]:
+def pod_manifest(
+    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None
+) -> dict[str, Any]:
     """Return the Pod of an attempt. Its main container is called `main`; it is never restarted in place."""
     container: dict[str, Any] = {
         "name": MAIN_CONTAINER,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **work["container"],
-        "env": _environment(work["container"], owner, start),
     }
-    _override_resources(container, start)
     pod = {**_POD_DEFAULTS, **work["pod"], "restartPolicy": "Never", "containers": [container]}
     for init in pod.get("initContainers", ()):
         init.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
-    script = work["script"]
-    if script is not None:
-        container["command"] = [*script["interpreter"], f"{_SCRIPT_DIRECTORY}/{_SCRIPT_FILE}"]
-        container["volumeMounts"] = [
-            *container.get("volumeMounts", ()),
-            {"name": _SCRIPT_VOLUME, "mountPath": _SCRIPT_DIRECTORY, "readOnly": True},
-        ]
-        pod["volumes"] = [
-            *pod.get("volumes", ()),
-            {
-                "name": _SCRIPT_VOLUME,
-                "configMap": {"name": _script_name(owner, start.node, script), "defaultMode": 0o555},
-            },
-        ]
+    places = mount(owner, start, work, workspace, container=container, pod=pod)
+    _finish(owner, start, container, places)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": _metadata(owner, start), "spec": pod}
 
 
-def job_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[str, Any]:
+def job_manifest(
+    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None
+) -> dict[str, Any]:
     """Return the Job of an attempt. Our finalizer sits on the Job, never on its pods."""
     spec = work["jobSpec"]
     assert spec is not None
@@ -89,31 +55,9 @@ def job_manifest(owner: Owner, start: StartAttempt, work: RenderedWork) -> dict[
     for container in pod["containers"]:
         if container["name"] == MAIN_CONTAINER:
             container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
-            container["env"] = _environment(container, owner, start)
-            _override_resources(container, start)
+            places = mount(owner, start, work, workspace, container=container, pod=pod)
+            _finish(owner, start, container, places)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(owner, start), "spec": spec}
-
-
-def script_manifest(owner: Owner, start: StartAttempt, script: RenderedScript) -> dict[str, Any]:
-    """Return the immutable ConfigMap with a task's script: one per task and definition, however many attempts."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": _script_name(owner, start.node, script),
-            "namespace": owner.namespace,
-            "labels": {labels.MANAGED_BY: "fairlead", labels.RUN: label_value(owner.name)},
-            "ownerReferences": [owner_reference(owner)],
-        },
-        "immutable": True,
-        "data": {_SCRIPT_FILE: script["source"]},
-    }
-
-
-def _script_name(owner: Owner, node: str, script: RenderedScript) -> str:
-    # By the task: its items have one script between them.
-    digest = sha256("\0".join((owner.uid, task_and_index(node)[0], script["source"])).encode()).hexdigest()[:16]
-    return f"fairlead-script-{digest}"
 
 
 def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
@@ -147,25 +91,17 @@ def node_labels(node: str, number: int) -> dict[str, str]:
     return {labels.TASK: label_value(task), **item, labels.ATTEMPT: str(number)}
 
 
-def owner_reference(owner: Owner) -> dict[str, Any]:
-    """Return the reference by which the garbage collector, and we, know whose an object is."""
-    return {
-        "apiVersion": owner.api_version,
-        "kind": owner.kind,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
+def _finish(owner: Owner, start: StartAttempt, container: dict[str, Any], places: Mapping[str, str]) -> None:
+    """Give the main container its variables, and the resources that a retry rule says."""
+    variables = {
+        environment.OUTPUTS: container.get("terminationMessagePath", OUTPUTS_FILE),
+        **environment.identity(owner.name, start),
+        **places,
     }
-
-
-def _environment(container: Mapping[str, Any], owner: Owner, start: StartAttempt) -> list[Mapping[str, Any]]:
     # Ours come first, so that a user's variable can refer to them as `$(FAIRLEAD_TASK)`.
-    return [
-        {"name": environment.OUTPUTS, "value": container.get("terminationMessagePath", OUTPUTS_FILE)},
-        *({"name": name, "value": value} for name, value in environment.identity(owner.name, start).items()),
-        *container.get("env", ()),
-    ]
+    ours = [{"name": name, "value": value} for name, value in variables.items()]
+    container["env"] = [*ours, *container.get("env", ())]
+    _override_resources(container, start)
 
 
 def _override_resources(container: dict[str, Any], start: StartAttempt) -> None:

@@ -55,8 +55,9 @@ class Run:
         whether the next facts must account for every live attempt.
     pending_jobs, next_job_look
         Jobs of which no pod runs yet, and the loop time at which to look at their pods again.
-    scripts, ending
-        ConfigMaps known to exist, and objects whose end is being asked for (and whether by force).
+    provided, providing, ending
+        ConfigMaps and claims known to exist; held while the claim is asked for; and objects whose end is being asked
+        for (and whether by force).
     printed
         what attempts printed that have an output from there, by the name of their object; None while it is being read.
     writing, write_timer, write_due
@@ -88,7 +89,8 @@ class Run:
     resync: bool = False
     pending_jobs: set[ObjectKey] = field(default_factory=set)
     next_job_look: float = 0.0
-    scripts: set[str] = field(default_factory=set)
+    provided: set[str] = field(default_factory=set)
+    providing: asyncio.Lock = field(default_factory=asyncio.Lock)
     ending: set[tuple[str, bool]] = field(default_factory=set)
     printed: dict[str, Printed | None] = field(default_factory=dict)
     writing: asyncio.Task[None] | None = None

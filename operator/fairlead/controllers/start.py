@@ -18,16 +18,18 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from fairlead.api.work import RenderedWork
+from fairlead.api.workspace import Workspace
 from fairlead.engine.classify import observe_job, observe_pod
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import AttemptSeen, Event, StartRefused
 from fairlead.engine.model import FailureClass, WorkKind
 from fairlead.kube.errors import AlreadyExists, ApiError, NotFound
 from fairlead.kube.informer import Informer
-from fairlead.kube.resources import CONFIGMAPS, JOBS, PODS, ObjectKey, Resource
+from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient
 
-from .pods import job_manifest, pod_manifest, script_manifest
+from .mounts import claim_manifest, config_maps
+from .pods import job_manifest, pod_manifest
 from .refusals import refusal
 from .run import Run
 from .store import WorkflowStore
@@ -164,29 +166,52 @@ class PodCreator:
     async def create(self, run: Run, start: StartAttempt, departure: Departure) -> Event | None:
         """See `Creator`."""
         work: RenderedWork = start.work
-        if work["script"] is not None:
-            await self._ensure_script(run, start, departure)
+        workspace = run.compiled.workspace
+        await self._provide(run, start, departure)
         build = pod_manifest if start.kind is WorkKind.POD else job_manifest
         created = await self._client.create(
             RESOURCES[start.kind],
-            build(run.owner, start, work),
+            build(run.owner, start, work, workspace),
             run.owner.namespace,
             before_send=departure.leave,
             metadata_only=True,
         )
         return self._created(run, start, created["metadata"])
 
-    async def _ensure_script(self, run: Run, start: StartAttempt, departure: Departure) -> None:
-        manifest = script_manifest(run.owner, start, start.work["script"])
+    async def _provide(self, run: Run, start: StartAttempt, departure: Departure) -> None:
+        """See to it that what the object refers to exists: scripts, files, the run's workspace."""
+        for manifest in config_maps(run.owner, start, start.work):
+            name = manifest["metadata"]["name"]
+            if name in run.provided:
+                continue
+            # It may exist: its name is the hash of its content and our UID, and it is immutable.
+            with contextlib.suppress(AlreadyExists):
+                await self._client.create(
+                    CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+                )
+            run.provided.add(name)
+        if run.compiled.workspace is not None:
+            await self._provide_workspace(run, run.compiled.workspace, start, departure)
+
+    async def _provide_workspace(
+        self, run: Run, workspace: Workspace, start: StartAttempt, departure: Departure
+    ) -> None:
+        manifest = claim_manifest(run.owner, workspace)
         name = manifest["metadata"]["name"]
-        if name in run.scripts:
+        if name in run.provided:
             return
-        # It may exist: its name is the hash of its content and our UID, and it is immutable.
-        with contextlib.suppress(AlreadyExists):
-            await self._client.create(
-                CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
-            )
-        run.scripts.add(name)
+        async with run.providing:  # the first tasks of a run start together, and one claim is enough
+            if name in run.provided:
+                return
+            try:
+                await self._client.create(
+                    CLAIMS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+                )
+            except AlreadyExists:
+                found = await self._client.get(CLAIMS, name, run.owner.namespace, metadata_only=True)
+                if all(each["uid"] != run.uid for each in found["metadata"].get("ownerReferences", ())):
+                    raise Refused(name_conflict(start, CLAIMS.kind, name)) from None
+            run.provided.add(name)
 
     def _created(self, run: Run, start: StartAttempt, metadata: Mapping[str, Any]) -> Event | None:
         # Unless the watch was faster: a fact from the answer would then be older than what is known.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 __all__ = [
     "ADMISSION_POLICIES",
     "ADMISSION_POLICY_BINDINGS",
+    "CLAIMS",
     "CONFIGMAPS",
     "CONTROLLERREVISIONS",
     "EVENTS",
@@ -95,6 +96,7 @@ class Resource:
 
 
 PODS = Resource("", "v1", "pods", "Pod")
+CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")

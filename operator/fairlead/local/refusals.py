@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from fairlead.api.environment import FILES
 from fairlead.api.problems import Problem, Severity
 
 __all__ = ["find_refusals"]
@@ -66,6 +67,13 @@ def _task(task: _Json, path: str, passed: Collection[str]) -> Iterator[Problem]:
         yield from _env(container.get("env"), f"{at}.env", passed)
         yield from _ignored(container, at)
     yield from _ignored(task.get("script") or {}, f"{path}.script")
+    for index, file in enumerate(task.get("files") or ()):
+        if file["path"].startswith("/"):
+            yield Problem(
+                f"{path}.files[{index}].path",
+                "here this file would be on your own file system; make the path relative, then it is below "
+                f"${FILES} here and in a cluster",
+            )
 
 
 def _pod(pod: _Json | None, path: str) -> Iterator[Problem]:

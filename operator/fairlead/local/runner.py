@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fairlead.api.compile import Compiled
-from fairlead.api.environment import OUTPUTS, identity
+from fairlead.api.environment import OUTPUTS, WORKSPACE, identity
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import Event, StartRefused, UserAction
@@ -74,6 +74,7 @@ class LocalRun:
         )
         self.state.recorded_revision = sys.maxsize  # nobody takes this run up again: what is known is on record
         self._workdir = workdir
+        self._shared = compiled.workspace is not None
         self._base = base
         self.on_change = on_change
         self._facts: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -155,7 +156,7 @@ class LocalRun:
         """Carry one attempt from its start to its end: what a kubelet does for a pod."""
         created_at = _now()
         sandbox = self.sandbox(start.node, start.number)
-        who = identity(self.state.name, start)
+        who = identity(self.state.name, start) | self._workspace()
         try:
             launch = prepare(start.work, sandbox, base=self._base, identity=who, grace_seconds=GRACE_SECONDS)
             process = await Process.start(
@@ -195,6 +196,14 @@ class LocalRun:
         seen = observe_pod(ended)
         assert seen.outcome is not None
         self._facts.put_nowait(replace(seen, outcome=replace(seen.outcome, stdout=sandbox.printed())))
+
+    def _workspace(self) -> dict[str, str]:
+        """Return the variable that names the directory which all tasks share, where the run has one."""
+        if not self._shared:
+            return {}
+        directory = self._workdir / ".workspace"  # no task has such a name
+        directory.mkdir(exist_ok=True)
+        return {WORKSPACE: str(directory)}
 
     def _refuse(self, start: StartAttempt, reason: str, message: str) -> None:
         self._facts.put_nowait(

@@ -4,7 +4,9 @@
                        /tmp       $TMPDIR, its own
                        /outputs   $FAIRLEAD_OUTPUTS
                        /script    the source of a script task
+                       /files     $FAIRLEAD_FILES, its files
                        /log       everything it printed
+    WORKDIR/.workspace            $FAIRLEAD_WORKSPACE, where the run has one: the same for all tasks
 
 The environment is small and known, as in a container: `BASE` and what the user passes on expressly, then what every
 pod gets, then the task's own. PATH begins with the directory of the Python that runs Fairlead, so that `python3` has
@@ -17,12 +19,12 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairlead.api.environment import OUTPUTS
-from fairlead.api.work import RenderedWork
+from fairlead.api.environment import FILES, OUTPUTS
+from fairlead.api.work import RenderedFile, RenderedWork
 from fairlead.engine.outputs import TEXT_LIMIT
 from fairlead.local.expansion import expand, expand_environment
 
@@ -72,6 +74,11 @@ class Sandbox:
     def script(self) -> Path:
         """The program of a script task."""
         return self.root / "script"
+
+    @property
+    def files(self) -> Path:
+        """The directory of its files."""
+        return self.root / "files"
 
     @property
     def log(self) -> Path:
@@ -131,7 +138,7 @@ def prepare(
     if container.get("envFrom"):
         raise Cannot("NeedsCluster", "`envFrom` needs a cluster")
     sandbox.make()
-    injected = {**identity, OUTPUTS: str(sandbox.outputs)}
+    injected = {**identity, OUTPUTS: str(sandbox.outputs), **_write_files(work["files"], sandbox)}
     entries = []
     for entry in container.get("env") or ():
         if "valueFrom" not in entry:
@@ -147,6 +154,18 @@ def prepare(
     _check_command(argv, env, sandbox.work)
     grace = work["pod"].get("terminationGracePeriodSeconds")
     return Launch(argv=tuple(argv), env=env, grace_seconds=grace_seconds if grace is None else float(grace))
+
+
+def _write_files(files: Sequence[RenderedFile], sandbox: Sandbox) -> dict[str, str]:
+    """Write the files of a task. Returns the variable that tells where they are, if there are any."""
+    for file in files:
+        if file["path"].startswith("/"):
+            message = f"the file {file['path']} needs a cluster; here it would be on your own file system"
+            raise Cannot("NeedsCluster", message)
+        target = sandbox.files / file["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(file["text"], encoding="utf-8", newline="")
+    return {FILES: str(sandbox.files)} if files else {}
 
 
 def _is_optional(source: Mapping[str, Mapping[str, object]]) -> bool:

@@ -17,6 +17,7 @@ def test_a_container() -> None:
         "kind": "Pod",
         "container": {"image": "x:3", "args": ["--day", "2026-11-22"]},
         "script": None,
+        "files": [],
         "pod": {},
         "jobSpec": None,
     }
@@ -28,6 +29,7 @@ def test_a_script() -> None:
         "kind": "Pod",
         "container": {"image": "x", "workingDir": "/tmp", "resources": {"limits": {"cpu": 1}}},
         "script": {"source": "print(1)", "interpreter": ["python3"]},
+        "files": [],
         "pod": {},
         "jobSpec": None,
     }
@@ -40,6 +42,7 @@ def test_a_job() -> None:
         "kind": "Job",
         "container": {},
         "script": None,
+        "files": [],
         "pod": {},
         "jobSpec": {
             "backoffLimit": 0,

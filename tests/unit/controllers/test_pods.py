@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from fairlead.api import labels
+from fairlead.api.places import OUTPUTS_FILE
 from fairlead.api.work import RenderedWork
-from fairlead.controllers.pods import OUTPUTS_FILE, Owner, job_manifest, pod_manifest, script_manifest
+from fairlead.controllers.pods import Owner, job_manifest, pod_manifest
 from fairlead.controllers.views import job_view, pod_view
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.model import WorkKind
@@ -15,7 +16,6 @@ from fairlead.engine.names import attempt_name, bucket
 
 OWNER = Owner(api_version="fairlead.dev/v1alpha1", kind="Workflow", name="daily", namespace="ns", uid="u-1")
 NAME = attempt_name("daily", "u-1", "extract", 2)
-SCRIPT = {"source": "print(1)\n", "interpreter": ["python3", "-u"]}
 
 
 def start(kind: WorkKind = WorkKind.POD, node: str = "extract", **more: Any) -> StartAttempt:
@@ -23,7 +23,7 @@ def start(kind: WorkKind = WorkKind.POD, node: str = "extract", **more: Any) -> 
 
 
 def work(**more: Any) -> RenderedWork:
-    empty = {"kind": "Pod", "container": {"image": "i"}, "script": None, "pod": {}, "jobSpec": None}
+    empty = {"kind": "Pod", "container": {"image": "i"}, "script": None, "files": [], "pod": {}, "jobSpec": None}
     return {**empty, **more}  # type: ignore[typeddict-item]
 
 
@@ -193,44 +193,6 @@ def test_outputs_go_where_the_kubelet_reads_them(kind: str) -> None:
         containers = [{"name": "main", "image": "i", **path}]
         manifest = job(template={"spec": {"containers": containers, "restartPolicy": "Never"}})
     assert variables(manifest)["FAIRLEAD_OUTPUTS"] == "/tmp/said"
-
-
-def test_a_script_is_mounted_and_run_by_its_interpreter() -> None:
-    manifest = pod(script=SCRIPT, container={"image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]})
-    container, (volume,) = main(manifest), manifest["spec"]["volumes"]
-    assert container["command"] == ["python3", "-u", "/fairlead/script"]
-    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/v", "/fairlead"]
-    assert container["volumeMounts"][1]["readOnly"]
-    config_map = script_manifest(OWNER, start(), SCRIPT)  # type: ignore[arg-type]
-    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
-
-
-def test_the_users_volumes_stay() -> None:
-    manifest = pod(script=SCRIPT, pod={"volumes": [{"name": "mine", "emptyDir": {}}]})
-    assert [volume["name"] for volume in manifest["spec"]["volumes"]] == ["mine", "fairlead-script"]
-
-
-# Scripts.
-
-
-def test_a_script_is_kept_unchanged_for_ever_and_goes_with_its_run() -> None:
-    manifest = script_manifest(OWNER, start(), SCRIPT)  # type: ignore[arg-type]
-    assert manifest["data"] == {"script": "print(1)\n"}
-    assert manifest["immutable"]
-    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "u-1"
-    assert "finalizers" not in manifest["metadata"]
-
-
-def test_there_is_one_script_for_a_task_and_definition() -> None:
-    def name(owner: Owner = OWNER, node: str = "a", source: str = "x", number: int = 1) -> str:
-        command = StartAttempt(node=node, number=number, object_name="o", kind=WorkKind.POD, work=None)
-        script = {"source": source, "interpreter": ["sh"]}
-        return str(script_manifest(owner, command, script)["metadata"]["name"])  # type: ignore[arg-type]
-
-    other = Owner(api_version="v", kind="Workflow", name="daily", namespace="ns", uid="u-2")
-    assert name(number=1) == name(number=2)
-    assert name(node="m[0]") == name(node="m[1]") == name(node="m")
-    assert len({name(), name(owner=other), name(node="b"), name(source="y")}) == 4
 
 
 # Jobs.

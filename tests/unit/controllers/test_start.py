@@ -11,8 +11,9 @@ import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
 from fairlead.controllers import start
+from fairlead.engine.names import workspace_name
 from fairlead.kube.errors import Forbidden
-from fairlead.kube.resources import PODS
+from fairlead.kube.resources import CLAIMS, CONFIGMAPS, PODS
 
 pytestmark = looptime
 
@@ -85,7 +86,7 @@ async def test_an_object_that_cannot_be_built_is_tried_again_later(
         raise KeyError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(start, "script_manifest" if "script" in task else "pod_manifest", broken)
+        patch.setattr(start, "config_maps" if "script" in task else "pod_manifest", broken)
         await stage.begin()
         stage.apply(tasks("a", **task))
         await asyncio.sleep(30)
@@ -138,3 +139,61 @@ async def test_a_quota_that_is_used_up_is_no_failure_of_a_task(stage: Stage) -> 
     await asyncio.sleep(120)
     assert stage.phases() == dict.fromkeys(names, "Queued")
     assert "exceeded quota" in stage.status()["tasks"][0]["message"]
+
+
+# -- what an object refers to
+
+
+async def test_files_are_there_before_their_pod(stage: Stage) -> None:
+    await stage.begin()
+    refused = stage.api.fail(QUOTA, "create", CONFIGMAPS, times=1)
+    stage.apply(tasks("a", files=[{"path": "x", "value": "y"}]))
+    await asyncio.sleep(2)
+    assert (refused.hits, stage.pods()) == (1, {})
+    await asyncio.sleep(10)
+    [volume] = stage.pods()[stage.pod("a")]["spec"]["volumes"]
+    assert stage.api.of(CONFIGMAPS)[volume["configMap"]["name"]]["data"] == {"file-0": "y"}
+
+
+def claim_of(stage: Stage, task: str) -> str:
+    [volume] = stage.pods()[stage.pod(task)]["spec"]["volumes"]
+    name: str = volume["persistentVolumeClaim"]["claimName"]
+    return name
+
+
+async def test_the_workspace_is_asked_for_once(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"workspace": {"size": "1Gi"}, **tasks(*"abcdefgh")})
+    await asyncio.sleep(2)
+    assert {claim_of(stage, task) for task in "abcdefgh"} == set(stage.api.of(CLAIMS))
+    assert stage.api.count("create", CLAIMS) == 1
+
+
+async def test_a_run_without_a_workspace_asks_for_none(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(2)
+    assert stage.api.count("create", CLAIMS) == 0
+
+
+async def test_a_restarted_operator_finds_the_workspace(stage: Stage) -> None:
+    await stage.begin()
+    both = [*tasks("a")["tasks"], *tasks("b", needs=["a"])["tasks"]]
+    stage.apply({"workspace": {"size": "1Gi"}, "tasks": both})
+    await asyncio.sleep(2)
+    stage.ends(stage.pod("a"))
+    await stage.restart()
+    await asyncio.sleep(2)
+    assert list(stage.api.of(CLAIMS)) == [claim_of(stage, "b")]
+
+
+async def test_the_claim_of_somebody_else_is_not_ours(stage: Stage) -> None:
+    await stage.begin()
+    uid = stage.apply({"suspend": True, "workspace": {"size": "1Gi"}, **tasks("a")})
+    stage.api.put(CLAIMS, {"metadata": {"namespace": "ns", "name": workspace_name("daily", uid)}})
+    stage.respec(suspend=False)
+    await asyncio.sleep(2)
+    [attempt] = stage.status()["tasks"][0]["attempts"]
+    assert (attempt["class"], attempt["reason"]) == ("Configuration", "NameConflict")
+    assert "PersistentVolumeClaim" in attempt["message"]
+    assert stage.pods() == {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from fairlead.api.compile import Compiled
 from fairlead.api.work import RenderedWork
+from fairlead.api.workspace import Workspace
 from fairlead.engine import graph
 from fairlead.engine.model import Backoff, Node, RetryPolicy, Scope, Settings, WorkKind
 from fairlead.local.runner import LocalRun
@@ -28,6 +29,7 @@ class Shell:
     container: Mapping[str, Any] = field(default_factory=dict)
     pod: Mapping[str, Any] = field(default_factory=dict)
     script: Mapping[str, Any] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
     render: Callable[[Scope], str] | None = None
     kind: WorkKind = WorkKind.POD
 
@@ -39,6 +41,7 @@ class Shell:
                 kind="Pod",
                 container={**container, **self.container},
                 script=self.script,  # type: ignore[typeddict-item]
+                files=[{"path": path, "text": text} for path, text in self.files.items()],
                 pod=dict(self.pod),
                 jobSpec=None,
             )
@@ -57,10 +60,17 @@ def retrying(limit: int) -> RetryPolicy:
 
 
 def prepared(
-    workdir: Path, *nodes: Node, settings: Settings | None = None, passed: Mapping[str, str] | None = None, **more: Any
+    workdir: Path,
+    *nodes: Node,
+    settings: Settings | None = None,
+    passed: Mapping[str, str] | None = None,
+    workspace: Workspace | None = None,
+    **more: Any,
 ) -> LocalRun:
     settings = settings or Settings(parallelism=4)
-    compiled = Compiled(name="test-run", namespace="default", graph=graph.build(nodes), settings=settings)
+    compiled = Compiled(
+        name="test-run", namespace="default", graph=graph.build(nodes), settings=settings, workspace=workspace
+    )
     return LocalRun(
         compiled, settings=settings, uid="uid-1", workdir=workdir, base=base_environment(passed or {}), **more
     )

@@ -31,6 +31,10 @@ def _found(spec: dict[str, Any], passed: tuple[str, ...] = ()) -> list[tuple[str
         ({"taskDefaults": {"env": [SECRET]}}, "spec.taskDefaults.env[0].valueFrom"),
         ({"taskDefaults": {"pod": {"initContainers": [{}]}}}, "spec.taskDefaults.pod.initContainers"),
         (
+            {"tasks": [{"name": "a", "container": COMMAND, "files": [{"path": "x"}, {"path": "/etc/x"}]}]},
+            "spec.tasks[0].files[1].path",
+        ),
+        (
             {"tasks": [{"name": "b", "container": COMMAND}, {"name": "a", "pod": {"initContainers": [{}]}}]},
             "spec.tasks[1].pod.initContainers",
         ),

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.local.stage import Shell, eventually, executed, is_alive, log, phases, prepared, retrying, sh
 
+from fairlead.api.workspace import Workspace
 from fairlead.engine.model import (
     Clocks,
     FailureClass,
@@ -68,6 +69,33 @@ async def test_outputs_reach_the_tasks_that_read_them(tmp_path: Path) -> None:
     run = await executed(tmp_path, sh("a", 'echo "{\\"rows\\": 42}" > "$FAIRLEAD_OUTPUTS"', outputs=ROWS), reader)
     assert run.state.nodes["a"].outputs == {"rows": 42}
     assert log(run, "b") == "42\n"
+
+
+async def test_files_are_where_the_task_is_told(tmp_path: Path) -> None:
+    work = Shell('cat "$FAIRLEAD_FILES/conf/a.json" "$FAIRLEAD_FILES/b"', files={"conf/a.json": "{}\n", "b": "ü"})
+    run = await executed(tmp_path, Node(name="a", work=work))
+    assert log(run, "a") == "{}\nü"
+
+
+async def test_a_file_with_an_absolute_path_is_not_written(tmp_path: Path) -> None:
+    work = Shell("true", files={str(tmp_path / "x"): "y"})
+    run = await executed(tmp_path, Node(name="a", work=work))
+    assert (run.state.nodes["a"].phase, run.state.nodes["a"].reason) == (Phase.FAILED, "NeedsCluster")
+    assert not (tmp_path / "x").exists()
+
+
+async def test_all_tasks_share_the_workspace(tmp_path: Path) -> None:
+    writes, reads = (
+        sh("a", 'echo hello > "$FAIRLEAD_WORKSPACE/x"'),
+        sh("b", 'cat "$FAIRLEAD_WORKSPACE/x"', needs=("a",)),
+    )
+    run = await executed(tmp_path, writes, reads, workspace=Workspace(size="1Gi"))
+    assert log(run, "b") == "hello\n"
+
+
+async def test_without_a_workspace_none_is_named(tmp_path: Path) -> None:
+    run = await executed(tmp_path, sh("a", 'echo "${FAIRLEAD_WORKSPACE-none}"'))
+    assert log(run, "a") == "none\n"
 
 
 async def test_what_a_task_printed_can_be_its_output(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fairlead.api.pod_rules import Report
 from fairlead.api.rendering import Defaults, TreeCompiler
 from fairlead.api.task import Task, TaskDefaults
+from fairlead.api.workspace import Workspace
 from fairlead.engine.model import Json, OutputDeclaration, Scope, ValueType, WorkKind
 from fairlead.engine.templates import FieldReference
 
@@ -20,6 +21,7 @@ OF_POD = "pod"
 #: `unfit` of every kind that runs no pod of ours.
 NO_POD = {
     "env": "it runs no container",
+    "files": "it runs no container",
     "pod": "it runs no pod",
     "skipExitCodes": "it has no exit code",
     "onNodeLost": "it runs on no node",
@@ -48,13 +50,15 @@ class TaskWork(Protocol):
 class Context:
     """What a task is compiled with.
 
-    `trees` knows the names that this task's expressions may use. `judge_pods` is off when `taskDefaults` are not
-    known, being broken: then nothing can be said about what they may complete.
+    `trees` knows the names that this task's expressions may use, `workspace` is what the tasks of the run share.
+    `judge_pods` is off when `taskDefaults` are not known, being broken: then nothing can be said about what they may
+    complete.
     """
 
     trees: TreeCompiler
     defaults: TaskDefaults
     compiled_defaults: Defaults
+    workspace: Workspace | None
     judge_pods: bool
     warn: Report
 

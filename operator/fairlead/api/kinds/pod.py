@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlead.api.defaults import merge_pod
+from fairlead.api.file_compile import compile_files
 from fairlead.api.kinds.kind import OF_POD, CompiledKind, Context, Kind
 from fairlead.api.pod_rules import (
     check_containers,
     check_env,
     check_mounts,
+    check_places,
     check_resources,
     check_volumes,
     volume_names,
@@ -21,7 +23,7 @@ from fairlead.api.task_kinds import Script
 from fairlead.api.work import RenderedScript
 from fairlead.engine.model import WorkKind
 
-__all__ = ["CONTAINER", "SCRIPT", "check_default_mounts", "check_image"]
+__all__ = ["CONTAINER", "SCRIPT", "check_default_mounts", "check_image", "check_own_places"]
 
 _Json = Mapping[str, Any]
 
@@ -57,6 +59,7 @@ def _compile(
         kind=WorkKind.POD,
         main=trees.container(container, at),
         env=trees.tree(task.env or [], f"{path}.env", escape=True),
+        files=compile_files(task.files or (), f"{path}.files", trees),
         pod=trees.pod(task.pod or {}, f"{path}.pod"),
         defaults=context.compiled_defaults,
         script=script,
@@ -76,6 +79,7 @@ def _check(context: Context, task: Task, path: str, container: _Json, at: str) -
     mounts = container.get("volumeMounts", ())
     check_mounts(mounts, f"{at}.volumeMounts", volumes, f"{path}.pod.volumes", context.report)
     check_default_mounts(context, {mount["mountPath"] for mount in mounts}, volumes)
+    check_own_places(context, task, path, mounts, f"{at}.volumeMounts")
 
 
 def check_image(context: Context, container: _Json, path: str) -> None:
@@ -92,6 +96,21 @@ def check_default_mounts(context: Context, taken: set[str], volumes: list[str]) 
                 f"{_DEFAULTS}.volumeMounts[{index}].name",
                 f"no volume named {mount['name']!r}; declare it in {_DEFAULTS}.pod.volumes",
             )
+
+
+def check_own_places(context: Context, task: Task, path: str, mounts: Sequence[_Json], at: str) -> None:
+    """Check that the task's files, the run's workspace and what is mounted are not in each other's place."""
+    taken = {mount["mountPath"] for mount in mounts}
+    places = [(f"{at}[{index}].mountPath", mount["mountPath"]) for index, mount in enumerate(mounts)]
+    places += [
+        (f"{_DEFAULTS}.volumeMounts[{index}].mountPath", mount["mountPath"])
+        for index, mount in enumerate(context.defaults.volume_mounts or ())
+        if mount["mountPath"] not in taken
+    ]
+    if context.workspace is not None:
+        places.insert(0, ("spec.workspace", context.workspace.place))
+    places += [(f"{path}.files[{index}].path", file.path) for index, file in enumerate(task.files or ())]
+    check_places(places, context.report)
 
 
 def _script(context: Context, script: Script, path: str) -> RenderedScript:
