@@ -15,9 +15,10 @@ from fairlead.engine import graph as graphs
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.endings import ENDINGS
 from fairlead.engine.epochs import record_of
-from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded
+from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded, UserAction
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import (
+    ActionKind,
     Backoff,
     FailureClass,
     Graph,
@@ -109,6 +110,12 @@ def failed(
     return seen(task, number, outcome=outcome, **more)
 
 
+def cut_off(task: str, number: int = 1, reason: str = "Cancelled", *, end: float = 1, **more: Any) -> AttemptSeen:
+    """An attempt has ended because we asked for that."""
+    outcome = Outcome(result=Result.CANCELLED, finished_at=at(end), exit_code=137, reason=reason)
+    return seen(task, number, outcome=outcome, ending=reason, **more)
+
+
 def gone(task: str, number: int = 1, *, when: float = 1) -> AttemptGone:
     return AttemptGone(node=task, number=number, seen_at=at(when))
 
@@ -116,6 +123,13 @@ def gone(task: str, number: int = 1, *, when: float = 1) -> AttemptGone:
 def refused(task: str, number: int = 1, *, until: float | None = None, reason: str = "Refused") -> StartRefused:
     retry_at = None if until is None else at(until)
     return StartRefused(node=task, number=number, reason=reason, message="the server said no", retry_at=retry_at)
+
+
+def asked(kind: str, *tasks: str, uid: str = "", by: str = "ann", **more: Any) -> UserAction:
+    """Somebody asks something of the run."""
+    action = ActionKind(kind)
+    uid = uid or f"{kind}/{','.join(tasks)}"
+    return UserAction(uid=uid, name=kind.lower(), kind=action, created_at=T0, by=by, tasks=tasks, **more)
 
 
 @dataclass
@@ -134,6 +148,10 @@ class Bench:
     def started(self, *facts: Event, after: float | None = None) -> list[str]:
         """Plan, and return which attempts are to be started, as `name/number`."""
         return [f"{c.node}/{c.number}" for c in self.tell(*facts, after=after).commands if isinstance(c, StartAttempt)]
+
+    def recorded(self, after: float | None = None) -> list[str]:
+        """Record everything, plan, and return which attempts are to be started."""
+        return self.started(StatusRecorded(revision=self.run.revision), after=after)
 
     def ended(self, *facts: Event, after: float | None = None) -> list[tuple[str, str]]:
         """Plan, and return which attempts are to be ended, and why."""
