@@ -15,7 +15,7 @@ from fairlead.engine.epochs import begin_epoch, dependants, record_of
 from fairlead.engine.events import UserAction
 from fairlead.engine.model import OBJECT_KINDS, TERMINAL, ActionKind, FailureClass, Json, Phase, StopMode, WorkKind
 from fairlead.engine.outputs import OutputError, check_values
-from fairlead.engine.passes import Pass, arm, end_node, note
+from fairlead.engine.passes import Pass, arm, default_outputs, end_node, note
 from fairlead.engine.refusals import Refused
 from fairlead.engine.state import ActionRecord, NodeRecord, NodeState, Outcome, Result
 from fairlead.engine.stops import STOP_REASONS, stop
@@ -97,10 +97,11 @@ def _retry(p: Pass, action: UserAction) -> str:
         states = [state for name in graph.nodes if (state := run.nodes[name]).phase in _TO_RETRY]
     states = [state for state in states if not state.node.final]
     tasks, items = _whole_and_items(states)
-    roots = {*tasks, *(name.partition("[")[0] for name in items)}
+    reopened = {state.name for state in states if state.items is not None}
+    roots = {*tasks, *reopened, *(name.partition("[")[0] for name in items)}
     phases = {Phase.SKIPPED} if not action.tasks else _CONSEQUENCES
     tasks |= dependants(graph, run, roots, phases)
-    begin_epoch(graph, run, tasks, items, {}, p.now)
+    begin_epoch(graph, run, tasks, items, {}, p.now, reopened=reopened - tasks)
     return f"retried in epoch {run.epoch}: {_few(sorted(tasks | items)) or 'finally'}"
 
 
@@ -163,6 +164,8 @@ def _mark(p: Pass, action: UserAction) -> str:
 
 
 def _marked_outputs(state: NodeState, phase: Phase, values: Mapping[str, Json]) -> dict[str, Json]:
+    if phase is Phase.FAILED and state.node.continue_on_failure and state.parent is None:
+        return default_outputs(state)
     if phase is not Phase.SUCCEEDED or state.items is not None:
         return {}
     try:

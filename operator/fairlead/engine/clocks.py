@@ -117,6 +117,8 @@ def check_run(p: Pass) -> None:
     """Keep the run's suspended time, and stop the run, or its `finally`, once its deadline has passed."""
     _follow_suspension(p)
     run = p.run
+    if run.stop_recorded and not run.stopping:
+        stop(p, run.stop_recorded, run.stop_mode or StopMode.CANCEL, "the run is being stopped")
     if run.is_finalizing:
         due = final_deadline(p)
         if due is not None and due <= p.now:
@@ -124,12 +126,8 @@ def check_run(p: Pass) -> None:
             for name in p.graph.final:
                 cancel(p, run.nodes[name], FINALLY_DEADLINE, message)
         return
-    if run.stopping:
-        return
     due = run_deadline(run, p.settings)
-    if run.stop_recorded:
-        stop(p, run.stop_recorded, run.stop_mode or StopMode.CANCEL, "the run is being stopped")
-    elif due is not None and due <= p.now:
+    if due is not None and due <= p.now and not run.stopping:
         message = f"the run took longer than deadlineSeconds: {p.settings.deadline_seconds}"
         stop(p, RUN_DEADLINE, StopMode.CANCEL, message)
 

@@ -182,8 +182,6 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     if decision.again and p.run.ended_attempts >= capacity.ATTEMPTS:
         p.run.unproven_revision = p.run.revision + 1  # which attempt was one too many depends on the order of ends
         decision = RetryDecision(again=False, why=f" (this run has had {capacity.ATTEMPTS} attempts, the most it may)")
-    if decision.again and state.parent is not None and state.parent.items is not None and state.parent.items.exceeded:
-        decision = RetryDecision(again=False, why=" (not tried again: too many items have failed)")
     at = attempt.finished_at
     assert at is not None
     if not decision.again:
@@ -193,6 +191,7 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     if _stops(p, state):
         end_node(p, state, Phase.CANCELLED, reason=p.run.stopping, at=at)
         return
+    # One whose list is over its tolerance is cancelled once all facts are in, so that their order does not matter.
     _wait_for_next(p, state, at + decision.delay, attempt.reason, attempt.message)
     assert state.not_before is not None
     seconds = max(timedelta(0), state.not_before - p.now).total_seconds()
@@ -210,6 +209,8 @@ def _wait_for_next(p: Pass, state: NodeState, due: datetime, reason: str, messag
     move(p.run, state, Phase.BACKOFF)
     state.reason, state.message = reason, message
     state.not_before = due
+    if state.parent is not None:
+        p.run.unsettled.append(state.parent.name)
     arm(p.run, state.name, due)
     deadline = node_deadline(state)
     if deadline is not None:

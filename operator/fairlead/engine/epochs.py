@@ -39,6 +39,7 @@ class _Again:
 
     tasks: Collection[str]
     items: Collection[str]
+    reopened: Collection[str]
 
 
 def begin_epoch(
@@ -48,16 +49,19 @@ def begin_epoch(
     items: Collection[str],
     marks: Mapping[str, NodeRecord],
     now: datetime,
+    *,
+    reopened: Collection[str] = (),
 ) -> None:
     """Turn a run that has ended into one that goes on, in place.
 
-    `tasks` are run again as a whole, with all their items; of the tasks that `items` belong to, only these. `marks` are
-    the ends that somebody has set by hand. `finally` is run again. O(nodes).
+    `tasks` are run again as a whole, with all their items; of the tasks that `items` belong to, only these, and of
+    those `reopened` none: it is only looked at again what they come to. `marks` are the ends that somebody has set by
+    hand. `finally` is run again. O(nodes).
     """
-    again = _Again(tasks={*tasks, *graph.final}, items=items)
-    opened = {name.partition("[")[0] for name in (*items, *marks) if "[" in name}
-    records = [_record(state, again, opened, marks) for state in run.nodes.values()]
-    records += [record for state in run.nodes.values() for record in state.past.values()]
+    opened = {name.partition("[")[0] for name in (*items, *marks) if "[" in name} | set(reopened)
+    again = _Again(tasks={*tasks, *graph.final}, items=items, reopened=opened)
+    records = [_record(state.name, record_of(state), again, marks) for state in run.nodes.values()]
+    records += [_record(past.name, past, again, marks) for state in run.nodes.values() for past in state.past.values()]
     fresh = restore(
         graph,
         records,
@@ -77,12 +81,12 @@ def begin_epoch(
         setattr(run, name, getattr(fresh, name))
 
 
-def _record(state: NodeState, again: _Again, opened: Collection[str], marks: Mapping[str, NodeRecord]) -> NodeRecord:
-    task = state.name if state.parent is None else state.parent.name
-    record = marks.get(state.name) or record_of(state)
-    if task in again.tasks or state.name in again.items:
-        return replace(_waiting(record), digest="")
-    if state.name in opened:
+def _record(name: str, record: NodeRecord, again: _Again, marks: Mapping[str, NodeRecord]) -> NodeRecord:
+    """Return what the new epoch begins with of a node."""
+    record = marks.get(name, record)
+    if name.partition("[")[0] in again.tasks or name in again.items:
+        return _waiting(record)
+    if name in again.reopened:
         return replace(_waiting(record), phase=Phase.RUNNING, digest=record.digest, started_at=record.started_at)
     return record
 

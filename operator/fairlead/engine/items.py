@@ -85,17 +85,23 @@ def settle(p: Pass, state: NodeState) -> None:
     if items is None or state.is_over:
         return
     tolerated, _ = _tolerated(state, p.settings)
-    if not items.exceeded and items.ended.get(Phase.FAILED, 0) > tolerated:
-        items.exceeded = True
-        p.run.touch(state)
-        for item in items.states:
-            if not item.is_over and item.current is None:
-                message = f"more than {tolerated} items have failed"
-                end_node(p, item, Phase.CANCELLED, reason="ToleranceExceeded", message=message)
-    if not items.exceeded:
+    if items.exceeded or items.ended.get(Phase.FAILED, 0) > tolerated:
+        _close(p, state, items)
+    else:
         _admit(p, state, items)
     if sum(items.ended.values()) == len(items.states):
         _finish(p, state, items)
+
+
+def _close(p: Pass, state: NodeState, items: Items) -> None:
+    """Let nothing more start. What runs may finish; O(items) once, and once for each that would be tried again."""
+    waiting = [item for item in items.states if not item.is_over and item.current is None]
+    if not items.exceeded:
+        items.exceeded = True
+        p.run.touch(state)
+    for item in waiting:
+        message = "too many other items have failed"
+        end_node(p, item, Phase.CANCELLED, reason="ToleranceExceeded", message=message)
 
 
 def _admit(p: Pass, state: NodeState, items: Items) -> None:

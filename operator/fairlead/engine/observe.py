@@ -22,7 +22,7 @@ from fairlead.engine.retry import most_attempts
 from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move, path_to_starting
 
-__all__ = ["observe", "take_in_strays"]
+__all__ = ["dispose_of_strays", "observe", "take_in_strays"]
 
 #: The reason of an attempt that is only known by the one that came after it.
 _LOST = "Lost"
@@ -52,7 +52,7 @@ def take_in_strays(p: Pass, state: NodeState) -> None:
 def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     state = p.run.nodes.get(seen.node)
     if state is None:
-        _keep_stray(p.run, seen)
+        _keep_stray(p, seen)
         return
     if not _is_ours(p.run, state, seen):
         return
@@ -84,10 +84,22 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
         record_end(p, state, attempt, seen.outcome)
 
 
-def _keep_stray(run: RunState, seen: AttemptSeen) -> None:
+def dispose_of_strays(p: Pass, state: NodeState) -> None:
+    """End and release what was seen of a task's items, since it has ended without a list."""
+    for seen in p.run.strays.pop(state.name, {}).values():
+        _dispose_of_stray(p, state, seen)
+
+
+def _keep_stray(p: Pass, seen: AttemptSeen) -> None:
     """Keep what was seen of an item whose task has no list yet, the newest of each object."""
+    run = p.run
     task = run.nodes.get(seen.node.partition("[")[0])
-    if task is None or task.node.for_each is None or task.items is not None or task.is_over:
+    if task is None or task.node.for_each is None or task.items is not None:
+        return
+    if seen.object_name != attempt_name(run.name, run.uid, seen.node, seen.number):
+        return
+    if task.is_over:
+        _dispose_of_stray(p, task, seen)
         return
     strays = run.strays.setdefault(task.name, {})
     if len(strays) < task.node.for_each.limit:  # anybody can make pods with our labels
@@ -225,7 +237,7 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
         return
     if attempt.created or attempt.finished_at is not None:
         return
-    ending = attempt.ending
+    ending = attempt.ending or (p.run.stopping if not state.node.final else "")
     if p.run.hold_until is not None:
         p.run.hold_until = p.now  # answered: whatever the answer was, another may ask
     if refused.retry_at is None and not ending:

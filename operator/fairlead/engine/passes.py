@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappush
 
-from fairlead.engine import triggers
+from fairlead.engine import capacity, triggers
 from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import Command, EventType, RecordEvent
 from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope, Settings
@@ -18,7 +18,7 @@ from fairlead.engine.scopes import scope_of
 from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
 
-__all__ = ["Pass", "arm", "end_node", "enqueue", "join_queue", "note", "shorten"]
+__all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "join_queue", "note", "shorten"]
 
 
 @dataclass(slots=True)
@@ -83,6 +83,8 @@ def end_node(
     move(run, state, phase)
     state.reason, state.message = reason, shorten(message)
     state.completed_at = at or p.now
+    if phase is not Phase.SUCCEEDED:
+        _set_outputs(run, state, {})  # those of an earlier round are nobody's any more
     state.not_before = state.queued_at = None
     if state.parent is not None:
         run.touch(state.parent)
@@ -97,7 +99,7 @@ def _tell_children(p: Pass, state: NodeState) -> None:
     if phase is Phase.FAILED and state.node.continue_on_failure:
         # Its children go on as after a success, with what it would have handed on by default.
         phase = Phase.SUCCEEDED
-        state.outputs = default_outputs(state)
+        _set_outputs(run, state, default_outputs(state))
     for name in p.graph.children[state.name]:
         child = run.nodes[name]
         triggers.count_parent(child, phase)
@@ -109,9 +111,22 @@ def _tell_children(p: Pass, state: NodeState) -> None:
         run.unsettled.extend(p.graph.final)
 
 
+def _set_outputs(run: RunState, state: NodeState, outputs: dict[str, Json]) -> None:
+    if state.node.for_each is None or state.parent is not None:  # those of a list are its items', counted there
+        run.output_bytes += capacity.size_of(outputs) - capacity.size_of(state.outputs)
+    state.outputs = outputs
+
+
 def default_outputs(state: NodeState) -> dict[str, Json]:
-    """Return the outputs of a node that has written none."""
-    return {each.name: each.default for each in state.node.outputs if each.has_default}
+    """Return the outputs of a node that failed and is to count as a success: their defaults.
+
+    Those of a task with items are lists as ever, with the default in the place of an item that has none.
+    """
+    declared = state.node.outputs
+    if state.node.for_each is None or state.parent is not None:
+        return {each.name: each.default for each in declared if each.has_default}
+    items = state.items.states if state.items is not None else []
+    return {each.name: [item.outputs.get(each.name, each.default) for item in items] for each in declared}
 
 
 def _tell_people(p: Pass, state: NodeState) -> None:

@@ -18,9 +18,20 @@ from fairlead.engine.deadlines import run_deadline
 from fairlead.engine.ends import make_room
 from fairlead.engine.events import Event, StatusRecorded, UserAction
 from fairlead.engine.expressions import ExpressionError
-from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Graph, Json, Phase, Settings, StopMode, WorkKind
+from fairlead.engine.model import (
+    OBJECT_KINDS,
+    TERMINAL,
+    ActionKind,
+    FailureClass,
+    Graph,
+    Json,
+    Phase,
+    Settings,
+    StopMode,
+    WorkKind,
+)
 from fairlead.engine.names import attempt_name
-from fairlead.engine.observe import observe, take_in_strays
+from fairlead.engine.observe import dispose_of_strays, observe, take_in_strays
 from fairlead.engine.outputs import OutputError, check_values
 from fairlead.engine.passes import Pass, end_node, enqueue
 from fairlead.engine.restore import begin, unfold
@@ -63,10 +74,11 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
             asked.append(event)
         else:
             observe(p, event)
-    _advance(p)
+    # Nothing is started any more when somebody asks in the same breath to stop.
+    _advance(p, start=not any(action.kind is ActionKind.STOP for action in asked))
     for action in asked:
         actions.apply(p, action)
-        _advance(p)
+        _advance(p, start=action is asked[-1])
     podless.send(p)
     return Plan(tuple(p.commands), _wake_at(p), tuple(attempt.failure_class for attempt in p.ended))
 
@@ -82,8 +94,8 @@ def _place(event: Event) -> tuple[int, str, int, str]:
             return (1, event.node, event.number, "")
 
 
-def _advance(p: Pass) -> None:
-    """Draw every conclusion from what is known by now."""
+def _advance(p: Pass, *, start: bool) -> None:
+    """Draw every conclusion from what is known by now, and start what may be."""
     run = p.run
     if run.outcome is not None:
         return
@@ -93,7 +105,7 @@ def _advance(p: Pass) -> None:
         run.overrides = p.settings.overrides
     _fire_timers(p)
     _settle(p)
-    while _grant(p):
+    while start and _grant(p):
         _settle(p)
     outcome.finish(p)
 
@@ -115,6 +127,8 @@ def _settle(p: Pass) -> None:
             items.settle(p, state)
         elif state.phase is Phase.WAITING and state.parent is None:
             _pull_trigger(p, state)
+            if state.is_over and state.name in p.run.strays:
+                dispose_of_strays(p, state)
 
 
 def _pull_trigger(p: Pass, state: NodeState) -> None:

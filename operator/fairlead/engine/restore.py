@@ -17,12 +17,13 @@ from datetime import datetime, timedelta
 from fairlead.engine import capacity, triggers
 from fairlead.engine.deadlines import node_deadline
 from fairlead.engine.items import ListError, digest_of, evaluate_list, item_name, lay_out, outputs_of
-from fairlead.engine.model import OBJECT_KINDS, TERMINAL, Graph, Json, Phase, StopMode, TriggerRule
-from fairlead.engine.passes import arm, join_queue
+from fairlead.engine.model import OBJECT_KINDS, TERMINAL, Graph, Json, Phase, StopMode, TriggerRule, WorkKind
+from fairlead.engine.passes import arm, default_outputs, join_queue
 from fairlead.engine.retry import decide_retry
 from fairlead.engine.state import ActionRecord, Items, NodeRecord, NodeState, RunState, Unsent
 from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import enter, move, path_to_starting
+from fairlead.engine.triggers import Verdict
 
 __all__ = ["NodeRecord", "begin", "restore", "unfold"]
 
@@ -98,7 +99,7 @@ def _restore_lists(graph: Graph, run: RunState, lists: dict[str, NodeRecord]) ->
         _restore_ended_list(graph, run, run.nodes[name], lists.pop(name))
     for name in _in_order(graph, lists):
         state, record = run.nodes[name], lists[name]
-        if any(not run.nodes[parent].is_over for parent in state.node.needs):
+        if triggers.decide(state) is not Verdict.RUN:
             continue  # by what is known of its parents it cannot have begun: facts about them are still to come
         try:
             values = evaluate_list(graph, run, state)
@@ -149,6 +150,8 @@ def _restore_ended_list(graph: Graph, run: RunState, state: NodeState, record: N
     state.started_at = record.started_at
     if record.phase is Phase.SUCCEEDED:
         state.outputs = outputs_of(state)
+    elif record.phase is Phase.FAILED and state.node.continue_on_failure:
+        state.outputs = default_outputs(state)
 
 
 def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
@@ -204,7 +207,7 @@ def _resume(run: RunState, state: NodeState) -> None:
     move(run, state, Phase.RUNNING)
     if attempt.due_at is not None:
         arm(run, state.name, attempt.due_at)
-    elif attempt.heard_at is None:
+    elif attempt.heard_at is None and state.node.work.kind is not WorkKind.APPROVAL:
         run.unsent[state.name, attempt.number] = Unsent(0, resumed=True)
     arm(run, state.name, attempt.started_at or run.started_at)  # its other clocks find out when to look again
 
@@ -214,8 +217,10 @@ def _set_terminal(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     enter(run, state, record.phase)
     state.reason, state.message = record.reason, record.message
     state.completed_at = record.completed_at
-    if record.phase is Phase.CANCELLED and record.reason in STOPS and not run.stop_recorded:
-        run.stop_recorded = record.reason
+    if record.phase is Phase.CANCELLED and record.reason in STOPS and run.epoch == 1 and not run.stop_recorded:
+        run.stop_recorded = (
+            record.reason
+        )  # by a release whose status did not say so; what stopped an epoch ends with it
     if state.parent is not None:
         return
     phase = record.phase

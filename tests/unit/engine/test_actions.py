@@ -284,7 +284,7 @@ def test_graceful_lets_what_runs_finish() -> None:
         node("a", retry=retries(3)), node("b", "a"), node("w", work=FakeWork({"seconds": 900}, kind=WorkKind.WAIT))
     )
     on.tell(seen("a", running=1))
-    assert on.ended(asked("Stop", mode=StopMode.GRACEFUL)) == []
+    assert on.ended(asked("Stop", mode=StopMode.GRACEFUL)) == [("w/1", "Stopped")]
     assert on.phases() == {"a": "Running", "b": "Cancelled", "w": "Cancelled"}
     on.tell(succeeded("a"))
     assert on.run.outcome is not None
