@@ -44,12 +44,12 @@ CRDS = tuple(
 #: What the operator asks for, `=NAME` where it is about one object. The chart grants this and nothing else
 #: (tests/contract/test_chart.py).
 ALLOWED = {
-    "workflows.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
+    "workflows.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete", "stop", "retry"),
     "workflows.fairlead.dev/status": ("patch",),
     "workflows.fairlead.dev/finalizers": ("update",),
     "workflowtemplates.fairlead.dev": ("get", "list", "watch"),
     "workflowtemplates.fairlead.dev/status": ("patch",),
-    "workflowactions.fairlead.dev": ("get", "list", "watch", "patch", "delete"),
+    "workflowactions.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "workflowactions.fairlead.dev/status": ("patch",),
     "taskstatusshards.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "controllerrevisions.apps": ("get", "create"),
@@ -69,7 +69,7 @@ DENIED = {
     "configmaps": ("get", "list", "delete"),
     "workflows.fairlead.dev": ("update",),
     "workflowtemplates.fairlead.dev": ("create", "update", "patch", "delete"),
-    "workflowactions.fairlead.dev": ("create", "update"),
+    "workflowactions.fairlead.dev": ("update",),
     "controllerrevisions.apps": ("list", "update", "patch", "delete"),
     "validatingadmissionpolicies.admissionregistration.k8s.io": ("get", "list", "patch"),
     "pods": ("update",),

@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = [
     "ATTEMPT",
     "BUCKET",
+    "CARRIES",
+    "DEPTH",
     "ENDING",
     "FINALIZER",
     "ITEM",
@@ -14,6 +16,7 @@ __all__ = [
     "RUN",
     "RUN_NAME",
     "RUN_UID",
+    "SUSPENDED",
     "TASK",
 ]
 
@@ -35,6 +38,9 @@ ATTEMPT = "fairlead.dev/attempt"
 #: Label: the run's bucket, 0 to 255.
 BUCKET = "fairlead.dev/bucket"
 
+#: Label of a sub-workflow: how many Workflows are above it. One that a user made has none.
+DEPTH = "fairlead.dev/depth"
+
 #: Label of Kubernetes' recommended set, with the value `fairlead`.
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -46,6 +52,12 @@ ITERATION = "fairlead.dev/iteration"
 
 #: Annotation: the full name of the run.
 RUN_NAME = "fairlead.dev/workflow-name"
+
+#: Annotation of a sub-workflow that was retried: the attempt of its parent's task that it carries now, as JSON.
+CARRIES = "fairlead.dev/carries"
+
+#: Annotation of a sub-workflow: it was suspended with its parent, and is to be resumed with it.
+SUSPENDED = "fairlead.dev/suspended-with-parent"
 
 #: Annotation: why we asked for the end of this object, written before we delete it.
 ENDING = "fairlead.dev/ending"

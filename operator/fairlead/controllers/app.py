@@ -35,6 +35,8 @@ from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions
 from .apply import Applier
+from .caches import Cache
+from .carrier import Carrier
 from .cleanup import Cleaner
 from .condition import Conditions
 from .errands import Errands
@@ -46,6 +48,7 @@ from .queue import WorkQueue
 from .resource_task import ResourceCarrier
 from .run import Run
 from .store import WorkflowStore
+from .subworkflow import SubworkflowCarrier
 from .views import job_view, pod_view
 from .workflow import WorkflowController
 from .writer import StatusWriter
@@ -108,17 +111,27 @@ class Operator:
             WorkKind.JOB: self._informer(WorkKind.JOB, JOBS, job_view),
         }
         self.recorder = EventRecorder(client, observer=self.metrics)
-        self.gatherer = Gatherer(client, self.informers, self.queue.add)
+        self.subworkflows = SubworkflowCarrier(
+            client,
+            self.store,
+            self.queue.add,
+            lambda key, old, new: self.gatherer.changed(WorkKind.WORKFLOW, key, old, new),
+        )
+        caches: dict[WorkKind, Cache] = {**self.informers, WorkKind.WORKFLOW: self.subworkflows.children}
+        self.gatherer = Gatherer(client, caches, self.queue.add)
         discovery = Discovery(client)
         self.resources = ResourceCarrier(client, discovery, self.queue.add, self.metrics)
-        carriers = {WorkKind.RESOURCE: self.resources}
+        carriers: dict[WorkKind, Carrier] = {
+            WorkKind.RESOURCE: self.resources,
+            WorkKind.WORKFLOW: self.subworkflows,
+        }
         self.conditions = Conditions(client, discovery, self.metrics)
         requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))))
         self.errands = Errands({WorkKind.WAIT: self.conditions, WorkKind.HTTP: requests}, self.queue.add)
         self.applier = Applier(
             client,
             self.store,
-            self.informers,
+            caches,
             carriers,
             self.errands,
             self.recorder,
@@ -304,6 +317,7 @@ class Operator:
             await self.controller.drain(_DRAIN_SECONDS)
         self.queue.close()
         self.resources.queue.close()
+        self.subworkflows.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
         await self.errands.close()
         if shell is not None:

@@ -22,10 +22,10 @@ from fairlead.engine.model import OBJECT_KINDS, WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.finalizers import release_finalizer
-from fairlead.kube.informer import Informer
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .caches import Cache
 from .carrier import Carrier
 from .errands import Errands
 from .gather import pods_of_job
@@ -53,7 +53,7 @@ class Applier:
         self,
         client: ApiClient,
         store: WorkflowStore,
-        informers: dict[WorkKind, Informer[Any]],
+        informers: Mapping[WorkKind, Cache],
         carriers: Mapping[WorkKind, Carrier],
         errands: Errands,
         recorder: EventRecorder,

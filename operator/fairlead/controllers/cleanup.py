@@ -17,7 +17,9 @@ from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
 
 from .apply import Applier
-from .gather import Gatherer, View
+from .caches import View
+from .children import ChildView, observe_child
+from .gather import Gatherer
 from .status import condition, finished_at
 from .store import Workflow, WorkflowStore
 from .writer import StatusWriter
@@ -76,7 +78,7 @@ class Cleaner:
             if not _has_ended(view):
                 held = True
                 if view.deleting_at is None:
-                    self._applier.remove(kind, key, view.uid)
+                    self._applier.remove(kind, _key_of(key, view), view.uid)
             elif view.held:
                 held = True
                 self._applier.release(kind, key, view.uid)
@@ -163,8 +165,8 @@ class Cleaner:
     async def _expire(self, workflow: Workflow) -> float | None:
         ttl = workflow.spec.get("ttlSecondsAfterFinished")
         completed = finished_at(workflow.status)
-        if ttl is None or completed is None:
-            return None
+        if ttl is None or completed is None or workflow.parent_uid:
+            return None  # a sub-workflow goes with its parent, which may still have to read how it ended
         left = (completed + timedelta(seconds=ttl) - datetime.now(UTC)).total_seconds()
         if left > 0:
             return left
@@ -172,7 +174,7 @@ class Cleaner:
             # Deleting it would make the GitOps controller apply it again, and so run it again: only its children go.
             for (kind, key), view in self._gatherer.objects(workflow.uid).items():
                 if view.deleting_at is None:
-                    self._applier.remove(kind, key, view.uid)
+                    self._applier.remove(kind, _key_of(key, view), view.uid)
             return None
         try:
             await self._client.delete(WORKFLOWS, workflow.name, workflow.namespace, uid=workflow.uid)
@@ -184,12 +186,19 @@ class Cleaner:
         return None
 
 
+def _key_of(key: ObjectKey, view: View) -> ObjectKey:
+    """Return the key of an object; that of the attempt which it carries is another one where it was run again."""
+    return ObjectKey(key.namespace, view.name)
+
+
 def _has_ended(view: View) -> bool:
     match view:
         case PodView():
             return observe_pod(view).outcome is not None
         case JobView():
             return observe_job(view).outcome is not None
+        case ChildView():
+            return observe_child(view).outcome is not None
 
 
 def _is_tracked(workflow: Workflow) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from fairlead.api import labels
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
@@ -19,32 +19,29 @@ from fairlead.engine.events import AttemptGone, AttemptSeen, Event
 from fairlead.engine.model import WorkKind
 from fairlead.engine.names import bucket
 from fairlead.kube.errors import ApiError, NotFound
-from fairlead.kube.informer import Informer
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, JsonObject, PatchType
 
+from .caches import Cache, View
+from .children import ChildView, observe_child
 from .pods import node_labels, owner_reference
 from .run import Run
 from .start import RESOURCES
 from .stdout import StdoutReader
 from .views import with_pods_of_job
 
-__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "View", "pods_of_job"]
+__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the pods of a Job that does not run yet.
 JOB_LOOK_SECONDS = 5.0
 
-View: TypeAlias = PodView | JobView
-
 
 class Gatherer:
     """What changed, by run. `notify(uid)` is called when there is something new about a run."""
 
-    def __init__(
-        self, client: ApiClient, informers: Mapping[WorkKind, Informer[Any]], notify: Callable[[str], None]
-    ) -> None:
+    def __init__(self, client: ApiClient, informers: Mapping[WorkKind, Cache], notify: Callable[[str], None]) -> None:
         self._client = client
         self._informers = informers
         self._notify = notify
@@ -138,6 +135,8 @@ class Gatherer:
     async def _fact_of(self, run: Run, key: ObjectKey, view: View) -> AttemptSeen | None:
         """Return what an object tells; None while its end has to wait for what its task printed."""
         match view:
+            case ChildView():
+                return observe_child(view)
             case PodView():
                 seen, pod, succeeded = observe_pod(view), view.name, view.exit_code == 0
             case JobView():
@@ -165,8 +164,8 @@ class Gatherer:
             if attempt is None or not attempt.created:
                 continue
             kind = state.node.work.kind
-            if kind not in self._informers:
-                continue  # its carrier follows it
+            if kind not in (WorkKind.POD, WorkKind.JOB):
+                continue  # its carrier looks for it
             key = ObjectKey(run.owner.namespace, attempt.object_name)
             view = self._informers[kind].get(key)
             if view is None or view.owner_uid != run.uid:
@@ -204,9 +203,14 @@ class Gatherer:
         }
         if getattr(view, "uid", None):
             metadata["uid"] = view.uid
-        await self._client.patch(
-            RESOURCES[kind], key.name, {"metadata": metadata}, PatchType.STRATEGIC, key.namespace, metadata_only=True
-        )
+        resource, name, type_ = RESOURCES[kind], getattr(view, "name", key.name), PatchType.STRATEGIC
+        if not resource.strategic:
+            # There, a list is replaced as a whole.
+            found = (await self._client.get(resource, name, key.namespace, metadata_only=True))["metadata"]
+            others = [each for each in found.get("ownerReferences") or () if each["uid"] != run.uid]
+            metadata["ownerReferences"] = [*others, *metadata["ownerReferences"]]
+            metadata["resourceVersion"], type_ = found["resourceVersion"], PatchType.MERGE
+        await self._client.patch(resource, name, {"metadata": metadata}, type_, key.namespace, metadata_only=True)
 
     async def _complete(self, run: Run, key: ObjectKey, job: JobView) -> JobView:
         """Add to a Job what its pods tell: whether it runs or why not, and at its end exit code and outputs."""

@@ -26,6 +26,7 @@ from fairlead.api import labels
 from fairlead.api.work import Bound, RenderedResource
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.endings import ENDINGS
+from fairlead.engine.ends import outcome_of_ending
 from fairlead.engine.events import AttemptSeen
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass, Json
@@ -126,7 +127,8 @@ def observe_resource(
         outcome, reason, message = _judge(raw, work, deleting, now)
     if outcome is None or outcome.result is not Result.SUCCEEDED:
         if ending in ENDINGS and not deleting and (outcome is not None or work["onCancel"] == "Leave"):
-            outcome = _ended_by_us(ending, work, now)
+            left = "the object was left to itself, as `onCancel` says" if work["onCancel"] == "Leave" else ""
+            outcome = outcome_of_ending(ending, now, left)
         elif deleting:
             reason, message = "Terminating", ""
         elif not has_status(raw):
@@ -218,18 +220,6 @@ def _failure(work: RenderedResource, seen: Json, now: datetime) -> Outcome:
         failure_class=FailureClass.USER,
         reason="ResourceFailed",
         message=message,
-    )
-
-
-def _ended_by_us(ending: str, work: RenderedResource, now: datetime) -> Outcome:
-    failure_class = ENDINGS[ending]
-    left = "the object was left to itself, as `onCancel` says" if work["onCancel"] == "Leave" else ""
-    return Outcome(
-        result=Result.CANCELLED if failure_class is None else Result.FAILED,
-        finished_at=now,
-        failure_class=failure_class,
-        reason=ending,
-        message=left,
     )
 
 

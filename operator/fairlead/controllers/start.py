@@ -24,10 +24,10 @@ from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import AttemptSeen, Event, StartRefused
 from fairlead.engine.model import FailureClass, WorkKind
 from fairlead.kube.errors import AlreadyExists, ApiError, NotFound
-from fairlead.kube.informer import Informer
-from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, ObjectKey, Resource
+from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient
 
+from .caches import Cache
 from .mounts import claim_manifest, config_maps
 from .pods import job_manifest, pod_manifest
 from .refusals import refusal
@@ -39,7 +39,8 @@ __all__ = ["RESOURCES", "Creator", "Departure", "PodCreator", "Refused", "Starte
 
 log = logging.getLogger(__name__)
 
-RESOURCES: dict[WorkKind, Resource] = {WorkKind.POD: PODS, WorkKind.JOB: JOBS}
+#: Where the kinds live that are known beforehand.
+RESOURCES: dict[WorkKind, Resource] = {WorkKind.POD: PODS, WorkKind.JOB: JOBS, WorkKind.WORKFLOW: WORKFLOWS}
 
 _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 5.0
@@ -159,9 +160,9 @@ class Starter:
 class PodCreator:
     """Creates pods and Jobs, with the operator's own rights."""
 
-    def __init__(self, client: ApiClient, informers: Mapping[WorkKind, Informer[Any]]) -> None:
+    def __init__(self, client: ApiClient, caches: Mapping[WorkKind, Cache]) -> None:
         self._client = client
-        self._informers = informers
+        self._caches = caches
 
     async def create(self, run: Run, start: StartAttempt, departure: Departure) -> Event | None:
         """See `Creator`."""
@@ -217,7 +218,7 @@ class PodCreator:
         # Unless the watch was faster: a fact from the answer would then be older than what is known.
         key = ObjectKey(run.owner.namespace, start.object_name)
         started_at = time_of(metadata["creationTimestamp"])
-        if self._informers[start.kind].get(key) is not None or started_at is None:
+        if self._caches[start.kind].get(key) is not None or started_at is None:
             return None
         return AttemptSeen(
             node=start.node, number=start.number, object_name=start.object_name, started_at=started_at, held=True

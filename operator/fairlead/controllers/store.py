@@ -6,7 +6,7 @@ integers: KEP-5504).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,14 @@ class Workflow:
         return self.raw.get("status") or {}
 
     @property
+    def parent_uid(self) -> str:
+        """The UID of the run that it is a sub-workflow of; "" for one that a user, or something else, made."""
+        for each in self.raw["metadata"].get("ownerReferences") or ():
+            if each.get("controller") and (each["apiVersion"], each["kind"]) == (WORKFLOWS.api_version, WORKFLOWS.kind):
+                return str(each["uid"])
+        return ""
+
+    @property
     def owner(self) -> Owner:
         """What its children name as their owner."""
         return Owner(
@@ -75,6 +83,11 @@ class WorkflowStore:
     def __init__(self) -> None:
         self._by_uid: dict[str, Workflow] = {}
         self._removed: dict[str, None] = {}
+        self._listeners: list[Callable[[Workflow | None, Workflow | None], None]] = []
+
+    def follow(self, listener: Callable[[Workflow | None, Workflow | None], None]) -> None:
+        """Call `listener(old, new)` at each change; `old` is None for a new Workflow, `new` for one that is gone."""
+        self._listeners.append(listener)
 
     def __len__(self) -> int:
         """Return how many Workflows are known."""
@@ -97,11 +110,18 @@ class WorkflowStore:
         if known is not None and known.version >= workflow.version:
             return known
         self._by_uid[workflow.uid] = workflow
+        self._tell(known, workflow)
         return workflow
 
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
-        self._by_uid.pop(uid, None)
+        known = self._by_uid.pop(uid, None)
         self._removed[uid] = None
         while len(self._removed) > _REMEMBERED:
             del self._removed[next(iter(self._removed))]
+        if known is not None:
+            self._tell(known, None)
+
+    def _tell(self, old: Workflow | None, new: Workflow | None) -> None:
+        for listener in self._listeners:
+            listener(old, new)

@@ -16,7 +16,7 @@ from fairlead.engine.classify import JobView, PodView, observe_pod
 from fairlead.engine.model import FailureClass
 from fairlead.engine.state import Outcome, Result
 
-__all__ = ["job_view", "pod_view", "time_of", "with_pods_of_job"]
+__all__ = ["identity_of", "job_view", "pod_view", "time_of", "with_pods_of_job"]
 
 _Raw = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ def pod_view(pod: _Raw) -> PodView:
     disruption = _condition(status, "DisruptionTarget", "True")
     unscheduled = _condition(status, "PodScheduled", "False")
     return PodView(
-        **_identity(metadata),
+        **identity_of(metadata),
         phase=status.get("phase", "Pending"),
         node_name=spec.get("nodeName", ""),
         reason=status.get("reason", ""),
@@ -68,7 +68,7 @@ def job_view(job: _Raw) -> JobView:
     end = complete or failed
     finalizers = metadata.get("finalizers", ())
     return JobView(
-        **_identity(metadata),
+        **identity_of(metadata),
         finished_at=time_of(status.get("completionTime")) or time_of(end.get("lastTransitionTime")),
         succeeded=bool(complete) if end else None,
         reason=failed.get("reason", ""),
@@ -131,7 +131,8 @@ def time_of(text: str | None) -> datetime | None:
     return None if not text else datetime.fromisoformat(text)
 
 
-def _identity(metadata: _Raw) -> dict[str, Any]:
+def identity_of(metadata: _Raw) -> dict[str, Any]:
+    """Return what the metadata of an object says about the attempt that it carries."""
     own = metadata.get("labels", {})
     annotations = metadata.get("annotations", {})
     owner: _Raw = next((ref for ref in metadata.get("ownerReferences", ()) if ref.get("controller")), {})

@@ -80,6 +80,10 @@ def test_the_operator_reads_each_kind_and_writes_its_status(plural: str) -> None
     assert "patch" in OPERATOR[written]
 
 
-def test_the_operator_writes_no_templates_and_answers_no_action_with_another() -> None:
+def test_the_operator_writes_no_templates() -> None:
     assert OPERATOR["workflowtemplates"] == READ
-    assert not OPERATOR["workflowactions"] & {"create", "update"}
+
+
+def test_the_operator_asks_nothing_of_runs_but_that_sub_workflows_stop_and_try_again() -> None:
+    assert "create" in OPERATOR["workflowactions"]
+    assert OPERATOR["workflows"] & {kind.value.lower() for kind in ActionKind} == {"stop", "retry"}

@@ -14,34 +14,24 @@ from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import orjson
 import pytest
 
+from fairlead import controllers
 from fairlead.api import labels
-from fairlead.controllers import (
-    actions,
-    app,
-    apply,
-    cleanup,
-    condition,
-    errands,
-    gather,
-    http_task,
-    resource_task,
-    start,
-    views,
-    workflow,
-    writer,
-)
+from fairlead.controllers import app
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
 from fairlead.kube.asking import impersonation
 from fairlead.kube.credentials import Credentials
 from fairlead.kube.errors import AlreadyExists, Conflict, NotFound
-from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 
 __all__ = ["LOGS", "NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
@@ -261,6 +251,8 @@ class FakeApi(ApiClient):
         metadata_only: bool = False,
     ) -> JsonObject:
         orjson.dumps(body)
+        if resource == SELF_SUBJECT_REVIEWS:
+            return {"status": {"userInfo": {"username": "fairlead"}}}
         async with self._asked("create", resource, body["metadata"]["name"], before_send):
             if (resource.plural, _key(body)) in self.objects:
                 raise AlreadyExists(409, "AlreadyExists", f"{resource.plural} already exists")
@@ -290,6 +282,8 @@ class FakeApi(ApiClient):
                 if changed["metadata"][precondition] != found["metadata"][precondition]:
                     what = "UID in precondition does not match" if precondition == "uid" else "the object was modified"
                     raise Conflict(409, "Conflict", what)
+            if changed.get("spec") != found.get("spec"):
+                changed["metadata"]["generation"] += 1
             return deepcopy(self._finish(resource.plural, _key(found), changed))
 
     async def delete(
@@ -422,8 +416,7 @@ class Stage:
         monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(app, "open_session", lambda _: None)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
-        own = (actions, app, apply, cleanup, condition, errands, gather, http_task, resource_task)
-        for module in (*own, start, views, workflow, writer):
+        for module in _controllers():
             if hasattr(module, "datetime"):
                 monkeypatch.setattr(module, "datetime", _Clock)
         self.operator = self._new_operator()
@@ -579,6 +572,13 @@ def tasks(*names: str, **more: Any) -> JsonObject:
     """Return the spec of a run of independent tasks, all alike."""
     work = {} if "script" in more else {"container": {"image": "i"}}
     return {"tasks": [{"name": name, **work, **more} for name in names]}
+
+
+def _controllers() -> Iterator[ModuleType]:
+    """Yield all modules of the operator's controllers: each has the clock that it imported."""
+    for found in iter_modules(controllers.__path__):
+        if not found.name.startswith("__"):
+            yield import_module(f"{controllers.__name__}.{found.name}")
 
 
 async def _at_once(function: Callable[..., Any], /, *args: Any, **more: Any) -> Any:

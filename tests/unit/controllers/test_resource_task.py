@@ -103,6 +103,16 @@ async def test_every_request_about_it_is_sent_in_the_name_of_the_runs_account(
 # -- its end
 
 
+async def test_a_success_hands_on_what_the_outputs_say(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"tasks": [widget(outputs={"path": "object.status.path"})]})
+    await asyncio.sleep(1)
+    says(stage, stage.pod("a"), state="Done", path="s3://x")
+    await asyncio.sleep(8)
+    assert stage.status()["phase"] == "Succeeded"
+    assert task(stage)["outputs"] == {"path": "s3://x"}
+
+
 async def test_an_output_that_is_not_there_fails_the_task(stage: Stage) -> None:
     await stage.begin()
     stage.apply({"tasks": [widget(outputs={"path": "object.status.path"})]})

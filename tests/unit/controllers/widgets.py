@@ -9,7 +9,7 @@ import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Stage
 
 from fairlead.api.compile import Compiled
-from fairlead.api.work import Bound, RenderedResource
+from fairlead.api.work import Bound, RenderedResource, RenderedWorkflow
 from fairlead.controllers import workflow
 from fairlead.engine.expressions import Declarations
 from fairlead.engine.graph import build
@@ -18,7 +18,7 @@ from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.resources import Resource
 from fairlead.kube.transport import JsonObject
 
-__all__ = ["WIDGETS", "says", "widget", "widgets"]
+__all__ = ["TEMPLATES", "WIDGETS", "child", "install", "says", "widget", "widgets"]
 
 WIDGETS = Resource("acme.example", "v1", "widgets", "Widget", strategic=False)
 
@@ -47,6 +47,18 @@ def says(stage: Stage, name: str, **status: Any) -> None:
     stage.api.edit(WIDGETS, name, lambda raw: raw.setdefault("status", {}).update(status))
 
 
+def child(name: str = "sub", **more: Any) -> JsonObject:
+    """Return a task that runs the template `inner`, a single Widget."""
+    return {"name": name, "workflow": {"template": more.pop("template", "inner")}, **more}
+
+
+#: What children run.
+TEMPLATES: dict[str, JsonObject] = {
+    "inner": {"tasks": [widget("w")]},
+    "endless": {"tasks": [{"name": "again", "workflow": {"template": "endless"}}]},
+}
+
+
 def install(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve Widgets, and let tasks make them."""
     stage.api.kinds.append(WIDGETS)
@@ -54,15 +66,18 @@ def install(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _compile(spec: JsonObject, *, name: str, **_: Any) -> Compiled:
+    if "templateRef" in spec:
+        spec = {**TEMPLATES[spec["templateRef"]["name"]], **spec}
     nodes = [
         Node(
             name=task["name"],
-            work=_Work(task["resource"]),
+            work=_Work(task["resource"]) if "resource" in task else _SubWork(task["workflow"]["template"]),
             needs=tuple(task.get("needs", ())),
             retry=RetryPolicy(limit=task.get("limit", 0), infrastructure_limit=task.get("infrastructureLimit", 0)),
             clocks=Clocks(run_seconds=task.get("timeoutSeconds"), start_seconds=task.get("startTimeoutSeconds")),
             outputs=tuple(
-                OutputDeclaration(name=key, type=ValueType.STRING) for key in task["resource"].get("outputs", ())
+                OutputDeclaration(name=key, type=ValueType.STRING)
+                for key in task.get("resource", {}).get("outputs", ())
             ),
         )
         for task in spec["tasks"]
@@ -93,3 +108,12 @@ class _Work:
             "outputs": [(key, b) for key, each in self.resource.get("outputs", {}).items() if (b := bound(each))],
             "onCancel": self.resource.get("onCancel", "Delete"),
         }
+
+
+@dataclass(frozen=True)
+class _SubWork:
+    template: str
+    kind: WorkKind = WorkKind.WORKFLOW
+
+    def evaluate(self, _: Scope) -> RenderedWorkflow:
+        return {"templateName": self.template, "arguments": [{"name": "day", "value": "1"}]}
