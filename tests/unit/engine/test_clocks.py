@@ -1,12 +1,13 @@
 """Time limits: each counts from a recorded fact, ends with its own reason, and survives a restart."""
 
 import pytest
-from tests.unit.engine.kit import Bench, at, bench, failed, gone, node, refused, retries, seen, succeeded
+from tests.unit.engine.kit import Bench, at, bench, failed, gone, name_of, node, refused, retries, seen, succeeded
 
-from fairlead.engine.commands import RecordEvent
+from fairlead.engine.commands import EndAttempt, RecordEvent
 from fairlead.engine.deadlines import SIDECAR_SECONDS, STUCK_SECONDS
 from fairlead.engine.events import Event
 from fairlead.engine.model import Clocks, FailureClass, Phase, Settings
+from fairlead.engine.reasons import why
 from fairlead.engine.state import Outcome, Result
 
 MINUTE = Clocks(run_seconds=60)
@@ -325,3 +326,106 @@ def test_a_node_whose_clock_is_behind_does_not_shorten_the_time_of_an_attempt(ru
     begins = max(running, 0)
     assert on.ended(seen("a", started=0, running=running), after=begins + 59) == []
     assert on.ended(after=begins + 60) == [("a/1", "TimedOut")]
+
+
+# Each clock counts its own time.
+
+
+@pytest.mark.row("B8")
+def test_queue_time_has_a_limit_of_its_own() -> None:
+    on = bench(node("a"), node("b", clocks=Clocks(queue_seconds=30)), settings=Settings(parallelism=1))
+    on.tell(seen("a", running=1), after=29)
+    assert on.phase("b") == "Queued"
+    on.tell(after=30)
+    assert (on.phase("b"), on.state("b").reason) == ("Failed", "QueueTimeout")
+    assert on.state("b").attempts == []
+
+
+@pytest.mark.row("B8")
+def test_queue_time_is_not_run_time() -> None:
+    clocks = Clocks(queue_seconds=100, run_seconds=30, deadline_seconds=40)
+    on = bench(node("a"), node("b", clocks=clocks), settings=Settings(parallelism=1))
+    on.tell(succeeded("a", end=90), after=90)
+    on.tell(seen("b", started=90, running=91), after=91)
+    assert on.ended(after=120) == []
+    assert on.ended(after=121) == [("b/1", "TimedOut")]
+
+
+def test_waiting_for_tasks_is_not_queue_time() -> None:
+    on = bench(node("a"), node("b", "a", clocks=Clocks(queue_seconds=30)))
+    on.tell(seen("a", running=1), after=500)
+    assert on.phase("b") == "Waiting"
+
+
+def test_nor_is_time_in_suspension() -> None:
+    on = bench(node("b", clocks=Clocks(queue_seconds=30)), settings=Settings(suspend=True))
+    on.tell(after=500)
+    assert on.phase("b") == "Queued"
+    on.settings = Settings()
+    assert on.started(after=501) == ["b/1"]
+
+
+def test_queue_time_survives_a_restart() -> None:
+    on = bench(node("a"), node("b", clocks=Clocks(queue_seconds=30)), settings=Settings(parallelism=1))
+    on.tell(seen("a", running=1), after=10)
+    again = on.restarted()
+    again.tell(seen("a", running=1), after=29)
+    assert again.phase("b") == "Queued"
+    again.tell(after=30)
+    assert again.state("b").reason == "QueueTimeout"
+
+
+@pytest.mark.row("B8")
+def test_an_attempt_that_does_not_begin_to_run_is_ended() -> None:
+    on = bench(node("a", clocks=Clocks(start_seconds=60)))
+    on.tell(seen("a", reason="Unschedulable", message="0/3 nodes"), after=1)
+    assert on.ended(after=59) == []
+    assert on.ended(after=60) == [("a/1", "StartTimeout")]
+
+
+def test_one_that_hangs_in_its_image_is_an_error_of_configuration() -> None:
+    on = bench(node("a", clocks=Clocks(start_seconds=60)))
+    on.tell(seen("a", reason="ImagePull", message="no such image", stuck_since=at(5)), after=6)
+    assert on.ended(after=60) == [("a/1", "ImagePull")]
+
+
+def test_one_that_runs_has_begun() -> None:
+    on = bench(node("a", clocks=Clocks(start_seconds=60)))
+    on.tell(seen("a", running=50), after=51)
+    assert on.ended(after=100) == []
+
+
+# A node that does not answer.
+
+
+@pytest.mark.row("fine:guarantee")
+def test_a_pod_on_a_node_that_does_not_answer_holds_the_next_attempt() -> None:
+    on = bench(node("a", retry=retries(0, 5)))
+    on.tell(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=10)
+    assert on.started(after=1000) == []
+    assert why(on.run, on.settings, on.state("a")) == (
+        "WaitingForNode",
+        f"{name_of('a')} was deleted; its node 'n1' does not say that it ended",
+    )
+
+
+@pytest.mark.row("fine:guarantee")
+def test_unless_the_task_says_for_how_long() -> None:
+    on = bench(node("a", retry=retries(0, 5), replace_lost_after_seconds=120))
+    on.tell(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=10)
+    assert on.ended(after=149) == []
+    [end] = on.orders(after=150)
+    assert isinstance(end, EndAttempt)
+    assert (end.reason, end.force) == ("NodeLost", True)
+    assert on.orders(after=151) == []
+    lost = failed("a", failure_class=FailureClass.INFRASTRUCTURE, reason="NodeLost", ending="NodeLost", end=152)
+    on.tell(lost, after=152)
+    assert on.started(after=152) == ["a/2"]
+
+
+def test_a_pod_that_goes_in_time_is_nothing_special() -> None:
+    on = bench(node("a", retry=retries(0, 5)))
+    on.tell(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=10)
+    on.tell(gone("a", when=31), after=31)
+    on.recorded(after=31)
+    assert on.started(after=60) == ["a/2"]
