@@ -12,6 +12,8 @@ import pytest
 import yaml
 from tests.contract.manifests import Manifests
 
+from fairlead.controllers.status import operations
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 
@@ -204,6 +206,18 @@ def test_a_status_write_passes_and_changes_nothing_but_the_status(manifests: Man
     manifests.run("patch", "workflow", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
     kept = json.loads(manifests.run("get", "workflow", name, "-o", "json"))
     assert (kept["status"]["revision"], kept["spec"]) == (2, started["spec"])
+
+
+def test_what_is_gone_from_a_status_can_be_removed_again(manifests: Manifests, started: Object) -> None:
+    name = started["metadata"]["name"]
+    ended = {**STARTED, "completionTime": STARTED["startTime"]}
+    manifests.status(name, ended)
+    # The answer to the first was lost, so it is sent a second time.
+    patch = json.dumps(operations(ended, {**STARTED, "epoch": 2}))
+    for _ in range(2):
+        manifests.run("patch", "workflow", name, "--subresource=status", "--type=json", "-p", patch)
+    kept = json.loads(manifests.run("get", "workflow", name, "-o", "json"))["status"]
+    assert kept == {**STARTED, "epoch": 2, "revision": 2}
 
 
 def test_the_rule_cannot_be_passed_by_a_revision_in_the_manifest(manifests: Manifests, started: Object) -> None:

@@ -111,6 +111,9 @@ def operations(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[_Jso
         return [{"op": "add", "path": "/status", "value": {**after, "revision": 1}}]
     return [
         *({"op": "add", "path": f"/status/{key}", "value": after[key]} for key in changed),
+        # Removing what is not there is an error, and the whole patch with it. It is not there when the answer to our
+        # last write was lost: written again, it must come as far as the precondition that tells us so.
+        *({"op": "add", "path": f"/status/{key}", "value": None} for key in gone),
         *({"op": "remove", "path": f"/status/{key}"} for key in gone),
         # By this the CRD's rules tell a write of the status from one of the spec, and skip what the latter must obey.
         {"op": "add", "path": "/status/revision", "value": before.get("revision", 0) + 1},

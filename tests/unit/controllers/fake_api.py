@@ -30,7 +30,7 @@ from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
 from fairlead.kube.asking import impersonation
 from fairlead.kube.credentials import Credentials
-from fairlead.kube.errors import AlreadyExists, Conflict, NotFound
+from fairlead.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 
@@ -658,6 +658,8 @@ def _operated(found: JsonObject, operations: Sequence[Mapping[str, Any]]) -> Jso
         for parent in parents:
             target = target[parent]
         if each["op"] == "remove":
+            if last not in target:
+                raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
             del target[last]
         else:
             target[last] = deepcopy(each["value"])
