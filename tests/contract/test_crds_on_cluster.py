@@ -142,7 +142,32 @@ def test_a_workflow_without_tasks_is_refused(manifests: Manifests) -> None:
     document["spec"]["tasks"] = []
     assert "spec.tasks in body should have at least 1 items" in manifests.refusal(document=document)
     del document["spec"]["tasks"]
-    assert "spec.tasks: Required value" in manifests.refusal(document=document)
+    assert "must have exactly one of `templateRef` and `tasks`" in manifests.refusal(document=document)
+
+
+def test_a_workflow_may_name_a_template_instead(manifests: Manifests) -> None:
+    document = workflow(templateRef={"name": "daily"}, arguments=[{"name": "day", "value": "x"}], parallelism=3)
+    assert "must have exactly one of `templateRef` and `tasks`" in manifests.refusal(document=document)
+    del document["spec"]["tasks"]
+    assert manifests.dry_run(document)["spec"] == document["spec"]
+    for name, value in {"params": [], "taskDefaults": {}, "outputs": []}.items():
+        spec = {**document["spec"], name: value}
+        said = manifests.refusal(document={**document, "spec": spec})
+        assert f"spec.{name}: Invalid value" in said
+        assert "must not be set together with `templateRef`" in said
+
+
+def test_the_template_is_fixed_once_started(manifests: Manifests) -> None:
+    document = workflow(name="of-template", templateRef={"name": "daily"})
+    del document["spec"]["tasks"]
+    manifests.run("create", "-f", "-", document=document)
+    manifests.status("of-template", STARTED)
+    document["spec"]["templateRef"]["name"] = "weekly"
+    said = manifests.refusal("apply", document=document)
+    assert "spec.templateRef: Invalid value" in said
+    assert "must not change once the run has started" in said
+    document["spec"] = workflow()["spec"]
+    assert "must not change once the run has started" in manifests.refusal("replace", document=document)
 
 
 _NUMBERS = itertools.count()

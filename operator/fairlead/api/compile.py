@@ -21,9 +21,11 @@ from fairlead.api.parsing import Outline, ParsedSpec, outlines, parse_model, par
 from fairlead.api.problems import InvalidSpec, Problem, Severity
 from fairlead.api.reading import Reader
 from fairlead.api.rendering import TreeCompiler
+from fairlead.api.resolution import merge_definition, resolve
 from fairlead.api.task import Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
 from fairlead.api.task_flow import OnFailure
+from fairlead.api.template import WorkflowTemplateSpec
 from fairlead.api.workflow import LiveSpec
 from fairlead.api.workspace import Workspace, check_workspace
 from fairlead.engine import capacity
@@ -32,7 +34,7 @@ from fairlead.engine.expressions import Declarations, Evaluator
 from fairlead.engine.model import Graph, Settings, TriggerRule, ValueType
 from fairlead.engine.templates import CompiledTree
 
-__all__ = ["Compiled", "InvalidSpec", "Problem", "compile_settings", "compile_workflow"]
+__all__ = ["Compiled", "InvalidSpec", "Problem", "check_template", "compile_settings", "compile_workflow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,29 +55,54 @@ class Compiled:
     warnings: tuple[Problem, ...] = ()
 
 
-def compile_workflow(spec: Mapping[str, Any], *, evaluator: Evaluator, name: str, namespace: str) -> Compiled:
+def compile_workflow(
+    spec: Mapping[str, Any],
+    *,
+    evaluator: Evaluator,
+    name: str,
+    namespace: str,
+    definition: Mapping[str, Any] | None = None,
+) -> Compiled:
     """Check a Workflow's spec (plain JSON) and turn it into a graph.
 
-    Raises :class:`InvalidSpec` with every problem found. Never changes `spec`.
+    `definition` is the spec of the WorkflowTemplate that `templateRef` names, as it was when the run began. Without
+    `templateRef` it means nothing. Raises :class:`InvalidSpec` with every problem found. Never changes its arguments.
     """
     if not isinstance(spec, Mapping):
         raise InvalidSpec([Problem("spec", "must be an object")])
-    raw = without_nulls(spec)
-    parsed, problems = parse_spec(raw)
-    problems += _too_large(raw)
-    compilation = _Compilation(raw=raw, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(raw))
+    source = resolve(without_nulls(spec), definition)
+    compilation = _Compilation.of(source.spec, evaluator)
     graph = compilation.graph()
-    if graph is None:
-        raise InvalidSpec(_sorted(compilation.problems))
+    problems = [*source.problems, *source.told(compilation.problems)]
+    if graph is None or problems:
+        raise InvalidSpec(_sorted(problems))
+    live = compilation.parsed.live
     return Compiled(
         name=name,
         namespace=namespace,
         graph=graph,
-        settings=_settings(parsed.live),
-        ttl_seconds_after_finished=parsed.live.ttl_seconds_after_finished,
-        workspace=parsed.workspace,
-        warnings=_sorted(compilation.warnings),
+        settings=_settings(live),
+        ttl_seconds_after_finished=live.ttl_seconds_after_finished,
+        workspace=compilation.parsed.workspace,
+        # Advice about a template is for whoever writes it, not for each run of it.
+        warnings=() if source.template else _sorted(compilation.warnings),
     )
+
+
+def check_template(spec: Any, *, evaluator: Evaluator) -> tuple[Problem, ...]:
+    """Return everything that is wrong with the spec of a WorkflowTemplate, advice included.
+
+    It is checked as a Workflow is, whatever the values of its parameters will be.
+    """
+    if not isinstance(spec, Mapping):
+        return (Problem("spec", "must be an object"),)
+    raw = without_nulls(spec)
+    _, problems = parse_model(WorkflowTemplateSpec, raw, "spec")
+    compilation = _Compilation.of(raw, evaluator)
+    # None stands for an argument of which nothing is known: parameters without a default need no other.
+    compilation.parsed = replace(compilation.parsed, arguments=(None,))
+    compilation.graph()
+    return _sorted([*problems, *compilation.problems, *compilation.warnings])
 
 
 def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
@@ -93,11 +120,13 @@ def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-def compile_settings(spec: Mapping[str, Any]) -> Settings:
+def compile_settings(spec: Mapping[str, Any], definition: Mapping[str, Any] | None = None) -> Settings:
     """Return the part of a spec that may change while the run is going on, without compiling the rest.
 
     Raises :class:`InvalidSpec` when one of these fields does not fit the schema.
     """
+    if definition is not None and "templateRef" in spec:
+        spec = merge_definition(without_nulls(spec), without_nulls(definition))
     names = {info.alias for info in LiveSpec.model_fields.values()}
     live, problems = parse_model(
         LiveSpec, {key: value for key, value in spec.items() if key in names and value is not None}, "spec"
@@ -121,6 +150,13 @@ class _Compilation:
     problems: list[Problem]
     outlines: list[Outline]
     warnings: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], evaluator: Evaluator) -> _Compilation:
+        """Begin with a spec that has its tasks written out."""
+        parsed, problems = parse_spec(raw)
+        problems += _too_large(raw)
+        return cls(raw=raw, parsed=parsed, evaluator=evaluator, problems=problems, outlines=outlines(raw))
 
     def report(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))

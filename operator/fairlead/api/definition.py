@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
@@ -11,7 +11,16 @@ from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, LimitSeconds
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workspace import Workspace
 
-__all__ = ["Definition", "Limits", "RunOutput", "TemplateRef"]
+__all__ = ["Definition", "Limits", "RunOutput", "Tasks", "TemplateName", "TemplateRef"]
+
+
+#: The steps of a workflow.
+Tasks: TypeAlias = Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)]
+
+#: The name of a WorkflowTemplate: a DNS subdomain, as that of any object.
+TemplateName: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+]
 
 
 class RunOutput(ApiModel):
@@ -26,7 +35,7 @@ class RunOutput(ApiModel):
 class TemplateRef(ApiModel):
     """A WorkflowTemplate in the same namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="The name of the WorkflowTemplate.")
+    name: TemplateName = Field(description="The name of the WorkflowTemplate.")
 
 
 class Limits(ApiModel):
@@ -49,7 +58,7 @@ class Limits(ApiModel):
 
 
 class Definition(Limits):
-    """What is run, apart from the values of its parameters."""
+    """What is run, apart from its tasks and the values of its parameters."""
 
     params: Annotated[list[Parameter], Field(max_length=256)] | None = Field(
         default=None, description="Declared parameters."
@@ -60,9 +69,6 @@ class Definition(Limits):
     )
     workspace: Workspace | None = Field(
         default=None, description="A volume that the tasks of the run share. Default: none."
-    )
-    tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)] = Field(
-        description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."
     )
     outputs: Annotated[list[RunOutput], Field(max_length=64)] | None = Field(
         default=None, description="Results of the run as a whole."

@@ -8,39 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
-from fairlead.api.compile import compile_workflow
-from fairlead.api.problems import InvalidSpec, Problem, did_you_mean
-from fairlead.api.workflow import Workflow
+from fairlead.api.lint_checks import Templates, check_document, is_ours
+from fairlead.api.problems import Problem
 from fairlead.engine.expressions import Evaluator
 
-__all__ = ["KubernetesLoader", "Linted", "lint_documents", "lint_text"]
-
-_TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
-_METADATA = (
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-)
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_MAX_NAME = 253
+__all__ = ["KubernetesLoader", "Linted", "Templates", "lint_documents", "lint_text", "read_templates"]
 
 
 class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -62,23 +40,36 @@ KubernetesLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """What lint found in a text: problems, the Workflows it checked, and how many documents were not ours."""
+    """What lint found in a text: problems, the documents it checked, and how many were not ours."""
 
     problems: tuple[Problem, ...]
     checked: tuple[str, ...]
     skipped: int
 
 
-def lint_documents(text: str, *, evaluator: Evaluator) -> list[Problem]:
-    """Return everything wrong with the Workflows in a YAML or JSON text, warnings included, in its order.
+def lint_documents(text: str, *, evaluator: Evaluator, templates: Templates | None = None) -> list[Problem]:
+    """Return everything wrong with our documents in a YAML or JSON text, warnings included, in its order.
 
-    Each problem has the line nearest to its field, and the document as its `subject`.
+    Each problem has the line nearest to its field, and the document as its `subject`. `templates` are those that
+    Workflows may name: by default the ones in the text itself.
     """
-    return list(lint_text(text, evaluator=evaluator).problems)
+    return list(lint_text(text, evaluator=evaluator, templates=templates).problems)
 
 
-def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
-    """Check the Workflows in a YAML or JSON text; see :func:`lint_documents`."""
+def read_templates(texts: Iterable[str]) -> Templates:
+    """Return the WorkflowTemplates in texts. What is no YAML has none: linting it says so."""
+    documents: list[Any] = []
+    for text in texts:
+        try:
+            documents += [_as_json(document) for document in yaml.load_all(text, KubernetesLoader)]
+        except (RecursionError, yaml.YAMLError, ValueError, TypeError):
+            continue
+    return Templates(documents)
+
+
+def lint_text(text: str, *, evaluator: Evaluator, templates: Templates | None = None) -> Linted:
+    """Check our documents in a YAML or JSON text; see :func:`lint_documents`."""
+    known = read_templates([text]) if templates is None else templates
     problems: list[Problem] = []
     checked: list[str] = []
     skipped = 0
@@ -87,14 +78,14 @@ def lint_text(text: str, *, evaluator: Evaluator) -> Linted:
         while loader.check_node():
             node = loader.get_node()
             document = _as_json(loader.construct_document(node))
-            if not _is_ours(document):
+            if not is_ours(document):
                 skipped += document is not None
                 continue
             subject = _subject(document)
             checked.append(subject)
             found = [
                 replace(problem, subject=subject, line=problem.line or _line(node, problem.path))
-                for problem in (*_twice(node, ""), *_check(document, evaluator))
+                for problem in (*_twice(node, ""), *check_document(document, known, evaluator))
             ]
             problems += sorted(found, key=lambda problem: problem.line or 0)
     except RecursionError:
@@ -113,66 +104,10 @@ def _as_json(document: Any) -> Any:
     return json.loads(json.dumps(document, allow_nan=False))
 
 
-def _is_ours(document: Any) -> bool:
-    group = str(document.get("apiVersion", "")).partition("/")[0] if isinstance(document, Mapping) else ""
-    return group == Workflow.GROUP
-
-
 def _subject(document: Mapping[str, Any]) -> str:
     metadata = document.get("metadata")
     name = metadata.get("name") or metadata.get("generateName") if isinstance(metadata, Mapping) else None
     return f"{document.get('kind') or '?'}/{name or '?'}"
-
-
-def _check(document: Mapping[str, Any], evaluator: Evaluator) -> Iterator[Problem]:
-    version = f"{Workflow.GROUP}/{Workflow.VERSION}"
-    if document["apiVersion"] != version:
-        yield Problem("apiVersion", f"must be {version}, not {document['apiVersion']!r}")
-    kind = document.get("kind")
-    if kind != Workflow.KIND:
-        yield Problem("kind", f"must be {Workflow.KIND}, not {kind!r}{did_you_mean(str(kind), [Workflow.KIND])}")
-        return
-    yield from _unknown(document, _TOP_LEVEL, "")
-    yield from _check_metadata(document.get("metadata"))
-    metadata = document.get("metadata")
-    given = metadata if isinstance(metadata, Mapping) else {}
-    if "spec" not in document:
-        yield Problem("spec", "is required")
-        return
-    try:
-        compiled = compile_workflow(
-            document["spec"],
-            evaluator=evaluator,
-            name=str(given.get("name") or given.get("generateName") or ""),
-            namespace=str(given.get("namespace") or "default"),
-        )
-    except InvalidSpec as invalid:
-        yield from invalid.problems
-    else:
-        yield from compiled.warnings
-
-
-def _check_metadata(metadata: Any) -> Iterator[Problem]:
-    if not isinstance(metadata, Mapping):
-        yield Problem("metadata", "is required, with a `name` or a `generateName`")
-        return
-    yield from _unknown(metadata, _METADATA, "metadata.")
-    name = metadata.get("name")
-    if not name:
-        if not metadata.get("generateName"):
-            yield Problem("metadata.name", "is required (or `generateName`, with kubectl create)")
-    elif not isinstance(name, str) or not _OBJECT_NAME.fullmatch(name) or len(name) > _MAX_NAME:
-        yield Problem(
-            "metadata.name",
-            f"must consist of at most {_MAX_NAME} lowercase letters, digits, '-' and '.', and begin and end with "
-            f"a letter or a digit, unlike {name!r}",
-        )
-
-
-def _unknown(fields: Mapping[str, Any], known: tuple[str, ...], path: str) -> Iterator[Problem]:
-    for name in fields:
-        if name not in known:
-            yield Problem(f"{path}{name}", f"unknown field{did_you_mean(str(name), known)}")
 
 
 def _twice(node: yaml.Node, path: str) -> Iterator[Problem]:

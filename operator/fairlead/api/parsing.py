@@ -44,6 +44,8 @@ _FREE = frozenset({"default", "enum", "in", "value"})
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
     "and begin and end with a letter or a digit",
+    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits, '-' and '.', "
+    "and begin and end with a letter or a digit",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]+\])?$": "must be the name of a task (lowercase letters, digits and '-'), "
     "for an item with its index, as in load[3]",
     r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$": "must be a reason in CamelCase such as OOMKilled",
@@ -121,7 +123,7 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
             params=spec.params or (),
             arguments=spec.arguments or (),
             task_defaults=spec.task_defaults or TaskDefaults(),
-            tasks=spec.tasks,
+            tasks=spec.tasks or (),
             outputs=spec.outputs or (),
             workspace=spec.workspace,
             live=spec,

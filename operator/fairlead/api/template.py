@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, Field
 
-from fairlead.api.definition import Definition
+from fairlead.api.definition import Definition, Tasks
 from fairlead.api.fields import ApiModel
 from fairlead.api.objects import ApiObject, Conditions, Generation
 from fairlead.api.workflow import ONE_KIND
@@ -16,6 +16,10 @@ __all__ = ["WorkflowTemplate", "WorkflowTemplateSpec", "WorkflowTemplateStatus"]
 
 class WorkflowTemplateSpec(Definition):
     """The definition. It may be changed at any time: a run keeps to the one that it began with."""
+
+    tasks: Tasks = Field(
+        description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."
+    )
 
 
 class WorkflowTemplateStatus(ApiModel):

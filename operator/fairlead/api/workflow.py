@@ -9,13 +9,17 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fairlead.api.declared import Argument
-from fairlead.api.definition import Definition, Limits
+from fairlead.api.definition import Definition, Limits, Tasks, TemplateRef
 from fairlead.api.objects import ApiObject
 from fairlead.api.problems import listed
 from fairlead.api.status import WorkflowStatus
 from fairlead.api.task import TASK_KINDS
 
-__all__ = ["ONE_KIND", "LiveSpec", "Workflow", "WorkflowSpec"]
+__all__ = ["OF_THE_TEMPLATE", "ONE_KIND", "LiveSpec", "Workflow", "WorkflowSpec"]
+
+
+#: What a Workflow with `templateRef` must not say, since the template does.
+OF_THE_TEMPLATE = ("params", "taskDefaults", "tasks", "outputs")
 
 
 class LiveSpec(Limits):
@@ -34,6 +38,16 @@ class WorkflowSpec(Definition, LiveSpec):
     Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds` and `ttlSecondsAfterFinished`.
     """
 
+    template_ref: TemplateRef | None = Field(
+        default=None,
+        description="The WorkflowTemplate that has the tasks, with `params`, `taskDefaults` and `outputs`, in place of "
+        "these fields here. The run keeps to the template as it was at its start.",
+    )
+    tasks: Tasks | None = Field(
+        default=None,
+        description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph. Required "
+        "without `templateRef`.",
+    )
     arguments: Annotated[list[Argument], Field(max_length=256)] | None = Field(
         default=None, description="Values of declared parameters."
     )
@@ -65,12 +79,23 @@ def _rules() -> Iterator[JsonDict]:
     The spec is fixed from `status.startTime` on, not from the beginning: an invalid Workflow never starts, and may be
     corrected. One task's own rule stands here, too, so that status writes do not evaluate it for every task.
     """
-    yield ONE_KIND | {"rule": f"{_FIRST_OR_STATUS_WRITE} || {ONE_KIND['rule']}", "optionalOldSelf": True}
-    for name in ("tasks", "taskDefaults", "params", "arguments", "outputs", "workspace"):
+    yield {
+        "rule": "has(self.spec.templateRef) != has(self.spec.tasks)",
+        "fieldPath": ".spec",
+        "message": "must have exactly one of `templateRef` and `tasks`",
+    }
+    for name in sorted({*OF_THE_TEMPLATE} - {"tasks"}):
+        yield {
+            "rule": f"!has(self.spec.templateRef) || !has(self.spec.{name})",
+            "fieldPath": f".spec.{name}",
+            "message": "must not be set together with `templateRef`: the template has it",
+        }
+    rule = f"{_FIRST_OR_STATUS_WRITE} || !has(self.spec.tasks) || {ONE_KIND['rule']}"
+    yield ONE_KIND | {"rule": rule, "optionalOldSelf": True}
+    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "workspace"):
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
-        unchanged = f"{new} == {old}"
-        if name != "tasks":  # the others are optional: `?` would hide their size from the cost estimate
-            unchanged = f"(has({new}) ? has({old}) && {unchanged} : !has({old}))"
+        # Not with `?`, which would hide their size from the cost estimate.
+        unchanged = f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
         yield {
             "rule": f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({_STATUS_WRITE}) || {unchanged}",
             "fieldPath": f".spec.{name}",

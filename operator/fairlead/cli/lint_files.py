@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from fairlead.api.lint import lint_documents
+from fairlead.api.lint import Templates, lint_documents, read_templates
 from fairlead.api.problems import Problem, Severity
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.cli.output import LintFormat
@@ -42,7 +42,9 @@ class _Report:
 def lint_paths(paths: Iterable[Path], *, output: LintFormat, strict: bool) -> int:
     """Check files and print what is wrong; returns the exit code. Raises :class:`CliError`."""
     evaluator = CelEvaluator()
-    reports = [_check(file, evaluator) for file in _files(paths)]
+    texts = {file: _text(file) for file in _files(paths)}
+    templates = read_templates(text for text in texts.values() if isinstance(text, str))
+    reports = [_check(file, text, templates, evaluator) for file, text in texts.items()]
     match output:
         case LintFormat.JSON:
             print_json([_as_json(report.file, problem) for report in reports for problem in report.problems])
@@ -74,14 +76,19 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
                 yield file
 
 
-def _check(file: Path, evaluator: CelEvaluator) -> _Report:
+def _text(file: Path) -> str | Problem:
     try:
-        text = read_text(file)
+        return read_text(file)
     except CliError as error:
         if str(file) == "-" or not file.exists():
             raise  # wrong usage, not a wrong file
-        return _Report(file, [Problem("", str(error))], 0, 0)
-    problems = lint_documents(text, evaluator=evaluator)
+        return Problem("", str(error))
+
+
+def _check(file: Path, text: str | Problem, templates: Templates, evaluator: CelEvaluator) -> _Report:
+    if isinstance(text, Problem):
+        return _Report(file, [text], 0, 0)
+    problems = lint_documents(text, evaluator=evaluator, templates=templates)
     try:
         documents = load_yaml(text, file)
     except CliError:  # no YAML, which is among the problems already
@@ -124,7 +131,7 @@ def _print_pretty(report: _Report) -> None:
 def _print_summary(reports: list[_Report]) -> None:
     checked, skipped = sum(each.checked for each in reports), sum(each.skipped for each in reports)
     errors, warnings = sum(each.errors for each in reports), sum(each.warnings for each in reports)
-    parts = [_count(checked, "workflow") + f" in {_count(len(reports), 'file')} checked"]
+    parts = [_count(checked, "document") + f" in {_count(len(reports), 'file')} checked"]
     parts += [f"{_count(skipped, 'other document')} skipped"] if skipped else []
     parts += [_count(errors, "error") if errors else "no errors"]
     parts += [_count(warnings, "warning")] if warnings else []

@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.text import Text
 
 from fairlead.api.compile import Compiled, compile_workflow
+from fairlead.api.lint import Templates
 from fairlead.api.problems import InvalidSpec, Problem, Severity
+from fairlead.api.resolution import merge_definition
 from fairlead.cli.arguments import split_assignments, with_arguments
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.cli.progress import Progress, progress_on
@@ -59,10 +61,11 @@ class Request:
 
 def run_local(request: Request) -> int:
     """Run a workflow to its end; returns the exit code. Raises :class:`CliError`."""
-    workflow = pick_workflow(load_yaml(read_text(request.file), request.file), request.file, request.name)
+    documents = load_yaml(read_text(request.file), request.file)
+    workflow = pick_workflow(documents, request.file, request.name)
     passed = _passed_environment(request.env)
     try:
-        compiled = _compiled(workflow, request, passed)
+        compiled = _compiled(workflow, Templates(documents), request, passed)
     except InvalidSpec as invalid:
         _show_problems(invalid.problems, request.file)
         if request.as_json:
@@ -92,20 +95,27 @@ def run_local(request: Request) -> int:
     return ExitCode.OK if outcome.succeeded else ExitCode.FAILED
 
 
-def _compiled(workflow: Mapping[str, Any], request: Request, passed: Mapping[str, str]) -> Compiled:
-    """Check everything there is to check. Raises :class:`InvalidSpec` and :class:`CliError`."""
+def _compiled(
+    workflow: Mapping[str, Any], templates: Templates, request: Request, passed: Mapping[str, str]
+) -> Compiled:
+    """Check everything there is to check. Raises :class:`InvalidSpec` and :class:`CliError`.
+
+    The template that the Workflow names, if it does, must stand in the same file.
+    """
     spec = workflow.get("spec")
     if not isinstance(spec, dict):
         raise InvalidSpec([Problem("spec", "must be an object")])
     metadata = workflow.get("metadata") or {}
     name = metadata.get("name") or f"{metadata.get('generateName') or request.file.stem}{secrets.token_hex(3)}"
+    definition = templates.of(workflow)
+    whole = spec if definition is None else merge_definition(spec, definition)
     texts = split_assignments(request.params, "-p")
     from_file = _param_file(request.param_file)
     if texts or from_file:
-        spec = with_arguments(spec, from_file, texts)
+        spec = {**spec, "arguments": with_arguments(whole, from_file, texts)["arguments"]}
     namespace = metadata.get("namespace") or "default"
-    compiled = compile_workflow(spec, evaluator=CelEvaluator(), name=name, namespace=namespace)
-    problems = [*compiled.warnings, *find_refusals(spec, passed)]
+    compiled = compile_workflow(spec, evaluator=CelEvaluator(), name=name, namespace=namespace, definition=definition)
+    problems = [*compiled.warnings, *find_refusals(whole, passed)]
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise InvalidSpec(problems)
     _show_problems(problems, request.file)

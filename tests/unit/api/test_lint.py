@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.api.definitions import EVALUATOR
 
-from fairlead.api.lint import lint_documents, lint_text
+from fairlead.api.lint import lint_documents, lint_text, read_templates
 from fairlead.api.problems import Problem, Severity
 
 HEADER = "apiVersion: fairlead.dev/v1alpha1\nkind: Workflow\nmetadata:\n  name: demo\n"
@@ -36,7 +36,12 @@ def test_a_good_workflow_has_no_problems() -> None:
         (GOOD.replace("name: demo", "nam: demo"), 4, "metadata.nam", "unknown field; did you mean 'name'?"),
         (GOOD.replace("spec:", "sepc:"), 5, "sepc", "unknown field; did you mean 'spec'?"),
         (GOOD.replace("v1alpha1", "v1"), 1, "apiVersion", "must be fairlead.dev/v1alpha1, not"),
-        (GOOD.replace("Workflow", "Workflw"), 2, "kind", "must be Workflow, not 'Workflw'; did you mean"),
+        (
+            GOOD.replace("Workflow", "Workflw"),
+            2,
+            "kind",
+            "must be Workflow, WorkflowTemplate or WorkflowAction, not 'Workflw'; did you",
+        ),
         (HEADER, 1, "spec", "is required"),
         (HEADER + "spec: [", 6, "", "this is not YAML"),
     ],
@@ -82,3 +87,66 @@ def test_what_json_does_not_have_is_refused(value: str) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
 def test_the_examples_have_no_problems(path: Path) -> None:
     assert not found(path.read_text(encoding="utf-8"))
+
+
+TEMPLATE = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: daily}
+spec:
+  params: [{name: day}]
+  tasks:
+  - name: a
+    container: {image: x, args: ["${params.day}"]}
+"""
+USE = HEADER + "spec:\n  templateRef: {name: daily}\n  arguments: [{name: day, value: monday}]\n"
+
+
+def test_a_workflow_and_its_template_may_stand_in_the_same_text() -> None:
+    assert not found(USE + "---\n" + TEMPLATE)
+    [problem] = found(TEMPLATE + "---\n" + USE.replace("monday", "1"))
+    assert (problem.path, problem.line) == ("spec.arguments[0].value", 16)
+
+
+def test_templates_of_other_files_can_be_given() -> None:
+    assert not lint_documents(USE, evaluator=EVALUATOR, templates=read_templates(["a: [", TEMPLATE]))
+
+
+def test_a_template_that_is_not_there_is_a_note_and_all_else_is_checked() -> None:
+    [note] = found(USE)
+    assert (note.path, note.line, note.severity) == ("spec.templateRef.name", 6, Severity.WARNING)
+    assert note.message.startswith("no WorkflowTemplate 'daily' is among these files")
+    first, second = found(USE + "  paralelism: 1\n")
+    assert (first.path, second.path) == ("spec.templateRef.name", "spec.paralelism")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "template", "known"),
+    [("", "", True), ("sales", "", True), ("", "sales", True), ("sales", "sales", True), ("sales", "hr", False)],
+)
+def test_a_template_is_known_within_its_namespace(workflow: str, template: str, known: bool) -> None:
+    texts = [TEMPLATE.replace("{name: daily}", f"{{name: daily, namespace: {template or '~'}}}")]
+    use = USE.replace("  name: demo\n", f"  name: demo\n  namespace: {workflow or '~'}\n")
+    problems = lint_documents(use, evaluator=EVALUATOR, templates=read_templates(texts))
+    assert bool(problems) is not known
+
+
+def test_an_invalid_template_is_told_once_at_its_own_place() -> None:
+    first, second = found(USE + "---\n" + TEMPLATE.replace("params.day", "params.dya"))
+    assert (first.subject, first.path, first.line) == ("Workflow/demo", "spec.templateRef", 6)
+    assert first.message == "WorkflowTemplate 'daily' has errors of its own"
+    assert (second.subject, second.line) == ("WorkflowTemplate/daily", 16)
+
+
+def test_actions_are_checked() -> None:
+    text = (
+        "apiVersion: fairlead.dev/v1alpha1\nkind: WorkflowAction\nmetadata: {generateName: stop-}\n"
+        "spec:\n  workflowName: demo\n  workflowUID: u\n  action: Stop\n  mode: Slowly\n"
+    )
+    [problem] = found(text)
+    assert (problem.subject, problem.path, problem.line) == ("WorkflowAction/stop-", "spec.mode", 8)
+
+
+def test_what_only_the_operator_writes_is_nobodys_to_write() -> None:
+    [problem] = found(GOOD.replace("kind: Workflow", "kind: TaskStatusShard"))
+    assert problem.path == "kind"

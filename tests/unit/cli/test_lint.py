@@ -39,13 +39,13 @@ def files(tmp_path: Path) -> Path:
 def test_a_good_file_is_silent_on_standard_output(files: Path) -> None:
     result = lint(files / "good.yaml")
     assert (result.exit_code, result.stdout) == (ExitCode.OK, "")
-    assert result.stderr == "1 workflow in 1 file checked, no errors\n"
+    assert result.stderr == "1 document in 1 file checked, no errors\n"
 
 
 def test_a_directory_is_searched_and_what_is_not_ours_is_counted(files: Path) -> None:
     result = lint(files)
     assert result.exit_code == ExitCode.FAILED
-    assert result.stderr == "2 workflows in 2 files checked, 1 other document skipped, 1 error\n"
+    assert result.stderr == "2 documents in 2 files checked, 1 other document skipped, 1 error\n"
 
 
 def test_a_problem_has_its_file_its_line_its_field_and_a_proposal(files: Path) -> None:
@@ -107,3 +107,15 @@ def test_a_missing_file_and_an_empty_directory_are_wrong_usage(tmp_path: Path) -
         result = lint(path)
         assert isinstance(result.exception, CliError)
         assert result.exception.code == ExitCode.USAGE
+
+
+def test_a_template_may_stand_in_another_file(tmp_path: Path) -> None:
+    header = "apiVersion: fairlead.dev/v1alpha1\nkind: "
+    tasks = "spec:\n  params: [{name: day}]\n  tasks:\n    - {name: a, container: {image: x}}\n"
+    (tmp_path / "template.yaml").write_text(f"{header}WorkflowTemplate\nmetadata: {{name: daily}}\n{tasks}")
+    use = "spec:\n  templateRef: {name: daily}\n  arguments: [{name: dya, value: x}, {name: day, value: x}]\n"
+    (tmp_path / "a-run.yaml").write_text(f"{header}Workflow\nmetadata: {{name: run}}\n{use}")
+    result = lint(tmp_path, "-o", "simple")
+    assert result.stdout == (
+        f"{tmp_path}/a-run.yaml:6: error: spec.arguments[0].name: no parameter named 'dya'; did you mean 'day'?\n"
+    )

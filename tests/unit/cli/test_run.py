@@ -251,3 +251,23 @@ def _eventually(check: Callable[[], object]) -> None:
     while not check():
         assert time.monotonic() < until
         time.sleep(0.005)  # noqa: TID251 - there is no event loop here
+
+
+def test_a_template_in_the_same_file_is_run(write: Callable[..., Path]) -> None:
+    file = write(shell("a", 'test "$DAY" = monday', env=[{"name": "DAY", "value": "${params.day}"}]))
+    template = yaml.safe_load(file.read_text())
+    template |= {"kind": "WorkflowTemplate", "metadata": {"name": "daily"}}
+    template["spec"]["params"] = [{"name": "day"}]
+    workflow = {
+        **template,
+        "kind": "Workflow",
+        "metadata": {"name": "demo"},
+        "spec": {"templateRef": {"name": "daily"}},
+    }
+    file.write_text(yaml.safe_dump_all([workflow, template]))
+    assert run(file, "-p", "day=monday").exit_code == ExitCode.OK
+    assert run(file, "-p", "day=tuesday").exit_code == ExitCode.FAILED
+    file.write_text(yaml.safe_dump(workflow))
+    result = run(file)
+    assert result.exit_code == ExitCode.USAGE
+    assert "there is no WorkflowTemplate 'daily'" in result.output
