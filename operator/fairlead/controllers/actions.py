@@ -159,6 +159,13 @@ class Actions:
     def _unanswered(self, uid: str) -> list[tuple[ObjectKey, ActionView]]:
         return [(key, view) for key, view in self._open.get(uid, {}).items() if not view.answered]
 
+    def wants_latest(self, workflow: Workflow) -> bool:
+        """Tell whether the request that is next in line wants the run to go on by the present definition.
+
+        For whoever takes up a finished run: which definition it goes on by must be known before the engine is told.
+        """
+        return any(orjson.loads(view.spec).get("revision") == "Latest" for _, view in self.pending(workflow)[:1])
+
     async def next(self, run: Run, workflow: Workflow) -> UserAction | None:
         """Return the request that is to take effect next; one at a time, so that each sees what the last has done.
 
