@@ -1,9 +1,10 @@
 """What only a cluster can do, found in a definition before anything of it is started.
 
-*Refused* is what would change the meaning of a task if it were left out: a Job, an init container, a value from a
-Secret, the entrypoint of an image. *Ignored*, with a warning, is what a task may get along without: volumes (a
-directory is better passed as a parameter), a working directory inside an image, probes. What only places or
-limits a pod (images, resources, scheduling, security) needs no word: it cannot apply to a process.
+*Refused* is what would change the meaning of a task if it were left out: an object of the cluster, somebody's
+approval, an init container, a value from a Secret, the entrypoint of an image. *Ignored*, with a warning, is what a
+task may get along without: volumes (a directory is better passed as a parameter), a working directory inside an image,
+probes. What only places or limits a pod (images, resources, scheduling, security) needs no word: it cannot apply to a
+process.
 """
 
 from __future__ import annotations
@@ -27,6 +28,20 @@ _IGNORED = {
 }
 
 
+#: Kinds of tasks that need a cluster, and why.
+_KINDS = {
+    "job": "is a Job: run it on a cluster, or make it a `container` task",
+    "resource": "makes an object of the cluster: run it there",
+    "workflow": "runs a template, which is in the cluster: run it there",
+    "approval": "waits for somebody's approval, and here is nobody to give it: run it on a cluster",
+}
+
+_WAITS = {
+    "condition": "waits for an object of the cluster: run it there",
+    "callback": "waits for somebody outside to call back, which only works on a cluster",
+}
+
+
 def find_refusals(spec: _Json, passed: Collection[str] = ()) -> list[Problem]:
     """Return what this machine cannot do (errors) and what it will leave out (warnings), by field.
 
@@ -38,18 +53,25 @@ def find_refusals(spec: _Json, passed: Collection[str] = ()) -> list[Problem]:
     problems += _pod(defaults.get("pod"), "spec.taskDefaults.pod")
     problems += _env(defaults.get("env"), "spec.taskDefaults.env", passed)
     problems += _ignored(defaults, "spec.taskDefaults")
-    for index, task in enumerate(spec.get("tasks") or ()):
-        path = f"spec.tasks[{index}]"
-        problems += _task(task, path, passed)
-        problems += _pod(task.get("pod"), f"{path}.pod")
-        problems += _env(task.get("env"), f"{path}.env", passed)
+    for section in ("tasks", "finally"):
+        for index, task in enumerate(spec.get(section) or ()):
+            path = f"spec.{section}[{index}]"
+            problems += _task(task, path, passed)
+            problems += _pod(task.get("pod"), f"{path}.pod")
+            problems += _env(task.get("env"), f"{path}.env", passed)
     return problems
 
 
 def _task(task: _Json, path: str, passed: Collection[str]) -> Iterator[Problem]:
     name = task.get("name")
-    if "job" in task:
-        yield Problem(f"{path}.job", f"task {name!r} is a Job: run it on a cluster, or make it a `container` task")
+    for kind in _KINDS.keys() & task.keys():
+        yield Problem(f"{path}.{kind}", f"task {name!r} {_KINDS[kind]}")
+    for way in _WAITS.keys() & (task.get("wait") or {}).keys():
+        yield Problem(f"{path}.wait.{way}", f"task {name!r} {_WAITS[way]}")
+    for index, header in enumerate((task.get("http") or {}).get("headers") or ()):
+        if header.get("valueFrom"):
+            at = f"{path}.http.headers[{index}].valueFrom"
+            yield Problem(at, f"the value of {header['name']} is in a Secret of the cluster: run it there")
     container = task.get("container")
     if container is not None:
         at = f"{path}.container"

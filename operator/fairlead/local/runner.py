@@ -20,11 +20,12 @@ from fairlead.api.environment import OUTPUTS, WORKSPACE, identity
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import Event, StartRefused, UserAction
-from fairlead.engine.model import ActionKind, FailureClass, Settings, StopMode
+from fairlead.engine.model import ActionKind, FailureClass, Settings, StopMode, WorkKind
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.state import RunState
 from fairlead.local.guard import Guard
 from fairlead.local.process import Process
+from fairlead.local.requests import Requests
 from fairlead.local.sandbox import Cannot, Launch, Sandbox, prepare
 
 __all__ = ["GRACE_SECONDS", "LocalRun"]
@@ -80,12 +81,16 @@ class LocalRun:
         self._facts: asyncio.Queue[Event | None] = asyncio.Queue()
         self._live: dict[str, _Live] = {}
         self._carriers: set[asyncio.Task[None]] = set()
+        self._requests = Requests(self._facts.put_nowait)
 
     async def execute(self) -> RunState:
         """Run to the end and return the final state. No process is left when this returns or raises."""
-        with Guard() as guard:
-            async with asyncio.TaskGroup() as carriers:
-                await self._loop(guard, carriers)
+        try:
+            with Guard() as guard:
+                async with asyncio.TaskGroup() as carriers:
+                    await self._loop(guard, carriers)
+        finally:
+            await self._requests.close()
         return self.state
 
     def stop(self) -> None:
@@ -144,9 +149,14 @@ class LocalRun:
     def _carry_out(self, command: Command, guard: Guard, carriers: asyncio.TaskGroup) -> None:
         match command:
             case StartAttempt():
-                carrier = carriers.create_task(self._carry(command, guard), name=command.object_name)
+                if command.kind is WorkKind.HTTP:
+                    carrier = self._requests.start(command, carriers)
+                else:
+                    carrier = carriers.create_task(self._carry(command, guard), name=command.object_name)
                 self._carriers.add(carrier)
                 carrier.add_done_callback(self._carriers.discard)
+            case EndAttempt() if command.kind is WorkKind.HTTP:
+                self._requests.end(command.object_name)
             case EndAttempt():
                 self._end(command, carriers)
             case _:

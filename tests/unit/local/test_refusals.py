@@ -21,6 +21,16 @@ def _found(spec: dict[str, Any], passed: tuple[str, ...] = ()) -> list[tuple[str
     ("spec", "path"),
     [
         ({"tasks": [{"name": "a", "job": {"spec": {}}}]}, "spec.tasks[0].job"),
+        ({"finally": [{"name": "a", "job": {"spec": {}}}]}, "spec.finally[0].job"),
+        ({"tasks": [{"name": "a", "resource": {"manifest": {}}}]}, "spec.tasks[0].resource"),
+        ({"tasks": [{"name": "a", "workflow": {"templateRef": {}}}]}, "spec.tasks[0].workflow"),
+        ({"tasks": [{"name": "a", "approval": {"message": "?"}}]}, "spec.tasks[0].approval"),
+        ({"tasks": [{"name": "a", "wait": {"condition": {}}}]}, "spec.tasks[0].wait.condition"),
+        ({"tasks": [{"name": "a", "wait": {"callback": True}}]}, "spec.tasks[0].wait.callback"),
+        (
+            {"tasks": [{"name": "a", "http": {"url": "x", "headers": [{"name": "B", "value": "1"}, SECRET]}}]},
+            "spec.tasks[0].http.headers[1].valueFrom",
+        ),
         ({"tasks": [{"name": "a", "container": {"image": "x", "args": ["y"]}}]}, "spec.tasks[0].container"),
         ({"tasks": [{"name": "a", "container": {**COMMAND, "envFrom": [{}]}}]}, "spec.tasks[0].container.envFrom"),
         (
