@@ -192,6 +192,7 @@ CHANGES = {
     "arguments": {"arguments": [{"name": "day", "value": "y"}]},
     "outputs": {"outputs": [{"name": "r", "value": "${1}"}]},
     "workspace": {"workspace": {"size": "1Gi"}},
+    "podRetention": {"podRetention": {"succeededSeconds": 0}},
 }
 
 

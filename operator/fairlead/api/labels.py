@@ -13,6 +13,7 @@ __all__ = [
     "ITERATION",
     "MANAGED_BY",
     "NODE",
+    "RESULT",
     "RUN",
     "RUN_NAME",
     "RUN_UID",
@@ -34,6 +35,9 @@ ITEM = "fairlead.dev/item"
 
 #: Label: the number of the attempt, from 1.
 ATTEMPT = "fairlead.dev/attempt"
+
+#: Label: how the attempt ended (Succeeded, Failed, Cancelled), once that is on record.
+RESULT = "fairlead.dev/result"
 
 #: Label: the run's bucket, 0 to 255.
 BUCKET = "fairlead.dev/bucket"

@@ -12,6 +12,7 @@ from fairlead.api.declared import Argument
 from fairlead.api.definition import Definition, Limits, Tasks, TemplateRef
 from fairlead.api.objects import ApiObject
 from fairlead.api.problems import listed
+from fairlead.api.retention import PodRetention
 from fairlead.api.status import WorkflowStatus
 from fairlead.api.task import TASK_KINDS
 
@@ -47,6 +48,9 @@ class WorkflowSpec(Definition, LiveSpec):
         default=None,
         description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph. Required "
         "without `templateRef`.",
+    )
+    pod_retention: PodRetention | None = Field(
+        default=None, description="How long the pods and Jobs of the run stay once they have ended."
     )
     arguments: Annotated[list[Argument], Field(max_length=256)] | None = Field(
         default=None, description="Values of declared parameters."
@@ -92,7 +96,7 @@ def _rules() -> Iterator[JsonDict]:
         }
     rule = f"{_FIRST_OR_STATUS_WRITE} || !has(self.spec.tasks) || {ONE_KIND['rule']}"
     yield ONE_KIND | {"rule": rule, "optionalOldSelf": True}
-    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "workspace"):
+    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "workspace", "podRetention"):
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
         # Not with `?`, which would hide their size from the cost estimate.
         unchanged = f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"

@@ -46,6 +46,7 @@ from .options import OperatorOptions
 from .probes import ProbeServer
 from .queue import WorkQueue
 from .resource_task import ResourceCarrier
+from .retention import Retention
 from .run import Run
 from .store import WorkflowStore
 from .subworkflow import SubworkflowCarrier
@@ -153,6 +154,13 @@ class Operator:
             evaluator=CelEvaluator(),
             metrics=self.metrics,
         )
+        self.retention = Retention(
+            client,
+            self.store,
+            self.informers,
+            self.controller.active.get,
+            workers=max(1, options.max_in_flight // 2),
+        )
         #: Everything that is watched by ourselves, by the name of the resource.
         self.caches: dict[str, Informer[Any]] = {
             **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
@@ -188,6 +196,7 @@ class Operator:
                 self._background(self.resources.queue.run())
                 self._background(self.conditions.queue.run())
                 self._background(self._sweep_for_ever())
+                self._background(self.retention.run())
                 log.info("ready")
                 done, _ = await asyncio.wait({shell, stop, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
                 _tell_why(done - {stop})
@@ -340,10 +349,14 @@ class Operator:
             self._client,
             resource,
             project=project,
-            on_change=lambda key, old, new: self.gatherer.changed(kind, key, old, new),
+            on_change=lambda key, old, new: self._changed(kind, key, old, new),
             label_selector=labels.RUN_UID,
             observer=self.metrics,
         )
+
+    def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
+        self.gatherer.changed(kind, key, old, new)
+        self.retention.changed(kind, key, new)
 
     def _observe_caches(self) -> None:
         for plural, informer in self.caches.items():

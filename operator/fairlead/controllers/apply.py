@@ -18,7 +18,8 @@ from typing import Any
 from fairlead.api import labels
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
-from fairlead.engine.model import OBJECT_KINDS, WorkKind
+from fairlead.engine.model import OBJECT_KINDS, Phase, WorkKind
+from fairlead.engine.state import Result
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.finalizers import release_finalizer
@@ -90,7 +91,7 @@ class Applier:
                 informer = self._informers.get(command.kind)
                 view = informer.get(key) if informer is not None else None
                 if view is not None:
-                    self.release(command.kind, key, view.uid)
+                    self.release(command.kind, key, view.uid, _result(run, command))
             case RecordEvent():
                 self.record(run.owner, command)
 
@@ -104,9 +105,9 @@ class Applier:
         """Give up what is carried out for a run that is over, or gone."""
         self._errands.forget(uid)
 
-    def release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
-        """Begin to take our finalizer off one object."""
-        self._spawn(self._release(kind, key, uid))
+    def release(self, kind: WorkKind, key: ObjectKey, uid: str, result: str = "") -> None:
+        """Begin to take our finalizer off one object, and to put the recorded `result` on it where it is known."""
+        self._spawn(self._release(kind, key, uid, {labels.RESULT: result} if result else {}))
 
     def remove(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
         """Begin to delete one object that counts for nothing any more."""
@@ -239,10 +240,12 @@ class Applier:
                     self._notify(run.uid)
                 return
 
-    async def _release(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
+    async def _release(self, kind: WorkKind, key: ObjectKey, uid: str, marks: Mapping[str, str]) -> None:
         for seconds in (*_RETRY_SECONDS, None):
             try:
-                await release_finalizer(self._client, RESOURCES[kind], key, uid=uid, finalizer=labels.FINALIZER)
+                await release_finalizer(
+                    self._client, RESOURCES[kind], key, uid=uid, finalizer=labels.FINALIZER, labels=marks
+                )
             except ApiError as error:
                 if seconds is None or not (error.is_transient or error.status == 403):
                     log.warning("cannot release %s: %s; it is looked at again in a minute", key, error)
@@ -266,3 +269,15 @@ class Applier:
         self._recorder.record(
             about, event.type.value, event.reason, event.message, identity=event.key, summary=headline
         )
+
+
+def _result(run: Run, release: ReleaseAttempt) -> str:
+    """Return how a released attempt counts, which may differ from how its object ended; "" where that is not known."""
+    state = run.state.nodes.get(release.node)
+    if state is None or not 1 <= release.number <= len(state.attempts):
+        return ""
+    attempt = state.attempts[release.number - 1]
+    if attempt.failure_class is not None:
+        return Result.FAILED.value
+    skipped = state.phase is Phase.SKIPPED
+    return Result.SUCCEEDED.value if attempt.succeeded or skipped else Result.CANCELLED.value

@@ -30,7 +30,7 @@ from .start import RESOURCES
 from .stdout import StdoutReader
 from .views import with_pods_of_job
 
-__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "pods_of_job"]
+__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class Gatherer:
 
     async def _is_gone(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> bool:
         uid = getattr(view, "uid", None)
-        if _is_recorded(run, view):
+        if is_recorded(run, view):
             return True  # nothing depends on it any more, so nobody has to be asked
         try:
             if await self._informers[kind].confirm_gone(key, uid):
@@ -234,7 +234,7 @@ async def pods_of_job(client: ApiClient, job: ObjectKey) -> list[JsonObject]:
     return [pod async for page in client.list_pages(PODS, job.namespace, label_selector=selector) for pod in page.items]
 
 
-def _is_recorded(run: Run, view: Any) -> bool:
+def is_recorded(run: Run, view: Any) -> bool:
     """Tell whether the end of the attempt that an object carried is in the persisted status."""
     state = run.state.nodes.get(view.node)
     if state is None or not 1 <= view.number <= len(state.attempts):

@@ -148,6 +148,7 @@ def identity_of(metadata: _Raw) -> dict[str, Any]:
         "node": annotations.get(labels.NODE) or _node_by_labels(own),
         "number": int(number) if number.isdecimal() else 0,
         "created_at": created,
+        "result": own.get(labels.RESULT, ""),
     }
 
 

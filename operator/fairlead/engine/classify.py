@@ -85,6 +85,7 @@ class PodView:
     then on its next container should be starting. `changed_at` is when the last of its conditions changed: the best
     that is known of the end of a pod whose containers never ran. `unscheduled` is why it has no node, `disruption` why
     Kubernetes has ended it, and `disrupted_at` since when. `deleting_at` is when its grace period will be over.
+    `result` is how its attempt counts, once that is on record.
     """
 
     name: str
@@ -117,6 +118,7 @@ class PodView:
     grace_seconds: int | None = None
     ending: str = ""
     held: bool = False
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ class JobView:
     cause: Outcome | None = None
     ending: str = ""
     held: bool = False
+    result: str = ""
     text: str = ""
     exit_code: int | None = None
     ended_pod: str = ""

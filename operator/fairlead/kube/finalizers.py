@@ -7,6 +7,8 @@ resources do not take those: there the list is read, and changed on condition th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .errors import Conflict, Invalid, NotFound
 from .resources import ObjectKey, Resource
 from .transport import ApiClient, JsonObject, PatchType
@@ -50,8 +52,16 @@ async def add_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *
             return
 
 
-async def release_finalizer(client: ApiClient, resource: Resource, key: ObjectKey, *, uid: str, finalizer: str) -> bool:
-    """Remove ours and no other; idempotent.
+async def release_finalizer(
+    client: ApiClient,
+    resource: Resource,
+    key: ObjectKey,
+    *,
+    uid: str,
+    finalizer: str,
+    labels: Mapping[str, str] | None = None,
+) -> bool:
+    """Remove ours and no other; idempotent. `labels` are set in the same write, on objects of built-in kinds.
 
     Returns:
         True if the object with this UID is there and free of our finalizer; False if it is gone.
@@ -61,14 +71,19 @@ async def release_finalizer(client: ApiClient, resource: Resource, key: ObjectKe
     """
     try:
         if resource.strategic:
-            return await _release_builtin(client, resource, key, uid, finalizer)
+            return await _release_builtin(client, resource, key, uid, finalizer, labels or {})
         return await _release_custom(client, resource, key, uid, finalizer)
     except NotFound:
         return False
 
 
-async def _release_builtin(client: ApiClient, resource: Resource, key: ObjectKey, uid: str, finalizer: str) -> bool:
-    body = {"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}}
+async def _release_builtin(
+    client: ApiClient, resource: Resource, key: ObjectKey, uid: str, finalizer: str, labels: Mapping[str, str]
+) -> bool:
+    metadata: JsonObject = {"uid": uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}
+    if labels:
+        metadata["labels"] = dict(labels)
+    body = {"metadata": metadata}
     try:
         await _patch(client, resource, key, body, PatchType.STRATEGIC)
     except Conflict as error:

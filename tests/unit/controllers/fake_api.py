@@ -442,6 +442,7 @@ class Stage:
         self._spawn(operator.resources.queue.run())
         self._spawn(operator.conditions.queue.run())
         self._spawn(operator._sweep_for_ever())
+        self._spawn(operator.retention.run())
 
     async def crash(self) -> None:
         """Stop the operator in the middle of whatever it does."""

@@ -27,6 +27,12 @@ class TestBuiltIn:
         assert asked.headers["Content-Type"] == "application/strategic-merge-patch+json"
         assert asked.body == {"metadata": {"uid": "u1", "$deleteFromPrimitiveList/finalizers": [OURS]}}
 
+    async def test_labels_are_set_in_the_same_write(self, api: Any, client: ApiClient) -> None:
+        api.others.append(api.json({}))
+        await release_finalizer(client, PODS, KEY, uid="u1", finalizer=OURS, labels={"a": "b"})
+        [asked] = api.asked
+        assert asked.body["metadata"]["labels"] == {"a": "b"}
+
     async def test_add(self, api: Any, client: ApiClient) -> None:
         api.others.append(api.json({}))
         await add_finalizer(client, PODS, KEY, uid="u1", finalizer=OURS)
