@@ -121,9 +121,7 @@ def parse_network(text: str) -> Network:
 def _bare(address: Address) -> Address:
     """Return the address that is really reached."""
     if isinstance(address, IPv6Address):
-        for network in _EMBEDDING:
-            if address in network:
-                return IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.scope_id is not None:
-            return IPv6Address(int(address))  # `fe80::1%eth0`; an address with a scope is in no network
+        if any(address in network for network in _EMBEDDING):
+            return IPv4Address(int(address) & 0xFFFFFFFF)
+        return IPv6Address(int(address))  # without the scope of `fe80::1%eth0`
     return address
