@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from e2e.audit import AuditLog
 from e2e.kubectl import Cluster, wait_until
 
-__all__ = ["Workflows", "sh", "workflow"]
+__all__ = ["Workflows", "fairlead", "sh", "workflow"]
 
 Object = dict[str, Any]
 
@@ -101,3 +103,16 @@ class Workflows:
             timeout,
         )
         return self.task(name, task)
+
+
+def fairlead(workflows: Workflows, *arguments: str) -> tuple[int, str]:
+    """Run the command line as a user would; returns its exit code and all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fairlead.cli.main", *arguments, "-n", workflows.namespace],
+        env=workflows.cluster.environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e.kubectl import Cluster, wait_until
 from e2e.operators import OperatorProcess
-from e2e.workflows import Workflows, sh, workflow
+from e2e.workflows import Workflows, fairlead, sh, workflow
 
 SEED = 20_131_105
 POINTS = 10
@@ -69,3 +69,21 @@ def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, operat
 
 def held(workflows: Workflows) -> list[str]:
     return [pod["metadata"]["name"] for pod in workflows.pods() if pod["metadata"].get("finalizers")]
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+def test_what_is_asked_while_no_operator_runs_is_done_by_the_next(
+    cluster: Cluster, workflows: Workflows, operator_log: Path, ending: str
+) -> None:
+    process = OperatorProcess(cluster, operator_log)
+    with process:
+        process.wait_ready()
+        workflows.apply(workflow("nightly", {"a": sh('test "$FAIRLEAD_ATTEMPT" -ge 2')}))
+        workflows.wait_finished("nightly", 60)
+        getattr(process, ending)()
+        code, said = fairlead(workflows, "retry", "nightly", "--timeout", "1")
+        assert (code, "no operator has answered" in said) == (3, True)
+    with process:
+        process.wait_ready()
+        wait_until("the second epoch to end", lambda: workflows.status("nightly").get("epoch") == 2, 60)
+        assert workflows.wait_finished("nightly", 60)["phase"] == "Succeeded"
