@@ -12,6 +12,7 @@ import pytest
 import yaml
 from tests.contract.manifests import Manifests
 
+from fairlead.api.task import TASK_KINDS
 from fairlead.controllers.status import operations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def workflow(*tasks: Object, name: str = "contract", **spec: Any) -> Object:
 
 
 def task(**fields: Any) -> Object:
-    kind = {} if fields.keys() & {"script", "job", "container"} else {"container": {"image": "x"}}
+    kind = {} if fields.keys() & set(TASK_KINDS) else {"container": {"image": "x"}}
     return {"name": "a", **kind, **fields}
 
 
@@ -67,6 +68,38 @@ GOOD = {
         outputs=[{"name": "text", "from": "Stdout"}],
         retry={"rules": [{"reasons": ["OOMKilled"], "limit": 1, "resources": {"limits": {"memory": "2Gi"}}}]},
     ),
+    "a wait for some time": task(wait={"seconds": 0}),
+    "a wait for an object": task(
+        wait={
+            "condition": {"apiVersion": "batch/v1", "kind": "Job", "name": "x", "when": "${true}", "intervalSeconds": 1}
+        }
+    ),
+    "a wait for a callback": task(wait={"callback": True, "heartbeatSeconds": 60}),
+    "an approval": task(
+        approval={
+            "message": "m",
+            "options": ["a", "b"],
+            "form": [{"name": "n", "type": "integer", "default": 3, "enum": [3, 4]}],
+            "users": ["u"],
+            "groups": ["g"],
+            "timeoutSeconds": 1,
+            "onTimeout": "Approve",
+        }
+    ),
+    "a request": task(
+        http={
+            "method": "POST",
+            "url": "https://x",
+            "headers": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "body": "b",
+            "successWhen": "${true}",
+            "timeoutSeconds": 1,
+            "idempotent": True,
+            "allowPrivate": True,
+        },
+        outputs=[{"name": "n", "from": "${response.text}"}],
+    ),
+    "values": task(set={"values": [{"name": "n", "value": {"a": [1, None, "x"]}}]}),
     "a list that is an expression": task(forEach={"in": "${params.p}"}),
     "volumes, sidecars and security": task(
         pod={

@@ -15,6 +15,7 @@ from typing import Any
 
 from fairlead.api.declared import declared_types
 from fairlead.api.flow import may_be_empty
+from fairlead.api.inference import infer_types
 from fairlead.api.ordering import Ordering, resolve_needs
 from fairlead.api.parameters import resolve_parameters
 from fairlead.api.parsing import Outline, ParsedSpec, outlines, parse_model, parse_spec, without_nulls
@@ -178,6 +179,7 @@ class _Compilation:
         if parsed.workspace is not None:
             check_workspace(parsed.workspace, "spec.workspace", self.report)
         trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
+        trees = replace(trees, declarations=infer_types(self.outlines, trees))
         tasks = self._tasks(trees)
         ordering = self._ordering()
         reader = Reader(tasks=tasks, ordering=ordering, report=self.report, warn=self.warn)

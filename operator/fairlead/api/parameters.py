@@ -12,13 +12,13 @@ from fairlead.engine.expressions import Declarations, Evaluator, ExpressionError
 from fairlead.engine.model import Json, ValueType
 from fairlead.engine.outputs import has_type
 
-__all__ = ["resolve_parameters"]
+__all__ = ["ValueChecker", "resolve_parameters"]
 
 _NUMERIC = {ValueType.INTEGER, ValueType.NUMBER}
 
 
 @dataclass(slots=True)
-class _Checker:
+class ValueChecker:
     """Checks values against declarations.
 
     Patterns are matched by the evaluator's own `matches`: RE2 runs in linear time, while a hostile pattern would stop
@@ -96,7 +96,7 @@ def resolve_parameters(
 
     `names` are those of all parameters, of those too (None in `declared`) that do not fit their model.
     """
-    checker = _Checker(evaluator, report)
+    checker = ValueChecker(evaluator, report)
     known: dict[str, Parameter] = {}
     values: dict[str, Json] = {}
     for index, parameter in enumerate(declared):

@@ -49,6 +49,12 @@ _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]+\])?$": "must be the name of a task (lowercase letters, digits and '-'), "
     "for an item with its index, as in load[3]",
     r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$": "must be a reason in CamelCase such as OOMKilled",
+    r"^([a-z0-9.-]+/)?v[a-z0-9]+$": "must be an API version such as v1 or batch/v1",
+    r"^[A-Z][A-Za-z0-9]*$": "must be a kind such as Pod",
+    r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$": "must be the name of a header",
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "must consist of lowercase letters, digits, '-' and '.', "
+    "and begin and end with a letter or a digit",
+    r"^[-._a-zA-Z0-9]+$": "must consist of letters, digits, '-', '_' and '.'",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "must consist of letters, digits and '_', and not begin with a digit",
 }
 _EXPECTED = {
@@ -69,11 +75,12 @@ _EXPECTED = {
 class Outline:
     """What is known of a task even when it does not fit its model: who it is, and whom it names.
 
-    `outputs` is what it hands on when it runs once, with a type of None where that cannot be made out; `has_items`
-    tells that it runs for each item of a list, and so hands on lists.
+    `raw` is the task as it was written. `outputs` is what it hands on when it runs once, with a type of None where that
+    cannot be made out; `has_items` tells that it runs for each item of a list, and so hands on lists.
     """
 
     path: str
+    raw: _Json
     name: str
     group: str | None
     needs: Sequence[str]
@@ -158,6 +165,7 @@ def outlines(raw: _Json) -> list[Outline]:
             found.append(
                 Outline(
                     f"spec.tasks[{index}]",
+                    task,
                     task["name"],
                     group if isinstance(group, str) else None,
                     # What is not a string keeps its place, for the sake of the paths; it was reported.

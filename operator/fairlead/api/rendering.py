@@ -31,7 +31,7 @@ class TreeCompiler:
     declarations: Declarations
     report: Callable[[str, str], None]
 
-    def tree(self, value: Any, path: str, *, escape: bool = False) -> CompiledTree:
+    def tree(self, value: Any, path: str, *, escape: bool = False, max_bytes: int = MAX_TEXT_BYTES) -> CompiledTree:
         """Compile a tree whose texts stay texts, as in all Kubernetes objects."""
         return compile_tree(
             value,
@@ -41,6 +41,7 @@ class TreeCompiler:
             report=self.report,
             text_only=True,
             escape=escape,
+            max_bytes=max_bytes,
         )
 
     def value(self, value: Any, path: str, *, max_bytes: int = MAX_TEXT_BYTES) -> CompiledTree:

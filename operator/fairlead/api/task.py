@@ -23,14 +23,14 @@ from fairlead.api.fields import (
 )
 from fairlead.api.task_files import TaskFiles
 from fairlead.api.task_flow import ForEach, OnFailure, OnNodeLost, Repeat
-from fairlead.api.task_kinds import Job, Script
+from fairlead.api.task_kinds import Approval, Http, Job, Script, SetValues, Wait
 from fairlead.api.task_retry import Retry
 from fairlead.engine.model import TriggerRule, ValueType
 
 __all__ = ["TASK_KINDS", "Task", "TaskDefaults", "TaskOutput"]
 
 #: The fields of which a task has exactly one; each has an entry in the table `kinds.KINDS`.
-TASK_KINDS = ("container", "script", "job")
+TASK_KINDS = ("container", "script", "job", "wait", "approval", "http", "set")
 
 
 class TaskOutput(ApiModel):
@@ -49,7 +49,8 @@ class TaskOutput(ApiModel):
         default=None,
         alias="from",
         description="Where the value comes from. `File`: the member of the JSON object. `Stdout`: all that the "
-        "container logs, less than 4,096 bytes, as it is for a string, as JSON for any other type. Default: `File`.",
+        "container logs, less than 4,096 bytes, as it is for a string, as JSON for any other type. Default: `File`. Of "
+        "an `http` task: an expression `${…}` over `response`.",
     )
 
 
@@ -80,6 +81,12 @@ class Task(ApiModel):
     )
     script: Script | None = Field(default=None, description="Run a program that is written here.")
     job: Job | None = Field(default=None, description="Run a batch/v1 Job.")
+    wait: Wait | None = Field(
+        default=None, description="Wait for some time, for a condition on an object, or for a callback. Runs no pod."
+    )
+    approval: Approval | None = Field(default=None, description="Wait for somebody's decision. Runs no pod.")
+    http: Http | None = Field(default=None, description="Send a request. Runs no pod.")
+    set: SetValues | None = Field(default=None, description="Compute values from expressions. Runs no pod.")
     env: Env | None = Field(
         default=None,
         description="Environment variables (core/v1 EnvVar). They win over those of the container and of "

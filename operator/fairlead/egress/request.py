@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from multidict import CIMultiDict
 from yarl import URL
 
+from fairlead.api.kinds.http import CONNECTION_HEADERS
 from fairlead.api.work import RenderedHeader, RenderedHttp
 
 __all__ = ["IDEMPOTENT", "BadRequest", "Request", "SecretReader", "SecretUnavailable", "build", "follow", "parse_url"]
@@ -27,22 +28,6 @@ SecretReader = Callable[[str, str], Awaitable[str]]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-#: Headers that are about the connection, which is ours.
-_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 
 #: Headers that say who one is. They stay with the origin that the task named, as do those from Secrets.
 _CREDENTIALS = frozenset({"authorization", "cookie"})
@@ -184,7 +169,7 @@ def _check_names(headers: Iterable[RenderedHeader]) -> None:
         name = header["name"]
         if not _TOKEN.fullmatch(name):
             raise BadRequest(f"headers: {name!r} is no name of a header")
-        if name.lower() in _OURS or name.lower().startswith("proxy-"):
+        if name.lower() in CONNECTION_HEADERS or name.lower().startswith("proxy-"):
             raise BadRequest(f"header {name}: it belongs to the connection, and cannot be set")
 
 

@@ -251,10 +251,10 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputDeclaration:
-    """One declared output of a node. `has_default` tells a default of null from no default."""
+    """One declared output of a node. A `type` of None is any; `has_default` tells a default of null from no default."""
 
     name: str
-    type: ValueType
+    type: ValueType | None
     has_default: bool = False
     default: Json = None
     source: OutputSource = OutputSource.FILE

@@ -68,7 +68,7 @@ def _declared(declared: Sequence[OutputDeclaration], written: Mapping[str, Json]
                 verb = "printed" if printed else "wrote"
                 raise OutputError(
                     "OutputInvalid",
-                    f"output {name!r} is declared as {declaration.type.value}, the task {verb} {_shown(found[name])}",
+                    f"output {name!r} is declared as {declaration.type}, the task {verb} {_shown(found[name])}",
                 )
             values[name] = _kept(name, found[name], declaration.type)
         elif declaration.has_default:
@@ -99,9 +99,11 @@ def _check_size(text: str, what: str) -> None:
         )
 
 
-def has_type(value: Json, expected: ValueType) -> bool:
+def has_type(value: Json, expected: ValueType | None) -> bool:
     """Tell whether a JSON value is of a declared type. As in JSON Schema, 3.0 is an integer and true is no number."""
     match expected:
+        case None:
+            return True
         case ValueType.STRING:
             return isinstance(value, str)
         case ValueType.BOOLEAN:
@@ -136,7 +138,7 @@ def _json(text: str, what: str) -> Json:
         raise OutputError("OutputInvalid", f"{what} nested too deeply") from None
 
 
-def _kept(name: str, value: Json, expected: ValueType) -> Json:
+def _kept(name: str, value: Json, expected: ValueType | None) -> Json:
     """Return a value as it is handed on. Raises for one that JSON allows and no status could hold."""
     if expected is ValueType.INTEGER:
         value = int(value)

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.api.definitions import compiled, job, node, problems, spec, task, warnings
 
 from fairlead.api.compile import compile_settings
-from fairlead.api.problems import InvalidSpec
+from fairlead.api.kinds import KINDS
+from fairlead.api.problems import InvalidSpec, listed
 from fairlead.engine.model import Clocks, OutputSource, Settings
 
 VOLUMES = {"volumes": [{"name": "data", "emptyDir": {}}]}
@@ -28,12 +29,12 @@ def resources(requests: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any
         (
             spec({"name": "a"}),
             "spec.tasks[0]",
-            "must have exactly one of `container`, `script` and `job`; none is there",
+            f"must have exactly one of {listed(KINDS)}; none is there",
         ),
         (
             spec(task(container={"image": "x"}, script={"source": "1"})),
             "spec.tasks[0]",
-            "must have exactly one of `container`, `script` and `job`; not `container` and `script`",
+            f"must have exactly one of {listed(KINDS)}; not `container` and `script`",
         ),
         (
             spec(task(container={})),

@@ -6,11 +6,15 @@ else in the compile step tells kinds apart.
 
 from __future__ import annotations
 
+from fairlead.api.kinds.approval import APPROVAL
+from fairlead.api.kinds.http import HTTP
 from fairlead.api.kinds.job import JOB
 from fairlead.api.kinds.kind import NO_POD, OF_POD, CompiledKind, Context, Kind, TaskWork
 from fairlead.api.kinds.pod import CONTAINER, SCRIPT
+from fairlead.api.kinds.set_values import SET
+from fairlead.api.kinds.wait import WAIT
 
 __all__ = ["KINDS", "NO_POD", "OF_POD", "CompiledKind", "Context", "Kind", "TaskWork"]
 
 #: By the field of a task, in the order in which they are named to people.
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONTAINER, SCRIPT, JOB)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONTAINER, SCRIPT, JOB, WAIT, APPROVAL, HTTP, SET)}
