@@ -90,4 +90,5 @@ def _task(task: TaskView) -> dict[str, Any]:
 
 
 def _node(node: Node) -> Mapping[str, Any]:
-    return _task(node.task) | {"causes": [_node(each) for each in node.causes]}
+    more = {"more": node.more} if node.more else {}
+    return _task(node.task) | {"causes": [_node(each) for each in node.causes]} | more

@@ -7,32 +7,36 @@ failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from fairlead.cli.view import RunView, TaskView
 from fairlead.engine.model import TERMINAL, Phase
 
-__all__ = ["Explanation", "Line", "Node"]
+__all__ = ["ROOTS", "Explanation", "Line", "Node"]
 
 #: Ends that are no matter of concern.
 _WELL = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
 _BAD = TERMINAL - _WELL
 _FOLDED = 4
-#: A chain that is longer is cut, and goes on with the root causes.
+#: A chain that is longer is cut, and goes on with the root causes; of one that is wider, some are left out.
 _LONGEST = 100
+_WIDEST = 10
+#: So many root causes of one task are looked for.
+ROOTS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One task in a chain: `causes` are what it waits for, or has failed because of.
 
-    `told` has been explained before, `skipped` comes after many that are left out.
+    `told` has been explained before, `skipped` comes after many that are left out; `more` is how many causes are.
     """
 
     task: TaskView
     causes: tuple[Node, ...] = ()
+    more: int = 0
     told: bool = False
     skipped: bool = False
 
@@ -82,9 +86,11 @@ class Explanation:
             return Node(task, told=True)
         told.add(name)
         causes = self._causes[name]
+        more = max(0, len(causes) - _WIDEST)
         if depth == _LONGEST and causes:
-            return Node(task, tuple(Node(self._tasks[root], skipped=True) for root in self._roots[name]))
-        return Node(task, tuple(self._node(cause, told, depth + 1) for cause in causes))
+            roots = self._roots[name]
+            return Node(task, tuple(Node(self._tasks[root], skipped=True) for root in roots[:_WIDEST]))
+        return Node(task, tuple(self._node(cause, told, depth + 1) for cause in causes[:_WIDEST]), more)
 
     @cached_property
     def _causes(self) -> Mapping[str, tuple[str, ...]]:
@@ -102,8 +108,7 @@ class Explanation:
         ready = [name for name, count in missing.items() if not count]
         while ready:
             name = ready.pop()
-            causes = self._causes[name]
-            found[name] = tuple(dict.fromkeys(root for cause in causes for root in found[cause])) if causes else (name,)
+            found[name] = _union(found[cause] for cause in self._causes[name]) or (name,)
             for each in held_up[name]:
                 missing[each] -= 1
                 if not missing[each]:
@@ -134,6 +139,16 @@ class Explanation:
 
     def _known(self, task: TaskView) -> Iterator[str]:
         return (name for name in task.needs if name in self._tasks)
+
+
+def _union(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what is in any of these, at most `ROOTS`: all of it would take the square of what there is."""
+    names: dict[str, None] = {}
+    for each in found:
+        names.update(dict.fromkeys(each))
+        if len(names) >= ROOTS:
+            break
+    return tuple(names)[:ROOTS]
 
 
 def _concerns(task: TaskView) -> bool:

@@ -92,16 +92,12 @@ def action_view(raw: Mapping[str, Any]) -> ActionView:
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         created_at=created_at,
-        run_uid=_run_uid(raw),
+        run_uid=spec["workflowUID"],
         run_name=spec["workflowName"],
         spec=b"" if answered else orjson.dumps(spec),
         answered=answered,
         owned=any(each["uid"] == spec["workflowUID"] for each in owners),
     )
-
-
-def _run_uid(raw: Mapping[str, Any]) -> str:
-    return str(raw["spec"]["workflowUID"])
 
 
 def is_unrecorded(run: Run) -> bool:
@@ -132,7 +128,7 @@ class Actions:
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.informer = Informer(
-            client, WORKFLOWACTIONS, project=action_view, on_change=self._changed, owner=_run_uid, observer=observer
+            client, WORKFLOWACTIONS, project=action_view, on_change=self._changed, observer=observer
         )
 
     def _changed(self, key: ObjectKey, old: ActionView | None, new: ActionView | None) -> None:

@@ -139,6 +139,15 @@ def test_a_chain_longer_than_the_stack_is_cut_and_ends_at_its_root() -> None:
     assert told[-1].strip() == "t0  Queued  QuotaExceeded"
 
 
+def test_of_very_many_causes_some_are_shown() -> None:
+    causes = [task(f"a{n}", "Queued", reason="QuotaExceeded", message=str(n)) for n in range(60)]
+    found = explained(*causes, task("b", "Waiting", *(each.name for each in causes)), task("c", "Waiting", "b"))
+    assert lines(found)[-1] == ["c", "Waiting", "for b ← a0 … a49 (50) or more"]
+    told = chain(found, "c")
+    assert len(told) == 13
+    assert told[-1] == "  └ … 50 more"
+
+
 def test_a_cycle_of_a_refused_definition_has_no_root() -> None:
     found = explained(task("a", "Waiting", "b"), task("b", "Waiting", "a"))
     assert [line.roots for line in found.lines()] == [(), ()]

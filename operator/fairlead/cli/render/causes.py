@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from fairlead.cli.explanation import Line, Node
+from fairlead.cli.explanation import ROOTS, Line, Node
 from fairlead.cli.render.layers import few
 from fairlead.cli.render.tree import STYLES, Glyphs
 from fairlead.cli.view import TaskView
@@ -52,9 +52,11 @@ def _chain(node: Node, lead: str, below: str, glyphs: Glyphs) -> Iterator[Text]:
         f"  {said}" if said else "",
     )
     for position, cause in enumerate(node.causes):
-        last = position == len(node.causes) - 1
+        last = position == len(node.causes) - 1 and not node.more
         bracket = glyphs.last if last else glyphs.branch
         yield from _chain(cause, f"{below}{bracket} ", f"{below}{' ' if last else glyphs.middle} ", glyphs)
+    if node.more:
+        yield Text(f"{below}{glyphs.last} {glyphs.cut} {node.more} more", "dim")
 
 
 def _name(line: Line) -> str:
@@ -68,7 +70,7 @@ def _why(line: Line, glyphs: Glyphs) -> str:
         return _own(line.task)
     said = ("for " if line.task.phase is Phase.WAITING else "by ") + few(line.causes)
     if set(line.roots) != set(line.causes):
-        said += f" {glyphs.after} {few(line.roots)}"
+        said += f" {glyphs.after} {few(line.roots)}" + (" or more" if len(line.roots) == ROOTS else "")
     return said.replace("…", glyphs.cut)
 
 
