@@ -147,6 +147,17 @@ class ActionStatus(ApiModel):
     message: Text | None = Field(default=None, description="Why, for people.")
 
 
+class DefinitionStatus(ApiModel):
+    """Where the definition is kept that a run of a template runs."""
+
+    template: _Name = Field(description="The WorkflowTemplate that it is from.")
+    revision: _Name = Field(description="The ControllerRevision that has it as it was when the run began.")
+    generation: Generation = Field(description="The generation of the template that it was.")
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = Field(
+        default=None, description="That of the template, if it has one; the Workflow's own comes first."
+    )
+
+
 class WorkflowStatus(ApiModel):
     """What has happened so far."""
 
@@ -157,6 +168,10 @@ class WorkflowStatus(ApiModel):
         default=None,
         description="Raised by each write of the status; by it the API server knows such a write from a change of "
         "the spec, without comparing all tasks.",
+    )
+    definition: DefinitionStatus | None = Field(
+        default=None,
+        description="What is run, of a Workflow with `spec.templateRef`. It stays when the template changes.",
     )
     start_time: datetime | None = Field(
         default=None, description="When the run started. Its spec is fixed from then on."

@@ -155,12 +155,10 @@ class Actions:
     def _unanswered(self, uid: str) -> list[tuple[ObjectKey, ActionView]]:
         return [(key, view) for key, view in self._open.get(uid, {}).items() if not view.answered]
 
-    def wants_latest(self, workflow: Workflow) -> bool:
-        """Tell whether the request that is next in line wants the run to go on by the present definition.
-
-        For whoever takes up a finished run: which definition it goes on by must be known before the engine is told.
-        """
-        return any(orjson.loads(view.spec).get("revision") == "Latest" for _, view in self.pending(workflow)[:1])
+    def wants_latest(self, run: Run, asked: UserAction) -> bool:
+        """Tell whether a request wants the run to go on by the present definition, rather than by its own."""
+        found = (view for _, view in self._unanswered(run.uid) if view.uid == asked.uid)
+        return any(orjson.loads(view.spec).get("revision") == "Latest" for view in found)
 
     async def next(self, run: Run, workflow: Workflow) -> UserAction | None:
         """Return the request that is to take effect next; one at a time, so that each sees what the last has done.
@@ -203,9 +201,13 @@ class Actions:
         if run.state.actions and run.state.actions[-1].uid == asked.uid:
             return  # once its record is persisted
         log.error("the request %s was not decided", asked.name, extra={"workflow": run.owner.name})
+        self.reject(run, asked, "InternalError", "a defect of the operator: see its log")
+
+    def reject(self, run: Run, asked: UserAction, reason: str, message: str) -> None:
+        """Refuse a request of which the engine is not told."""
         for key, view in self._unanswered(run.uid):
             if view.uid == asked.uid:
-                self._tell(key, view, _Verdict(False, "InternalError", "a defect of the operator: see its log"))
+                self._tell(key, view, _Verdict(False, reason, message))
 
     def settle(self, workflow: Workflow) -> None:
         """Begin to tell the verdicts that are on a run's record, and to make the run the owner of its requests."""

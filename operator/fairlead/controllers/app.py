@@ -39,6 +39,7 @@ from .caches import Cache
 from .carrier import Carrier
 from .cleanup import Cleaner
 from .condition import Conditions
+from .definitions import Definitions
 from .errands import Errands
 from .gather import Gatherer
 from .http_task import HttpTasks
@@ -50,6 +51,7 @@ from .retention import Retention
 from .run import Run
 from .store import WorkflowStore
 from .subworkflow import SubworkflowCarrier
+from .templates import Templates
 from .views import job_view, pod_view
 from .workflow import WorkflowController
 from .writer import StatusWriter
@@ -144,6 +146,9 @@ class Operator:
         )
         self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add)
         self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
+        evaluator = CelEvaluator()
+        definitions = Definitions(client, self.queue.add)
+        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics)
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -151,7 +156,8 @@ class Operator:
             writer=self.writer,
             cleaner=self.cleaner,
             actions=self.actions,
-            evaluator=CelEvaluator(),
+            definitions=definitions,
+            evaluator=evaluator,
             metrics=self.metrics,
         )
         self.retention = Retention(
@@ -165,6 +171,7 @@ class Operator:
         self.caches: dict[str, Informer[Any]] = {
             **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
             "workflowactions": self.actions.informer,
+            "workflowtemplates": self.templates.informer,
         }
 
     async def serve(self) -> int:
@@ -194,6 +201,7 @@ class Operator:
                 self._waiting_for = ""
                 self._background(self.queue.run())
                 self._background(self.resources.queue.run())
+                self._background(self.templates.queue.run())
                 self._background(self.conditions.queue.run())
                 self._background(self._sweep_for_ever())
                 self._background(self.retention.run())
@@ -326,6 +334,7 @@ class Operator:
             await self.controller.drain(_DRAIN_SECONDS)
         self.queue.close()
         self.resources.queue.close()
+        self.templates.queue.close()
         self.subworkflows.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
         await self.errands.close()
@@ -361,7 +370,12 @@ class Operator:
     def _observe_caches(self) -> None:
         for plural, informer in self.caches.items():
             self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
-        queues = {"workflow": self.queue, "resource": self.resources.queue, "condition": self.conditions.queue}
+        queues = {
+            "workflow": self.queue,
+            "resource": self.resources.queue,
+            "condition": self.conditions.queue,
+            "template": self.templates.queue,
+        }
         for name, queue in queues.items():
             self.metrics.queue_depth(name, queue.__len__)
 

@@ -164,6 +164,8 @@ class Cleaner:
 
     async def _expire(self, workflow: Workflow) -> float | None:
         ttl = workflow.spec.get("ttlSecondsAfterFinished")
+        if ttl is None:
+            ttl = (workflow.status.get("definition") or {}).get("ttlSecondsAfterFinished")
         completed = finished_at(workflow.status)
         if ttl is None or completed is None or workflow.parent_uid:
             return None  # a sub-workflow goes with its parent, which may still have to read how it ended

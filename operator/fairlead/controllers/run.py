@@ -13,6 +13,7 @@ from fairlead.engine.model import Settings
 from fairlead.engine.state import RunOutcome, RunState
 from fairlead.kube.resources import ObjectKey
 
+from .definitions import Definition
 from .pods import Owner
 
 __all__ = ["Printed", "Run", "service_account_of"]
@@ -32,6 +33,8 @@ class Run:
 
     owner, compiled
         what its children refer to, and its compiled definition.
+    definition
+        what a run of a template runs, as it is kept for this run.
     settings, generation
         the live part of the spec, and the generation it was read from.
     service_account
@@ -75,6 +78,7 @@ class Run:
     state: RunState
     written: dict[str, Any]
     version: int
+    definition: Definition | None = None
     service_account: str = "default"
     taken_up: bool = False
     probes: set[str] = field(default_factory=set)

@@ -30,6 +30,7 @@ __all__ = [
     "recorded_outcome",
     "refused_status",
     "suspension",
+    "unready_status",
 ]
 
 _Json = dict[str, Any]
@@ -39,12 +40,20 @@ _OUR_MEMBERS = frozenset(info.alias for info in WorkflowStatus.model_fields.valu
 
 
 def encode(
-    run: RunState, settings: Settings, *, generation: int, previous: Mapping[str, Any], now: datetime, stalled: str = ""
+    run: RunState,
+    settings: Settings,
+    *,
+    generation: int,
+    previous: Mapping[str, Any],
+    now: datetime,
+    stalled: str = "",
+    definition: Mapping[str, Any] | None = None,
 ) -> _Json:
     """Return the whole status of a run. O(nodes).
 
     `previous` is the status written before, whose transition times are kept for conditions that have not changed.
-    `stalled` says what keeps the operator itself from getting on (missing rights), else "".
+    `stalled` says what keeps the operator itself from getting on (missing rights), else "". `definition` is where what
+    it runs is kept, of a run of a template.
     """
     stalled = stalled or _blocked(run)
     # Of a task with items, the items are counted.
@@ -66,6 +75,8 @@ def encode(
         "tasks": list(entries(run, settings, characters)),
     }
     status |= encode_asked(run)
+    if definition is not None:
+        status["definition"] = dict(definition)
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
     if run.outcome is not None:
@@ -73,6 +84,27 @@ def encode(
         if run.outputs:
             status["outputs"] = run.outputs
     return status
+
+
+def unready_status(
+    problem: Problem, *, reason: str, generation: int, previous: Mapping[str, Any], now: datetime
+) -> _Json:
+    """Return the status of a Workflow that cannot begin yet, for want of something that somebody may still bring."""
+    message = str(problem)[:4096]
+    verdict = {
+        "Succeeded": ("Unknown", reason, message),
+        "Finished": ("False", reason, ""),
+        "Reconciling": ("True", reason, message),
+        "Stalled": ("True", reason, message),
+    }
+    return {
+        "observedGeneration": generation,
+        "phase": "Pending",
+        "message": message[:MESSAGE_CHARACTERS],
+        "conditions": [
+            condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict
+        ],
+    }
 
 
 def invalid_status(

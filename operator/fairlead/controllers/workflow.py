@@ -10,10 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fairlead.api.compile import Compiled, compile_settings, compile_workflow
 from fairlead.api.problems import InvalidSpec
+from fairlead.api.resolution import UnknownTemplate
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator
@@ -28,6 +30,7 @@ from .actions import Actions, is_unrecorded
 from .apply import Applier
 from .asked import recorded_actions, recorded_epoch, recorded_stop
 from .cleanup import Cleaner
+from .definitions import Definition, Definitions
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .records import recorded_nodes
 from .run import Run, service_account_of
@@ -39,6 +42,7 @@ from .status import (
     recorded_outcome,
     refused_status,
     suspension,
+    unready_status,
 )
 from .store import Workflow, WorkflowStore
 from .views import time_of
@@ -54,6 +58,14 @@ _CONTROLLER = "workflow"
 _RESYNC_SECONDS = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A Workflow as it was read: the template's part of it, None for one with tasks of its own, and the whole."""
+
+    definition: Definition | None
+    compiled: Compiled
+
+
 class WorkflowController:
     """Drives all runs of this process. `queue_add(uid)` asks for another call of `reconcile`."""
 
@@ -66,6 +78,7 @@ class WorkflowController:
         writer: StatusWriter,
         cleaner: Cleaner,
         actions: Actions,
+        definitions: Definitions,
         evaluator: Evaluator,
         metrics: Metrics,
     ) -> None:
@@ -75,6 +88,7 @@ class WorkflowController:
         self._writer = writer
         self._cleaner = cleaner
         self._actions = actions
+        self._definitions = definitions
         self._evaluator = evaluator
         self._metrics = metrics
         self._runs: dict[str, Run] = {}
@@ -157,21 +171,11 @@ class WorkflowController:
         None if its definition is invalid.
         """
         try:
-            # In a thread: a thousand tasks take a third of a second, in which other runs go on.
-            compiled = await asyncio.to_thread(
-                compile_workflow,
-                workflow.spec,
-                evaluator=self._evaluator,
-                name=workflow.name,
-                namespace=workflow.namespace,
-            )
+            read = await self._compile(workflow, await self._definitions.of(workflow))
         except InvalidSpec as error:
-            if _is_over(workflow):
-                self._actions.refuse(workflow, "InvalidSpec", f"the definition cannot be run: {error}")
-                return None
             await self._refuse(workflow, error)
             return None
-        now = datetime.now(UTC)
+        definition, compiled, now = read.definition, read.compiled, datetime.now(UTC)
         started_at = time_of(workflow.status.get("startTime"))
         run = Run(
             owner=workflow.owner,
@@ -181,13 +185,21 @@ class WorkflowController:
             state=_state_of(workflow, compiled, started_at or now),
             written=dict(workflow.status),
             version=workflow.version,
-            service_account=service_account_of(workflow.spec),
+            definition=definition,
+            service_account=service_account_of(workflow.spec if definition is None else definition.spec),
             taken_up=started_at is not None,
         )
         run.counted = run.state.outcome
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
-            status = encode(run.state, run.settings, generation=run.generation, previous=run.written, now=now)
+            status = encode(
+                run.state,
+                run.settings,
+                generation=run.generation,
+                previous=run.written,
+                now=now,
+                definition=None if definition is None else definition.record,
+            )
             try:
                 run.version, run.written = await self._writer.write(run.owner, run.version, run.written, status)
             except (Conflict, NotFound):
@@ -206,6 +218,18 @@ class WorkflowController:
         self._runs[workflow.uid] = run
         return run
 
+    async def _compile(self, workflow: Workflow, definition: Definition | None) -> _Read:
+        # In a thread: a thousand tasks take a third of a second, in which other runs go on.
+        compiled = await asyncio.to_thread(
+            compile_workflow,
+            workflow.spec,
+            evaluator=self._evaluator,
+            name=workflow.name,
+            namespace=workflow.namespace,
+            definition=None if definition is None else definition.spec,
+        )
+        return _Read(definition, compiled)
+
     async def _advance(self, run: Run) -> float | None:
         loop = asyncio.get_running_loop()
         in_full = loop.time() >= run.next_resync
@@ -213,7 +237,7 @@ class WorkflowController:
             run.next_resync = loop.time() + _RESYNC_SECONDS
             run.resync = True
             self._gatherer.expect_all(run.uid)
-        asked = await self._next_action(run)
+        asked, newer = await self._next_action(run)
         facts = [*await self._gatherer.facts(run), *asked]
         # Read only now: what was heard while facts were gathered counts, above all that the run is suspended.
         workflow = self._store.get(run.uid)
@@ -221,12 +245,15 @@ class WorkflowController:
             self.forget(run.uid)
             return 0.0
         if workflow.generation != run.generation:
-            run.settings, run.generation = compile_settings(workflow.spec), workflow.generation
+            definition = None if run.definition is None else run.definition.spec
+            run.settings, run.generation = compile_settings(workflow.spec, definition), workflow.generation
         run.heard_at = self._gatherer.heard_at(run.uid)
         now = datetime.now(UTC)
         started = time.perf_counter()
         planned = plan(run.compiled.graph, run.state, facts, run.settings, now)
         self._metrics.plan_took(time.perf_counter() - started)
+        if newer is not None:
+            self._go_on_by(run, asked[0], newer)
         for command in planned.commands:
             self._applier.dispatch(run, command)
         if in_full:
@@ -246,11 +273,32 @@ class WorkflowController:
             due = min(due, max(0.0, (planned.wake_at - now).total_seconds()))
         return due
 
-    async def _next_action(self, run: Run) -> list[UserAction]:
-        """Return what is asked of a run next. Before the other facts: this may fail, and those are told only once."""
+    async def _next_action(self, run: Run) -> tuple[list[UserAction], _Read | None]:
+        """Return what is asked of a run next, and the newer definition that it wants the run to go on by, if it does.
+
+        Before the other facts: this may fail, and those are told only once.
+        """
         workflow = self._store.get(run.uid)
-        found = None if workflow is None else await self._actions.next(run, workflow)
-        return [] if found is None else [found]
+        asked = None if workflow is None else await self._actions.next(run, workflow)
+        if workflow is None or asked is None:
+            return [], None
+        if run.definition is None or run.state.outcome is None or not self._actions.wants_latest(run, asked):
+            return [asked], None
+        latest = await self._definitions.latest(workflow)
+        try:
+            newer = await self._compile(workflow, latest)
+        except InvalidSpec as error:
+            reason = "TemplateNotFound" if latest is None else "InvalidSpec"
+            self._actions.reject(run, asked, reason, f"there is no other definition to go on by: {error}")
+            return [], None
+        return [replace(asked, graph=newer.compiled.graph)], newer
+
+    def _go_on_by(self, run: Run, asked: UserAction, newer: _Read) -> None:
+        """Let a run keep to a newer definition, if what was asked has been accepted; it is recorded together."""
+        if run.state.actions and run.state.actions[-1].uid == asked.uid and run.state.actions[-1].accepted:
+            assert newer.definition is not None, "only runs of templates have newer definitions"
+            run.compiled, run.definition, run.settings = newer.compiled, newer.definition, newer.compiled.settings
+            run.service_account = service_account_of(newer.definition.spec)
 
     def _conclude(self, run: Run) -> float | None:
         """Count each end of a run once, and let go of it when its end is persisted."""
@@ -265,13 +313,25 @@ class WorkflowController:
         return 0.0  # once more, as one that is over: for its TTL, and what is still held
 
     async def _refuse(self, workflow: Workflow, error: InvalidSpec) -> None:
+        """Say why a Workflow cannot be run: for good, or until its template appears."""
+        if _is_over(workflow):
+            self._actions.refuse(workflow, "InvalidSpec", f"the definition cannot be run: {error}")
+            return
         begun = "startTime" in workflow.status
-        refuse = refused_status if begun else invalid_status
-        status = refuse(error.problems, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC))
+        waits = isinstance(error, UnknownTemplate) and not error.others and not begun
+        now, previous, generation = datetime.now(UTC), workflow.status, workflow.generation
+        if waits:
+            reason, problem = "TemplateNotFound", error.problems[0]
+            status = unready_status(problem, reason=reason, generation=generation, previous=previous, now=now)
+        else:
+            refuse = refused_status if begun else invalid_status
+            status = refuse(error.problems, generation=generation, previous=previous, now=now)
         try:
             await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
         except (Conflict, NotFound):
             await self._reread(workflow)
+            return
+        if waits:
             return
         self._metrics.reconcile_error(_CONTROLLER, "user")
         if not begun:

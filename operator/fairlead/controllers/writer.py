@@ -146,6 +146,7 @@ class StatusWriter:
                 previous=run.written,
                 now=datetime.now(UTC),
                 stalled=stalled,
+                definition=run.definition.record if run.definition is not None else None,
             )
             if not await self._insist(run, status):
                 return

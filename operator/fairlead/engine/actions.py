@@ -101,7 +101,8 @@ def _retry(p: Pass, action: UserAction) -> str:
     roots = {*tasks, *reopened, *(name.partition("[")[0] for name in items)}
     phases = {Phase.SKIPPED} if not action.tasks else _CONSEQUENCES
     tasks |= dependants(graph, run, roots, phases)
-    begin_epoch(graph, run, tasks, items, {}, p.now, reopened=reopened - tasks)
+    p.graph = action.graph or graph
+    begin_epoch(p.graph, run, tasks, items, {}, p.now, reopened=reopened - tasks)
     return f"retried in epoch {run.epoch}: {_few(sorted(tasks | items)) or 'finally'}"
 
 
@@ -126,6 +127,7 @@ def _clear(p: Pass, action: UserAction) -> str:
     tasks = {state.name for state in states if state.parent is None and not state.node.final}
     roots = {*tasks, *(name.partition("[")[0] for name in items)}
     tasks |= dependants(p.graph, p.run, roots, TERMINAL)
+    p.graph = action.graph or p.graph
     begin_epoch(p.graph, p.run, tasks, items, {}, p.now)
     return f"cleared in epoch {p.run.epoch}: {_few(sorted(tasks | items))}"
 

@@ -56,7 +56,7 @@ def begin_epoch(
 
     `tasks` are run again as a whole, with all their items; of the tasks that `items` belong to, only these, and of
     those `reopened` none: it is only looked at again what they come to. `marks` are the ends that somebody has set by
-    hand. `finally` is run again. O(nodes).
+    hand. `finally` is run again. `graph` may be a newer one: nodes are the same by their names. O(nodes).
     """
     opened = {name.partition("[")[0] for name in (*items, *marks) if "[" in name} | set(reopened)
     again = _Again(tasks={*tasks, *graph.final}, items=items, reopened=opened)
@@ -75,7 +75,7 @@ def begin_epoch(
     fresh.actions = run.actions
     fresh.revision = run.revision + 1
     fresh.recorded_revision, fresh.unproven_revision = run.recorded_revision, fresh.revision
-    fresh.unreleased = run.unreleased
+    fresh.unreleased = {key: None for key in run.unreleased if key[0] in fresh.nodes}
     fresh.touched = dict.fromkeys(fresh.nodes)
     for name in RunState.__slots__:
         setattr(run, name, getattr(fresh, name))

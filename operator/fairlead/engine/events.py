@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from fairlead.engine.model import ActionKind, FailureClass, Json, Phase, StopMode
+from fairlead.engine.model import ActionKind, FailureClass, Graph, Json, Phase, StopMode
 from fairlead.engine.state import Outcome
 
 __all__ = ["AttemptGone", "AttemptSeen", "Event", "StartRefused", "StatusRecorded", "UserAction"]
@@ -84,7 +84,8 @@ class UserAction:
 
     `by` and `groups` say who asks; `verified` that the API server has checked that it is them. `tasks` are names of
     tasks, items or groups; which of the other fields mean something depends on `kind`: `phase` for Mark, `mode` for
-    Stop, `values` for Approve, Reject, Complete and Mark, `token` for Complete, Reject and Heartbeat of a callback.
+    Stop, `values` for Approve, Reject, Complete and Mark, `token` for Complete, Reject and Heartbeat of a callback,
+    `graph` for Retry and Clear: the definition by which the run is to go on, where that is not the one it began with.
     """
 
     uid: str
@@ -99,6 +100,7 @@ class UserAction:
     mode: StopMode | None = None
     values: Mapping[str, Json] = field(default_factory=dict)
     token: str = ""
+    graph: Graph | None = None
     reason: str = ""
 
 

@@ -440,6 +440,7 @@ class Stage:
         self.api.follow(WORKFLOWS, operator.workflow_event)
         self._spawn(operator.queue.run())
         self._spawn(operator.resources.queue.run())
+        self._spawn(operator.templates.queue.run())
         self._spawn(operator.conditions.queue.run())
         self._spawn(operator._sweep_for_ever())
         self._spawn(operator.retention.run())
@@ -449,6 +450,7 @@ class Stage:
         self.api.leave(self.operator.workflow_event)
         self.operator.queue.close()
         self.operator.resources.queue.close()
+        self.operator.templates.queue.close()
         self.operator.conditions.queue.close()
         for uid in list(self.operator.controller.active):
             self.operator.controller.forget(uid)

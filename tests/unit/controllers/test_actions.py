@@ -470,24 +470,6 @@ async def test_a_run_that_went_on_is_counted_once_for_each_end(stage: Stage, eng
     assert 'fairlead_actions_total{action="Retry",result="refused"} 1.0' in text
 
 
-@pytest.mark.parametrize(("first", "wanted"), [("Latest", True), ("Pinned", False), (None, False)])
-async def test_which_definition_is_wanted_is_that_of_the_next_request(
-    stage: Stage, engine: Engine, first: str | None, wanted: bool
-) -> None:
-    await finished(stage)
-    engine.decide = lambda *_: (False, "Refused")
-    writing = stage.api.hold("patch", WORKFLOWS)
-    ask(stage, "one", action="Retry", mode=None, revision=first, created="2026-11-22T08:01:00Z")
-    ask(stage, "two", action="Retry", mode=None, revision="Latest", created="2026-11-22T08:02:00Z")
-    await asyncio.sleep(0.1)
-    run = stage.operator.store.get(stage.uid())
-    assert run is not None
-    assert stage.operator.actions.wants_latest(run) is wanted
-    writing.lift()
-    await asyncio.sleep(3)
-    assert not stage.operator.actions.wants_latest(run)
-
-
 # -- who asks
 
 

@@ -1,0 +1,130 @@
+"""WorkflowTemplates: whether each can run, in its own status, before any run finds out; and who waits for one.
+
+The condition `Valid` has every problem with its field's path, as lint does, so that `kubectl get workflowtemplates` and
+GitOps tools show a broken definition where it was written. Nothing depends on it: a run is compiled from the
+definition itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fairlead.api.compile import check_template
+from fairlead.api.problems import Problem, Severity
+from fairlead.engine.expressions import Evaluator
+from fairlead.kube.errors import Conflict, NotFound
+from fairlead.kube.informer import Informer
+from fairlead.kube.observer import Observer
+from fairlead.kube.resources import WORKFLOWTEMPLATES, ObjectKey
+from fairlead.kube.transport import ApiClient, PatchType
+
+from .queue import QueueObserver, WorkQueue
+from .status import condition
+
+__all__ = ["TemplateView", "Templates", "template_status", "template_view"]
+
+log = logging.getLogger(__name__)
+
+_MESSAGE_CHARACTERS = 8192
+#: Compiling a large one takes a third of a second of the one interpreter.
+_WORKERS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateView:
+    """What is kept of a template: which one it is, and whether its status is about the present spec."""
+
+    uid: str
+    generation: int
+    judged: bool
+
+
+def template_view(raw: Mapping[str, Any]) -> TemplateView:
+    """Return what is kept of a WorkflowTemplate."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    generation = metadata.get("generation", 1)
+    judged = any(
+        each.get("type") == "Valid" and each.get("observedGeneration") == generation
+        for each in status.get("conditions") or ()
+    )
+    return TemplateView(metadata["uid"], generation, judged)
+
+
+def template_status(problems: Sequence[Problem], *, generation: int, previous: Mapping[str, Any], now: datetime) -> Any:
+    """Return the status of a template with these problems. Conditions of others stay."""
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    message = "; ".join(str(problem) for problem in errors or problems)
+    if len(message) > _MESSAGE_CHARACTERS:
+        message = message[: _MESSAGE_CHARACTERS - 1] + "…"
+    valid = condition(
+        "Valid",
+        "False" if errors else "True",
+        "InvalidSpec" if errors else "Valid",
+        message,
+        generation=generation,
+        previous=previous,
+        now=now,
+    )
+    others = [each for each in previous.get("conditions") or () if each.get("type") != "Valid"]
+    return {"observedGeneration": generation, "conditions": [*others, valid]}
+
+
+class Templates:
+    """Judges all templates. `appeared(key)` hears of each that comes to be known."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        evaluator: Evaluator,
+        appeared: Callable[[ObjectKey], None],
+        observer: Observer,
+        queue_observer: QueueObserver,
+    ) -> None:
+        self._client = client
+        self._evaluator = evaluator
+        self._appeared = appeared
+        self.queue = WorkQueue("template", self._judge, queue_observer, workers=_WORKERS)
+        self.informer = Informer(
+            client, WORKFLOWTEMPLATES, project=template_view, on_change=self._changed, observer=observer
+        )
+
+    def _changed(self, key: ObjectKey, old: TemplateView | None, new: TemplateView | None) -> None:
+        if new is None:
+            return
+        if old is None or old.uid != new.uid:
+            self._appeared(key)
+        if not new.judged:
+            self.queue.add(str(key))
+
+    async def _judge(self, name: str) -> None:
+        key = ObjectKey(*name.split("/"))
+        try:
+            raw = await self._client.get(WORKFLOWTEMPLATES, key.name, key.namespace)
+        except NotFound:
+            return
+        if template_view(raw).judged:
+            return
+        problems = await asyncio.to_thread(check_template, raw.get("spec"), evaluator=self._evaluator)
+        metadata, now = raw["metadata"], datetime.now(UTC)
+        generation, previous = metadata.get("generation", 1), raw.get("status") or {}
+        body = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "status": template_status(problems, generation=generation, previous=previous, now=now),
+        }
+        try:
+            await self._client.patch(
+                WORKFLOWTEMPLATES,
+                key.name,
+                body,
+                PatchType.MERGE,
+                key.namespace,
+                subresource="status",
+                metadata_only=True,
+            )
+        except (NotFound, Conflict):
+            self.queue.add_after(name, 1.0)  # it has changed meanwhile
