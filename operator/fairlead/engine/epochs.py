@@ -30,6 +30,7 @@ def record_of(state: NodeState) -> NodeRecord:
         outputs={} if state.items is not None else state.outputs,
         attempts=tuple(state.attempts),
         digest=state.items.digest if state.items is not None else "",
+        total=len(state.items.states) if state.items is not None else None,
     )
 
 
@@ -87,7 +88,13 @@ def _record(name: str, record: NodeRecord, again: _Again, marks: Mapping[str, No
     if name.partition("[")[0] in again.tasks or name in again.items:
         return _waiting(record)
     if name in again.reopened:
-        return replace(_waiting(record), phase=Phase.RUNNING, digest=record.digest, started_at=record.started_at)
+        return replace(
+            _waiting(record),
+            phase=Phase.RUNNING,
+            digest=record.digest,
+            total=record.total,
+            started_at=record.started_at,
+        )
     return record
 
 

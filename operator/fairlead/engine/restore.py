@@ -139,6 +139,8 @@ def _restore_ended_list(graph: Graph, run: RunState, state: NodeState, record: N
     states = []
     run.counts[state.phase] -= 1
     for index in sorted(state.past):
+        if record.total is not None and index >= record.total:
+            break  # of a longer list in an earlier epoch: kept for its attempts
         item = NodeState(node=state.node, name=item_name(state.name, index), parent=state, index=index)
         states.append(item)
         run.nodes[item.name] = item
