@@ -86,10 +86,12 @@ def test_needs_name_groups() -> None:
         ),
     ],
 )
+@pytest.mark.row("A1")
 def test_says_what_is_wrong(definition: dict[str, Any], path: str, message: str) -> None:
     assert problems(definition) == {path: message}
 
 
+@pytest.mark.row("fine:references")
 def test_a_reference_is_a_dependency_and_lint_says_so() -> None:
     definition = spec(task("a", outputs=ROWS), reading("tasks.a.outputs.rows"))
     assert needs(definition) == ("a",)
@@ -112,6 +114,7 @@ def test_only_tasks_that_are_read_are_in_the_scope() -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TriggerRule if rule is not TriggerRule.ALL_SUCCEEDED])
+@pytest.mark.row("fine:references")
 def test_an_output_that_may_be_missing_must_be_read_so(rule: TriggerRule) -> None:
     plain = spec(task("a", outputs=ROWS), reading("tasks.a.outputs.rows", needs=["a"], trigger=rule.value))
     assert "read it as tasks.a.outputs.?rows.orValue(…)" in problems(plain)["spec.tasks[1].env[0].value"]

@@ -25,6 +25,7 @@ def declared(*arguments: dict[str, Any], **parameter: Any) -> dict[str, Any]:
         ("object", {"a": {"b": 1}}),
     ],
 )
+@pytest.mark.row("A4")
 def test_a_value_of_the_declared_type_is_taken(type_: str, value: Any) -> None:
     assert compiled(declared({"name": "p", "value": value}, type=type_)).graph.params == {"p": value}
 
@@ -104,6 +105,7 @@ def test_an_expression_in_a_value_is_a_text() -> None:
         ),
     ],
 )
+@pytest.mark.row("A4")
 def test_says_what_is_wrong(definition: dict[str, Any], path: str, message: str) -> None:
     found = problems(definition)
     assert found[path].startswith(message)

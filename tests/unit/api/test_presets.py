@@ -38,6 +38,7 @@ def steps() -> Iterator[Any]:
                 yield pytest.param(name, step, id=f"{name} {title} {number}{' TRAP' if step.get('trap') else ''}")
 
 
+@pytest.mark.row("F2")
 def test_each_preset_has_a_record_of_both_ends_and_of_a_trap() -> None:
     assert set(RECORDED) == set(PRESETS)
     for name, recorded in RECORDED.items():
@@ -48,6 +49,7 @@ def test_each_preset_has_a_record_of_both_ends_and_of_a_trap() -> None:
 
 
 @pytest.mark.parametrize(("name", "step"), [*steps()])
+@pytest.mark.row("F2")
 def test_what_a_status_means(name: str, step: dict[str, Any]) -> None:
     seen = {"status": step["status"]}
     assert means(name, seen) == step["means"]

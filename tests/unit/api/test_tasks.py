@@ -222,11 +222,13 @@ def test_a_condition_is_true_or_false(when: str, message: str) -> None:
     assert message == "must be" or found["spec.tasks[0].when"] == message
 
 
+@pytest.mark.row("fine:size-of-values")
 def test_an_argument_longer_than_the_kernel_takes_is_refused() -> None:
     found = problems(container(args=["x" * 131_072]))
     assert found["spec.tasks[0].container.args[0]"].startswith("the text has 131,072 bytes, more than the 131,071")
 
 
+@pytest.mark.row("fine:size-of-values")
 def test_a_script_larger_than_a_configmap_is_refused() -> None:
     found = problems(spec(task(script={"source": "😀" * 262_144, "image": "x"})))
     assert found["spec.tasks[0].script.source"].startswith("must have at most 1,000,000 bytes, not 1,048,576")
@@ -238,6 +240,7 @@ def test_quantities_with_expressions_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(("backoff", "warned"), [({"backoffLimit": 3}, True), ({}, True), ({"backoffLimit": 0}, False)])
+@pytest.mark.row("fine:jobs")
 def test_two_layers_of_retries_are_warned_of(backoff: dict[str, int], warned: bool) -> None:
     own = job(**backoff)
     if not backoff:

@@ -139,3 +139,40 @@ async def test_an_answer_that_is_late_does_not_bring_a_deleted_workflow_back(sta
     stage.operator.queue.add(uid)
     await asyncio.sleep(5)
     assert stage.operator.store.get(uid) is None
+
+
+# -- the time to live
+
+
+@pytest.mark.row("fine:ttl-under-gitops")
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"annotations": {"argocd.argoproj.io/tracking-id": "app:fairlead.dev/Workflow:default/daily"}},
+        {"labels": {"kustomize.toolkit.fluxcd.io/name": "app"}},
+    ],
+    ids=["Argo CD", "Flux"],
+)
+async def test_a_run_that_a_gitops_tool_tracks_outlives_its_time_and_only_its_pods_go(
+    stage: Stage, metadata: dict[str, dict[str, str]]
+) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "ttlSecondsAfterFinished": 120})
+    stage.api.edit(WORKFLOWS, "daily", lambda raw: raw["metadata"].update(metadata))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(300)
+    assert "daily" in stage.api.of(WORKFLOWS)
+    assert stage.pods() == {}
+
+
+@pytest.mark.row("fine:ttl-under-gitops")
+async def test_any_other_run_goes_when_its_time_has_come(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "ttlSecondsAfterFinished": 120})
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(60)
+    assert "daily" in stage.api.of(WORKFLOWS)
+    await asyncio.sleep(120)
+    assert "daily" not in stage.api.of(WORKFLOWS)

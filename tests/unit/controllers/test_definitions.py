@@ -61,11 +61,14 @@ def answer(stage: Stage) -> tuple[str, str]:
 # -- beginning
 
 
+@pytest.mark.row("A2")
 async def test_a_run_of_a_template_runs_its_tasks(stage: Stage) -> None:
     await begun(stage)
     assert sorted(stage.pods()) == sorted([stage.pod("a"), stage.pod("b")])
 
 
+@pytest.mark.row("A3")
+@pytest.mark.row("fine:pinning")
 async def test_what_it_runs_is_kept_in_an_object_that_it_owns_and_recorded_with_its_start(stage: Stage) -> None:
     uid = await begun(stage)
     [(name, kept)] = revisions(stage).items()
@@ -75,6 +78,7 @@ async def test_what_it_runs_is_kept_in_an_object_that_it_owns_and_recorded_with_
     assert stage.status()["definition"] == {"template": "sales", "revision": name, "generation": 1}
 
 
+@pytest.mark.row("A2")
 async def test_a_run_with_tasks_of_its_own_keeps_nothing(stage: Stage) -> None:
     await stage.begin()
     stage.apply(tasks("a"))
@@ -184,6 +188,8 @@ async def test_one_that_has_other_faults_as_well_does_not_wait(stage: Stage) -> 
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["edited", "deleted"])
+@pytest.mark.row("A3")
+@pytest.mark.row("fine:pinning")
 async def test_a_template_that_changes_changes_no_run(stage: Stage, deleted: bool) -> None:
     await begun(stage)
     await stage.crash()
@@ -270,6 +276,8 @@ async def test_a_retry_goes_on_by_the_definition_that_the_run_began_with(stage: 
     assert stage.status()["definition"]["generation"] == 1
 
 
+@pytest.mark.row("fine:pinning")
+@pytest.mark.row("G1")
 async def test_or_by_the_newest_if_that_is_asked_for(stage: Stage) -> None:
     await failed(stage)
     ask(stage, action="Retry", revision="Latest")

@@ -298,6 +298,7 @@ async def test_somebody_elses_object_under_our_name_is_left_alone(stage: Stage) 
 # -- crashes
 
 
+@pytest.mark.row("F3")
 async def test_an_answer_that_is_lost_creates_no_second_object(stage: Stage) -> None:
     stage.api.fail(ServerError(500, "InternalError", "x"), "create", WIDGETS, times=1, applied=True)
     await stage.begin()
@@ -326,6 +327,7 @@ async def unrecorded(stage: Stage) -> str:
     return stage.pod("a")
 
 
+@pytest.mark.row("F3")
 async def test_an_object_that_was_not_recorded_is_adopted(stage: Stage) -> None:
     name = await unrecorded(stage)
     await stage.restart()
@@ -348,6 +350,7 @@ async def test_one_whose_run_is_suspended_meanwhile_is_found_all_the_same(stage:
     assert stage.phases() == {"a": "Succeeded"}
 
 
+@pytest.mark.row("F3")
 async def test_a_restarted_operator_goes_on_following(stage: Stage) -> None:
     run = await begun(stage)
     says(stage, run, state="Running")

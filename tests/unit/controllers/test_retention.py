@@ -49,6 +49,7 @@ async def ended(stage: Stage, code: int = 0, **spec: Any) -> str:
         pytest.param(1, {"podRetention": {"failedSeconds": 0}}, 40, 60, id="failed, at least three lease times"),
     ],
 )
+@pytest.mark.row("fine:pods-that-finished")
 async def test_for_how_long_pods_are_kept(
     stage: Stage, code: int, spec: dict[str, Any], kept: float, gone: float
 ) -> None:
@@ -59,6 +60,7 @@ async def test_for_how_long_pods_are_kept(
     assert stage.pods() == {}
 
 
+@pytest.mark.row("fine:pods-that-finished")
 async def test_failed_pods_are_kept_for_as_long_as_their_run(stage: Stage) -> None:
     await ended(stage, 1)
     await asyncio.sleep(100_000)

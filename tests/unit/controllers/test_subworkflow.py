@@ -58,6 +58,8 @@ def requests(stage: Stage) -> dict[str, dict[str, Any]]:
 # -- a child
 
 
+@pytest.mark.row("A5")
+@pytest.mark.row("fine:sub-workflow")
 async def test_a_child_is_a_workflow_that_its_parent_owns(stage: Stage) -> None:
     name = await begun(stage)
     made = stage.raw(name)
@@ -100,6 +102,7 @@ async def test_another_attempt_is_another_child(stage: Stage) -> None:
     assert sorted(stage.api.of(WORKFLOWS)) == sorted(["daily", name, stage.pod("sub", 2)])
 
 
+@pytest.mark.row("A5")
 async def test_templates_that_run_each_other_come_to_an_end(stage: Stage) -> None:
     await stage.begin()
     stage.apply({"tasks": [child(template="endless")]})
@@ -205,6 +208,7 @@ async def test_a_restarted_operator_hears_of_an_end_that_came_while_it_was_away(
 # -- what goes down
 
 
+@pytest.mark.row("fine:sub-workflow")
 async def test_active_children_are_suspended_and_resumed_with_their_parent(stage: Stage) -> None:
     name = await begun(stage)
     stage.respec(suspend=True)
@@ -265,6 +269,8 @@ async def test_the_task_ends_when_the_child_has_and_for_the_reason_that_it_was_e
 
 
 @pytest.mark.parametrize(("mode", "passed_on"), [("Cancel", "Cancel"), ("Terminate", "Terminate")])
+@pytest.mark.row("A5")
+@pytest.mark.row("fine:sub-workflow")
 async def test_a_stop_of_the_parent_stops_its_children(stage: Stage, mode: str, passed_on: str) -> None:
     name = await begun(stage)
     ask(stage, "stop", action="Stop", mode=mode)
@@ -308,6 +314,7 @@ async def retried(stage: Stage) -> str:
     return name
 
 
+@pytest.mark.row("fine:sub-workflow")
 async def test_the_same_child_is_run_again_from_its_failure(stage: Stage) -> None:
     name = await retried(stage)
     assert sorted(stage.api.of(WORKFLOWS)) == sorted(["daily", name])

@@ -193,6 +193,22 @@ def test_where_the_list_is_another_one_all_items_are_run() -> None:
     assert on.recorded() == ["m[0]/2", "m[1]/2"]
 
 
+def test_a_list_that_has_become_shorter_is_restored_as_it_is() -> None:
+    items: list[str] = ["x", "y", "z"]
+    on = bench(node("m", for_each=ForEach(items=Value(lambda _: list(items))), outputs=[declared("n")]))
+    on.tell(failed("m[1]"), succeeded("m[0]", text='{"n": 1}'), succeeded("m[2]", text='{"n": 3}'))
+    on.recorded()
+    del items[1:]
+    on.tell(asked("Retry"))
+    on.recorded()
+    on.tell(succeeded("m[0]", 2, text='{"n": 5}'))
+    again = on.restarted()
+    again.tell()
+    assert again.state("m").outputs == on.state("m").outputs == {"n": [5]}
+    assert again.run.counts == on.run.counts
+    assert [len(each.attempts) for each in again.state("m").past.values()] == [1, 1]
+
+
 def test_the_run_s_deadline_begins_anew() -> None:
     on = bench(node("a"))
     on.settings = type(on.settings)(deadline_seconds=60)
@@ -291,6 +307,7 @@ def test_graceful_lets_what_runs_finish() -> None:
     assert (on.run.outcome.cancelled, on.run.outcome.reason) == (True, "Stopped")
 
 
+@pytest.mark.row("fine:cancelled")
 def test_nothing_is_tried_again_after_a_stop() -> None:
     on = bench(node("a", retry=retries(3)), node("b", "a"))
     on.tell(seen("a", running=1))

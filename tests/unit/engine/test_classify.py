@@ -220,6 +220,8 @@ DRAINED = {"disruption": "EvictionByEvictionAPI", "disruption_message": "Evictio
         pytest.param(pod(asked=70, grace_seconds=0, exit=0), None, "", id="deleted by force after it had succeeded"),
     ],
 )
+@pytest.mark.row("F1")
+@pytest.mark.row("fine:why-a-pod-ended")
 def test_why_a_pod_ended(view: PodView, failure_class: FailureClass | None, reason: str) -> None:
     outcome = observe_pod(view).outcome
     assert outcome is not None
@@ -228,6 +230,7 @@ def test_why_a_pod_ended(view: PodView, failure_class: FailureClass | None, reas
 
 
 @pytest.mark.parametrize("ending", [reason for reason, class_ in ENDINGS.items() if class_ is None])
+@pytest.mark.row("fine:why-a-pod-ended")
 def test_some_ends_are_cancellations(ending: str) -> None:
     outcome = observe_pod(pod("Failed", exit=143, asked=50, ending=ending)).outcome
     assert outcome is not None
@@ -302,6 +305,7 @@ def test_when_a_pod_ended(view: PodView, finished: float) -> None:
         pytest.param(pod("Failed", waiting_reason="ErrImagePull"), "", False, id="over"),
     ],
 )
+@pytest.mark.row("F1")
 def test_why_a_pod_does_not_run(view: PodView, reason: str, stuck: bool) -> None:
     seen = observe_pod(view)
     assert (seen.reason, seen.stuck_since is not None) == (reason, stuck)
@@ -398,6 +402,7 @@ DONE = {"finished_at": at(60)}
         ),
     ],
 )
+@pytest.mark.row("fine:jobs")
 def test_why_a_job_ended(view: JobView, failure_class: FailureClass | None, reason: str) -> None:
     outcome = observe_job(view).outcome
     assert outcome is not None
@@ -467,6 +472,7 @@ def test_a_cancelled_job() -> None:
     assert (outcome.result, outcome.finished_at) == (Result.CANCELLED, at(50))
 
 
+@pytest.mark.row("fine:jobs")
 def test_a_job_hands_on_what_its_last_pod_left_behind() -> None:
     outcome = observe_job(job(succeeded=True, text='{"rows": 1}', **DONE)).outcome
     assert outcome is not None

@@ -53,6 +53,7 @@ def test_it_comes_after_a_stop(mode: StopMode) -> None:
     assert on.phase("f") == "Starting"
 
 
+@pytest.mark.row("fine:finally")
 def test_it_does_not_come_after_terminate() -> None:
     on = bench(node("a"), last())
     on.tell(asked("Stop", mode=StopMode.TERMINATE))
@@ -90,6 +91,7 @@ def test_its_failure_is_shown_and_fails_the_run_only_when_required() -> None:
         assert verdict(on) == expected
 
 
+@pytest.mark.row("fine:finally")
 def test_it_ignores_parallelism_and_suspension() -> None:
     on = bench(node("a"), last("f"), last("g"), settings=Settings(parallelism=1))
     on.settings = Settings(parallelism=1, suspend=True)

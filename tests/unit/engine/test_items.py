@@ -37,6 +37,7 @@ def names(on: Bench) -> list[str]:
     return [name for name in on.run.nodes if name.startswith("m[")]
 
 
+@pytest.mark.row("B3")
 def test_each_item_is_a_node_of_its_own() -> None:
     on = bench(over(["x", "y"]), begun=False)
     assert on.started() == ["m[0]/1", "m[1]/1"]
@@ -69,12 +70,14 @@ def test_it_succeeds_when_its_items_have_and_its_outputs_are_lists_in_their_orde
     assert (on.phase("m"), on.state("m").outputs) == ("Succeeded", {"n": [1, 2]})
 
 
+@pytest.mark.row("B3")
 def test_an_empty_list_is_skipped() -> None:
     on = bench(over([]), node("after", "m"))
     assert (on.phase("m"), on.state("m").reason) == ("Skipped", "NoItems")
     assert on.phase("after") == "Skipped"
 
 
+@pytest.mark.row("B3")
 def test_a_list_that_is_too_long_is_refused_before_anything_starts() -> None:
     on = bench(over(list(range(11)), limit=10))
     assert (on.phase("m"), on.state("m").reason) == ("Failed", "TooManyItems")
@@ -101,6 +104,7 @@ def test_what_is_no_list_fails_the_task(items: Value, message: str) -> None:
     assert message in on.state("m").message
 
 
+@pytest.mark.row("B3")
 def test_at_most_max_parallel_items_are_in_line_or_live() -> None:
     on = bench(over([1, 2, 3, 4], max_parallel=2), begun=False)
     assert on.started() == ["m[0]/1", "m[1]/1"]
@@ -145,6 +149,7 @@ def test_by_default_no_failure_is_tolerated() -> None:
     assert on.state("m[1]").reason == "ToleranceExceeded"
 
 
+@pytest.mark.row("fine:over-tolerance")
 def test_over_tolerance_nothing_starts_and_what_runs_finishes() -> None:
     on = bench(over([1, 2, 3, 4], max_parallel=3, retry=retries(1)))
     on.tell(seen("m[1]", running=1), seen("m[2]", running=1))
@@ -170,6 +175,7 @@ def test_over_tolerance_nothing_starts_and_what_runs_finishes() -> None:
         pytest.param(Tolerance(percent=100), 3, 3, "Succeeded", id="all of them"),
     ],
 )
+@pytest.mark.row("B3")
 def test_tolerance(tolerance: Tolerance, items: int, failures: int, phase: str) -> None:
     on = bench(over(list(range(items)), tolerance=tolerance))
     for index in range(failures):
@@ -179,6 +185,7 @@ def test_tolerance(tolerance: Tolerance, items: int, failures: int, phase: str) 
     assert on.phase("m") == phase
 
 
+@pytest.mark.row("fine:aggregates")
 def test_a_tolerated_failure_is_null_in_the_outputs() -> None:
     on = bench(over([1, 2], tolerance=Tolerance(count=1), outputs=[declared("n")]))
     on.tell(failed("m[0]"))
@@ -189,6 +196,7 @@ def test_a_tolerated_failure_is_null_in_the_outputs() -> None:
     assert on.run.outcome.succeeded
 
 
+@pytest.mark.row("B3")
 def test_limits_may_be_changed_while_it_runs() -> None:
     on = bench(over([1, 2, 3], max_parallel=1))
     on.settings = Settings(overrides={"m": Override(max_parallel=3, tolerance=Tolerance(count=1))})
@@ -198,6 +206,7 @@ def test_limits_may_be_changed_while_it_runs() -> None:
     assert on.phase("m") == "Succeeded"
 
 
+@pytest.mark.row("fine:when")
 def test_when_is_asked_for_each_item() -> None:
     on = bench(over([1, 2, 3], when=Value(lambda scope: scope["item"] != 2)), begun=False)
     assert on.started() == ["m[0]/1", "m[2]/1"]
@@ -206,6 +215,7 @@ def test_when_is_asked_for_each_item() -> None:
     assert on.phase("m") == "Succeeded"
 
 
+@pytest.mark.row("fine:when")
 def test_all_items_skipped_is_a_task_skipped() -> None:
     on = bench(over([1, 2], when=Value(False)))
     assert (on.phase("m"), on.state("m").reason) == ("Skipped", "ItemsSkipped")
@@ -217,6 +227,8 @@ def test_a_condition_that_cannot_be_evaluated_fails_its_item() -> None:
     assert on.state("m[0]").message == "forEach.when: no"
 
 
+@pytest.mark.row("B3")
+@pytest.mark.row("fine:aggregates")
 def test_a_batch_is_the_node_and_the_unit_of_tolerance() -> None:
     on = bench(over([1, 2, 3, 4, 5], batch_size=2, tolerance=Tolerance(percent=34), outputs=[declared("n")]))
     assert [on.state(name).item for name in names(on)] == [[1, 2], [3, 4], [5]]

@@ -25,6 +25,7 @@ def test_a_failure_fails_the_run_whatever_the_leaves_are() -> None:
     assert verdict(on) == (False, "TaskFailed")
 
 
+@pytest.mark.row("fine:on-failure-continue")
 def test_a_task_that_continues_counts_as_success_with_the_defaults_of_its_outputs() -> None:
     reading = node("b", "a", reads=("a",))
     on = bench(node("a", continue_on_failure=True, outputs=[declared("n", has_default=True, default=7)]), reading)
@@ -79,6 +80,7 @@ def test_it_does_not_answer_for_anybody_else() -> None:
     assert on.run.outcome.message.startswith("task 'other' failed")
 
 
+@pytest.mark.row("fine:handles")
 def test_failures_that_come_after_the_handler_count_as_handled_too() -> None:
     on = bench(node("a"), node("late"), handler("h", "a", "late"))
     on.tell(failed("a"))

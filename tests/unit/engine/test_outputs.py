@@ -75,6 +75,8 @@ def test_reads(outputs: list[OutputDeclaration], text: str, values: Json) -> Non
         ),
     ],
 )
+@pytest.mark.row("C1")
+@pytest.mark.row("fine:outputs")
 def test_refuses(outputs: list[OutputDeclaration], text: str, reason: str, message: str) -> None:
     with pytest.raises(OutputError, match=message.replace("FAILTEXT", "FAIRLEAD_OUTPUTS")) as caught:
         read_outputs(outputs, text)
@@ -82,6 +84,7 @@ def test_refuses(outputs: list[OutputDeclaration], text: str, reason: str, messa
     assert len(caught.value.message) < 200
 
 
+@pytest.mark.row("fine:outputs")
 def test_one_byte_less_than_the_limit_is_read() -> None:
     text = json.dumps({"x": ""})
     text = json.dumps({"x": "y" * (TEXT_LIMIT - 1 - len(text))})
@@ -165,6 +168,7 @@ def test_types(value: Json, types: set[str]) -> None:
 # In a run.
 
 
+@pytest.mark.row("C1")
 def test_outputs_reach_the_scope_of_a_child() -> None:
     on = bench(node("a", outputs=(declared("rows"),)), node("b", "a", reads=("a",)))
     on.tell(succeeded("a", text='{"rows": 3}'))

@@ -106,11 +106,13 @@ def test_an_expression_sees_params_the_run_and_the_tasks_it_reads() -> None:
         pytest.param(Value(None), "Failed", "ExpressionError", id="null"),
     ],
 )
+@pytest.mark.row("B2")
 def test_conditions(when: Value, phase: str, reason: str) -> None:
     on = bench(node("a", when=when))
     assert (on.phase("a"), on.state("a").reason) == (phase, reason)
 
 
+@pytest.mark.row("fine:when")
 def test_a_condition_is_evaluated_once() -> None:
     asked: list[object] = []
 

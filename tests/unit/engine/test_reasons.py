@@ -12,6 +12,7 @@ def reason(on: Bench, name: str) -> tuple[str, str]:
     return why(on.run, on.settings, on.state(name))
 
 
+@pytest.mark.row("G5")
 def test_it_waits_for_tasks_that_have_not_ended() -> None:
     on = bench(node("a"), node("b"), node("c", "a", "b"))
     assert reason(on, "c") == ("WaitingForTasks", "a, b")
@@ -30,6 +31,7 @@ def test_it_waits_for_a_slot() -> None:
     assert reason(on, "b") == ("WaitingForParallelism", "1/1 running")
 
 
+@pytest.mark.row("G5")
 def test_it_is_suspended() -> None:
     on = bench(node("a"), settings=Settings(suspend=True))
     assert reason(on, "a") == ("Suspended", "spec.suspend is true")
@@ -41,6 +43,7 @@ def test_the_server_refused_it_for_now() -> None:
     assert reason(on, "a") == ("QuotaExceeded", "the server said no")
 
 
+@pytest.mark.row("G5")
 def test_it_waits_for_its_next_attempt() -> None:
     on = bench(node("a", retry=retries(1, seconds=90)))
     on.tell(failed("a", end=5))
@@ -59,6 +62,7 @@ def test_it_waits_for_its_next_attempt() -> None:
         pytest.param([failed("a")], ("ExitCode", ""), id="failed"),
     ],
 )
+@pytest.mark.row("G5")
 def test_attempts(facts: list[Event], expected: tuple[str, str]) -> None:
     on = bench(node("a"), node("other"))
     on.tell(*facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.unit.engine.kit import Bench, FakeWork, Value, bench, declared, failed, node, retries, seen, succeeded
 
 from fairlead.engine.model import ForEach, Node, Repeat
@@ -20,12 +21,14 @@ def round_of(on: Bench, number: int, value: int, *, end: float = 1) -> None:
     on.tell(after=end)
 
 
+@pytest.mark.row("B4")
 def test_it_runs_at_least_once_and_ends_when_until_is_true() -> None:
     on = bench(looping(lambda scope: scope["outputs"]["n"] >= 3))
     round_of(on, 1, 3)
     assert (on.phase("a"), on.state("a").outputs) == ("Succeeded", {"n": 3})
 
 
+@pytest.mark.row("B4")
 def test_each_round_is_an_attempt_and_sees_the_one_before_it() -> None:
     seen_by: list[Any] = []
     work = FakeWork(lambda scope: seen_by.append((scope["iteration"], scope["previous"])))
@@ -44,6 +47,7 @@ def test_until_knows_its_round() -> None:
     assert on.phase("a") == "Succeeded"
 
 
+@pytest.mark.row("B4")
 def test_too_many_rounds_are_a_failure() -> None:
     on = bench(looping(False, most=2))
     round_of(on, 1, 1)

@@ -86,6 +86,7 @@ def verdicts(rule: TriggerRule, ends: Ends) -> list[Verdict]:
 @pytest.mark.parametrize(
     "ends", list(itertools.combinations_with_replacement(IN_ORDER, PARENTS)), ids=lambda ends: "+".join(ends)
 )
+@pytest.mark.row("B1")
 def test_the_verdict_is_that_of_the_table_in_every_order(rule: TriggerRule, ends: tuple[Phase, ...]) -> None:
     for order in set(itertools.permutations(ends)):
         assert verdicts(rule, order)[-1] is FINALLY[rule](ends)
@@ -129,6 +130,7 @@ def test_always_starts_at_once_beside_its_parent() -> None:
     assert on.started() == ["a/1", "b/1"]
 
 
+@pytest.mark.row("B1")
 def test_a_skip_cascades() -> None:
     on = bench(node("a", when=Value(False)), node("b", "a"), node("c", "b"))
     assert on.phases() == {"a": "Skipped", "b": "Skipped", "c": "Skipped"}
@@ -147,6 +149,7 @@ def test_a_retried_failure_triggers_nothing() -> None:
     assert on.phase("b") == "Waiting"
 
 
+@pytest.mark.row("B1")
 def test_one_success_does_not_wait_for_the_others() -> None:
     on = bench(node("a"), node("b"), node("c", "a", "b", trigger=TriggerRule.ONE_SUCCESS))
     assert on.started(succeeded("a")) == ["c/1"]
@@ -154,6 +157,7 @@ def test_one_success_does_not_wait_for_the_others() -> None:
     assert on.phase("c") == "Starting"
 
 
+@pytest.mark.row("fine:when")
 def test_the_trigger_comes_before_when() -> None:
     on = bench(node("a", when=Value(False)), node("b", "a", when=Value(error="must not be evaluated")))
     assert on.phase("b") == "Skipped"

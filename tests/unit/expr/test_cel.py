@@ -173,6 +173,7 @@ class TestNames:
             ("params.with-dash", "'params.with-dash' is read as a subtraction: write params['with-dash']"),
         ],
     )
+    @pytest.mark.row("fine:names-in-cel")
     def test_a_name_with_a_dash_is_a_subtraction_and_the_error_says_so(self, source: str, message: str) -> None:
         assert refused(source).message == message
 
