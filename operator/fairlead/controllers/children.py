@@ -81,6 +81,7 @@ def child_view(workflow: Workflow) -> ChildView | None:
         return None
     metadata, status = workflow.raw["metadata"], workflow.status
     identity = identity_of(metadata)
+    identity.pop("result")  # a child is never let go of
     if workflow.name != attempt_name(identity["owner_name"], parent_uid, identity["node"], identity["number"]):
         return None  # somebody made it that way; it is no attempt of ours
     number, carries, since = _carried(metadata) or (identity["number"], 1, identity["created_at"])

@@ -14,10 +14,9 @@ from typing import Any
 from fairlead.controllers.views import time_of
 from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Phase, Settings
 from fairlead.engine.reasons import why
-from fairlead.engine.restore import NodeRecord
-from fairlead.engine.state import Attempt, Items, NodeState, RunState
+from fairlead.engine.state import Attempt, Items, NodeRecord, NodeState, RunState
 
-__all__ = ["entries", "entry", "has_entry", "recorded_nodes", "text_of"]
+__all__ = ["entries", "entry", "has_entry", "past_entries", "recorded_nodes", "text_of"]
 
 _Json = dict[str, Any]
 
@@ -39,10 +38,27 @@ def entries(run: RunState, settings: Settings, characters: int) -> Iterator[_Jso
         if state.parent is not None:
             continue
         yield entry(run, settings, state, characters)
-        if state.items is not None:
-            for item in state.items.states:
-                if has_entry(item):
-                    yield entry(run, settings, item, characters)
+        for item in () if state.items is None else state.items.states:
+            if has_entry(item):
+                yield entry(run, settings, item, characters)
+        yield from past_entries(state, characters)
+
+
+def past_entries(state: NodeState, characters: int) -> Iterator[_Json]:
+    """Yield the entries of a task's items that are known from earlier only, as long as its list is not known."""
+    for record in state.past.values():
+        if record.phase is Phase.WAITING and not record.attempts:
+            continue
+        attempts = [_attempt(each, characters) for each in record.attempts]
+        yield {"name": record.name, "phase": record.phase.value} | _present(
+            reason=record.reason,
+            message=record.message[:characters],
+            queuedTime=text_of(record.queued_at),
+            startTime=text_of(record.started_at) or (attempts[0].get("startTime") if attempts else None),
+            completionTime=text_of(record.completed_at),
+            outputs=record.outputs,
+            attempts=attempts,
+        )
 
 
 def has_entry(state: NodeState) -> bool:
@@ -114,6 +130,7 @@ def recorded_nodes(shown: Iterable[Mapping[str, Any]]) -> list[NodeRecord]:
             outputs=each.get("outputs", {}),
             attempts=tuple(_read_attempt(attempt) for attempt in each.get("attempts", ())),
             digest=each.get("itemsDigest", ""),
+            total=each.get("items", {}).get("total"),
         )
         for each in shown
     ]

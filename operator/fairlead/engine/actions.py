@@ -156,6 +156,7 @@ def _mark(p: Pass, action: UserAction) -> str:
             outputs=outputs[state.name],
             attempts=record_of(state).attempts,
             digest=record_of(state).digest,
+            total=record_of(state).total,
         )
         for state in states
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fairlead.engine.model import Graph, Phase
-from fairlead.engine.restore import restore, waiting
+from fairlead.engine.restore import restore
 from fairlead.engine.state import NodeRecord, NodeState, RunState
 
 __all__ = ["begin_epoch", "dependants", "record_of"]
@@ -30,6 +30,7 @@ def record_of(state: NodeState) -> NodeRecord:
         outputs={} if state.items is not None else state.outputs,
         attempts=tuple(state.attempts),
         digest=state.items.digest if state.items is not None else "",
+        total=len(state.items.states) if state.items is not None else None,
     )
 
 
@@ -85,10 +86,20 @@ def _record(name: str, record: NodeRecord, again: _Again, marks: Mapping[str, No
     """Return what the new epoch begins with of a node."""
     record = marks.get(name, record)
     if name.partition("[")[0] in again.tasks or name in again.items:
-        return waiting(record)
+        return _waiting(record)
     if name in again.reopened:
-        return replace(waiting(record), phase=Phase.RUNNING, digest=record.digest, started_at=record.started_at)
+        return replace(
+            _waiting(record),
+            phase=Phase.RUNNING,
+            digest=record.digest,
+            total=record.total,
+            started_at=record.started_at,
+        )
     return record
+
+
+def _waiting(record: NodeRecord) -> NodeRecord:
+    return NodeRecord(name=record.name, phase=Phase.WAITING, attempts=record.attempts)
 
 
 def dependants(graph: Graph, run: RunState, roots: Collection[str], phases: Collection[Phase]) -> set[str]:

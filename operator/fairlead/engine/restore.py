@@ -25,7 +25,7 @@ from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import enter, move, path_to_starting
 from fairlead.engine.triggers import Verdict
 
-__all__ = ["NodeRecord", "begin", "restore", "unfold", "waiting"]
+__all__ = ["NodeRecord", "begin", "restore", "unfold"]
 
 
 def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: datetime) -> RunState:
@@ -110,11 +110,6 @@ def _restore_lists(graph: Graph, run: RunState, lists: dict[str, NodeRecord]) ->
         state.started_at = record.started_at
 
 
-def waiting(record: NodeRecord) -> NodeRecord:
-    """Return the record of the same node before anything of this epoch has happened to it."""
-    return NodeRecord(name=record.name, phase=Phase.WAITING, attempts=record.attempts)
-
-
 def _in_order(graph: Graph, names: Iterable[str]) -> list[str]:
     return sorted(names, key=graph.rank.__getitem__)
 
@@ -137,16 +132,15 @@ def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json], di
         else:
             item.attempts = list(record.attempts)
             item.epoch_start = len(item.attempts)
-    # What is left was in a longer list. Its attempts stay on record, its ends are not this list's.
-    state.past = {index: waiting(record) for index, record in state.past.items()}
     run.unsettled.append(state.name)
 
 
 def _restore_ended_list(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
     states = []
     run.counts[state.phase] -= 1
-    # All items of a list that is over have ended: a record that waits is of one that was in a longer list before.
-    for index in sorted(index for index, past in state.past.items() if past.phase in TERMINAL):
+    for index in sorted(state.past):
+        if record.total is not None and index >= record.total:
+            break  # of a longer list in an earlier epoch: kept for its attempts
         item = NodeState(node=state.node, name=item_name(state.name, index), parent=state, index=index)
         states.append(item)
         run.nodes[item.name] = item

@@ -123,7 +123,8 @@ class Attempt:
 class NodeRecord:
     """What was persisted of one node: of a task, or of an item (`m[3]`).
 
-    `digest` is that of the list of a `forEach` task whose list was known, "" else. An item without a record waits.
+    `digest` is that of the list of a `forEach` task whose list was known, "" else, and `total` its length (None: there
+    is none, or it is not known). An item without a record waits.
     """
 
     name: str
@@ -136,6 +137,7 @@ class NodeRecord:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     digest: str = ""
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,18 @@ def test_one_that_waits_for_another_epoch_keeps_its_attempts() -> None:
     assert [each["name"] for each in shown(on)] == ["m", "m[1]", "z"]
 
 
+def test_items_of_an_earlier_epoch_stay_on_record_until_there_is_a_list_again() -> None:
+    # Without them a restarted controller would number attempts from 1 again, and find the objects of old ones.
+    on = bench(node("a"), node("m", "a", for_each=LIST), begun=False)
+    on.state("m").past = {
+        0: NodeRecord(name="m[0]", phase=Phase.WAITING, attempts=(attempt(finished_at=at(3)),)),
+        1: NodeRecord(name="m[1]", phase=Phase.WAITING),
+    }
+    assert [each["name"] for each in shown(on)] == ["a", "m", "m[0]"]
+    _, _, item = recorded_nodes(shown(on))
+    assert [each.number for each in item.attempts] == [1]
+
+
 def test_a_task_counts_its_items() -> None:
     phases = [Phase.SUCCEEDED] * 3 + [Phase.FAILED, Phase.SKIPPED, Phase.RUNNING, Phase.STARTING, Phase.QUEUED]
     task, *_ = shown(with_items(*phases, Phase.CANCELLED, Phase.WAITING))
@@ -87,9 +99,9 @@ def test_outputs_of_a_task_with_items_are_theirs_and_not_written_twice() -> None
     assert item["outputs"] == {"rows": 3}
 
 
-def test_the_digest_of_a_list_comes_back() -> None:
-    task, *_ = recorded_nodes(shown(with_items(Phase.RUNNING)))
-    assert task.digest == "d1g3st"
+def test_the_digest_of_a_list_comes_back_and_its_length() -> None:
+    task, *_ = recorded_nodes(shown(with_items(Phase.RUNNING, Phase.WAITING)))
+    assert (task.digest, task.total) == ("d1g3st", 2)
 
 
 def test_a_task_whose_list_is_not_known_yet_has_no_digest() -> None:

@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
+from fairlead.controllers.identity import POLICY
 from fairlead.kube.errors import ServerError
-from fairlead.kube.resources import PODS, WORKFLOWACTIONS, WORKFLOWS
+from fairlead.kube.resources import (
+    ADMISSION_POLICIES,
+    ADMISSION_POLICY_BINDINGS,
+    PODS,
+    WORKFLOWACTIONS,
+    WORKFLOWS,
+    Resource,
+)
 from fairlead.kube.transport import JsonObject
 
 pytestmark = looptime
@@ -261,6 +269,129 @@ async def test_a_run_that_is_over_is_not_stopped(stage: Stage) -> None:
     assert accepted(stage, name) == ("False", "RunFinished")
     unchanged = {"phase", "message", "completionTime", "conditions", "tasks", "counts"}
     assert {key: stage.status()[key] for key in unchanged} == {key: before[key] for key in unchanged}
+
+
+# -- approvals
+
+
+def approval(**fields: Any) -> JsonObject:
+    """The task b comes after the approval a."""
+    return {"tasks": [{"name": "a", "approval": {"message": "go?", **fields}}, *tasks("b", needs=["a"])["tasks"]]}
+
+
+async def waiting(stage: Stage, spec: JsonObject) -> None:
+    await stage.begin()
+    stage.apply(spec)
+    await asyncio.sleep(2)
+    assert stage.phases() == {"a": "Running", "b": "Waiting"}
+
+
+async def test_what_was_approved_goes_on_and_hands_on_the_answer(stage: Stage) -> None:
+    await waiting(stage, approval(options=["full", "canary"], form=[{"name": "percent", "type": "integer"}]))
+    [a, _] = stage.status()["tasks"]
+    assert a["reason"] == "WaitingForApproval"
+    wrong = ask(stage, "Approve", tasks=["a"], values={"option": "all", "percent": 1})
+    await asyncio.sleep(1)
+    assert accepted(stage, wrong) == ("False", "InvalidValues")
+    right = ask(stage, "Approve", tasks=["a"], values={"option": "canary", "percent": 10})
+    await asyncio.sleep(2)
+    assert accepted(stage, right) == ("True", "Accepted")
+    assert stage.phases() == {"a": "Succeeded", "b": "Starting"}
+    [a, _] = stage.status()["tasks"]
+    assert a["outputs"] == {"percent": 10, "option": "canary", "by": "ann", "at": "2026-11-22T08:00:03Z"}
+
+
+async def test_what_was_rejected_fails_and_is_not_asked_again(stage: Stage) -> None:
+    await waiting(stage, approval())
+    ask(stage, "Reject", tasks=["a"], reason="too late")
+    await asyncio.sleep(3)
+    assert stage.phases() == {"a": "Failed", "b": "UpstreamFailed"}
+    [a, _] = stage.status()["tasks"]
+    assert (a["reason"], a["message"]) == ("Rejected", "rejected by ann: too late")
+
+
+async def test_an_approval_for_some_takes_an_identity_that_was_checked(stage: Stage) -> None:
+    await waiting(stage, approval(users=["ann"]))
+    name = ask(stage, "Approve", tasks=["a"])
+    await asyncio.sleep(1)
+    assert accepted(stage, name) == ("False", "IdentityNotVerified")
+    install_policy(stage)
+    await asyncio.sleep(100)
+    early, late = ask(stage, "Approve", tasks=["a"]), ask(stage, "Approve", tasks=["a"])
+    stage.api.edit(WORKFLOWACTIONS, early, lambda raw: raw["metadata"].update(creationTimestamp="2026-11-22T08:00:01Z"))
+    await asyncio.sleep(1)
+    assert accepted(stage, early) == ("False", "IdentityNotVerified")
+    assert accepted(stage, late) == ("True", "Accepted")
+
+
+async def test_nobody_else_may_answer_it(stage: Stage) -> None:
+    install_policy(stage)
+    await waiting(stage, approval(users=["bob"], groups=["leads"]))
+    await asyncio.sleep(60)
+    stranger = ask(stage, "Approve", tasks=["a"])
+    await asyncio.sleep(1)
+    assert accepted(stage, stranger) == ("False", "NotAllowed")
+    lead = ask(stage, "Approve", tasks=["a"], requestedBy={"username": "ann", "groups": ["leads"]})
+    await asyncio.sleep(1)
+    assert accepted(stage, lead) == ("True", "Accepted")
+
+
+async def test_an_answer_that_comes_twice_is_taken_once(stage: Stage) -> None:
+    await waiting(stage, approval())
+    first, second = ask(stage, "Approve", tasks=["a"]), ask(stage, "Reject", tasks=["a"])
+    await asyncio.sleep(2)
+    assert sorted(accepted(stage, name) for name in (first, second)) == [("False", "NotWaiting"), ("True", "Accepted")]
+
+
+def install_policy(stage: Stage) -> None:
+    expression = "object.spec.requestedBy.username == request.userInfo.username"
+    specs: dict[Resource, JsonObject] = {
+        ADMISSION_POLICIES: {"validations": [{"expression": expression}]},
+        ADMISSION_POLICY_BINDINGS: {"policyName": POLICY, "validationActions": ["Deny"]},
+    }
+    for resource, spec in specs.items():
+        stage.api.put(resource, {"metadata": {"name": POLICY}, "spec": spec})
+
+
+# -- callbacks
+
+
+CALLBACK: JsonObject = {
+    "tasks": [
+        {"name": "a", "wait": {"callback": True}, "outputs": [{"name": "rows", "type": "integer"}]},
+        *tasks("b", needs=["a"])["tasks"],
+    ]
+}
+
+
+async def test_a_callback_is_completed_by_the_token_of_its_attempt(stage: Stage) -> None:
+    await waiting(stage, CALLBACK)
+    token = stage.status()["tasks"][0]["attempts"][0]["podName"]
+    names = [
+        ask(stage, "Complete", tasks=["a"], token="of-another", values={"rows": 1}),
+        ask(stage, "Complete", tasks=["a"], token=token, values={"rows": "many"}),
+        ask(stage, "Heartbeat", tasks=["a"], token=token),
+        ask(stage, "Complete", tasks=["a"], token=token, values={"rows": 3}),
+    ]
+    await asyncio.sleep(3)
+    assert [accepted(stage, name) for name in names] == [
+        ("False", "StaleToken"),
+        ("False", "InvalidValues"),
+        ("True", "Accepted"),
+        ("True", "Accepted"),
+    ]
+    assert stage.phases() == {"a": "Succeeded", "b": "Starting"}
+    assert stage.status()["tasks"][0]["outputs"] == {"rows": 3}
+
+
+async def test_a_wait_that_was_answered_while_no_operator_was_there_goes_on(stage: Stage) -> None:
+    await waiting(stage, CALLBACK)
+    token = stage.status()["tasks"][0]["attempts"][0]["podName"]
+    await stage.crash()
+    ask(stage, "Complete", tasks=["a"], token=token, values={"rows": 3})
+    await stage.restart()
+    await asyncio.sleep(2)
+    assert stage.phases() == {"a": "Succeeded", "b": "Starting"}
 
 
 # -- what is not there

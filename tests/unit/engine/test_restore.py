@@ -18,8 +18,9 @@ from tests.unit.engine.kit import (
 )
 
 from fairlead.engine.events import Event, StatusRecorded
-from fairlead.engine.model import TERMINAL, Clocks, FailureClass, Phase, Settings, TriggerRule
+from fairlead.engine.model import TERMINAL, Clocks, FailureClass, ForEach, Phase, Settings, TriggerRule
 from fairlead.engine.restore import NodeRecord
+from fairlead.engine.state import Attempt
 
 INFRA = FailureClass.INFRASTRUCTURE
 
@@ -201,3 +202,18 @@ def test_a_stop_that_had_begun_is_not_taken_back_by_a_later_deadline() -> None:
     after.settings = Settings(deadline_seconds=1000)
 
     assert after.ended(seen("runs"), after=22) == [("runs/1", "RunDeadlineExceeded")]
+
+
+def test_a_list_that_has_become_shorter_keeps_the_attempts_of_the_items_it_has_no_more() -> None:
+    attempts = (Attempt(number=1, object_name="old", created=True, finished_at=at(1)),)
+    on = bench(node("m", for_each=ForEach(items=Value(["x"])), outputs=[declared("n")]), begun=False)
+    after = on.restarted(
+        [
+            NodeRecord(name="m", phase=Phase.SUCCEEDED, digest="d", total=1),
+            NodeRecord(name="m[0]", phase=Phase.SUCCEEDED, outputs={"n": 1}),
+            NodeRecord(name="m[1]", phase=Phase.WAITING, attempts=attempts),
+        ]
+    )
+    assert after.phases() == {"m": "Succeeded", "m[0]": "Succeeded"}
+    assert after.state("m").outputs == {"n": [1]}
+    assert [len(past.attempts) for past in after.state("m").past.values()] == [1]
