@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fairlead.cli.options import Context, Kubeconfig, Name, Namespace, Reason, Tasks, Timeout, Wait
+from fairlead.cli.options import Context, Kubeconfig, Latest, Name, Namespace, Reason, Tasks, Timeout, Wait
 
 __all__ = ["EXAMPLES", "clear"]
 
@@ -17,6 +17,7 @@ EXAMPLES = (
 def clear(
     name: Name,
     tasks: Tasks,
+    latest: Latest = False,
     reason: Reason = None,
     wait: Wait = False,
     timeout: Timeout = 30,
@@ -34,7 +35,7 @@ def clear(
     question = Question(
         name=name,
         action=ActionKind.CLEAR,
-        fields={"tasks": tasks},
+        fields={"tasks": tasks, "revision": "Latest" if latest else None},
         reason=reason,
         wait=wait,
         timeout=timeout,

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairlead.api.resolution import merge_definition
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from fairlead.kube.lines import LineSplitter
-from fairlead.kube.resources import SELF_SUBJECT_REVIEWS, WORKFLOWS, Resource
+from fairlead.kube.resources import CONTROLLERREVISIONS, SELF_SUBJECT_REVIEWS, WORKFLOWS, Resource
 from fairlead.kube.transport import ApiClient, PatchType
 
 __all__ = ["Cluster", "Person", "connect"]
@@ -46,13 +47,27 @@ class Cluster:
         self.trouble = ""
 
     async def read(self, name: str) -> _Object:
-        """Return a Workflow. Raises :class:`CliError`, for one that is not there with the names of those that are."""
+        """Return a Workflow; one of a template with the tasks that it runs in its spec, as far as they can be read.
+
+        Raises :class:`CliError`, for one that is not there with the names of those that are.
+        """
         try:
-            return await self._client.get(WORKFLOWS, name, self.namespace)
+            workflow = await self._client.get(WORKFLOWS, name, self.namespace)
         except NotFound as error:
             raise await self._not_found(name) from error
         except ApiError as error:
             raise self._told(error) from error
+        return await self._written_out(workflow)
+
+    async def _written_out(self, workflow: _Object) -> _Object:
+        definition = (workflow.get("status") or {}).get("definition")
+        if definition is None:
+            return workflow
+        try:
+            revision = await self._client.get(CONTROLLERREVISIONS, definition["revision"], self.namespace)
+        except ApiError:
+            return workflow  # it is the run that was asked for: without rights to the rest, that has to do
+        return {**workflow, "spec": merge_definition(workflow["spec"], revision.get("data") or {})}
 
     async def who(self) -> Person:
         """Return who asks. Raises :class:`CliError`."""

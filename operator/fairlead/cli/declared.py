@@ -41,7 +41,7 @@ def token_of(workflow: _Object, task: str) -> str:
 
 
 def _task(workflow: _Object, name: str) -> _Object:
-    """Return the definition of a task; {} where the Workflow does not have it: it comes from a template."""
+    """Return the definition of a task; {} where it is not known."""
     spec = workflow["spec"]
     wanted = name.partition("[")[0]
     for each in (*(spec.get("tasks") or ()), *(spec.get("finally") or ())):

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Context", "Kubeconfig", "Name", "Namespace", "Reason", "Task", "Tasks", "Timeout", "Values", "Wait"]
+__all__ = [
+    "Context",
+    "Kubeconfig",
+    "Latest",
+    "Name",
+    "Namespace",
+    "Reason",
+    "Task",
+    "Tasks",
+    "Timeout",
+    "Values",
+    "Wait",
+]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the Workflow.")]
 Task = Annotated[str, typer.Argument(metavar="TASK", help="A task, or an item of a `forEach` task: `load[3]`.")]
@@ -21,6 +33,10 @@ Kubeconfig = Annotated[
 ]
 Context = Annotated[
     str | None, typer.Option("--context", help="A context of the kubeconfig. Default: its current one.")
+]
+Latest = Annotated[
+    bool,
+    typer.Option("--latest", help="By the present definition of its template, not by the one that it began with."),
 ]
 Reason = Annotated[str | None, typer.Option("-r", "--reason", help="Why, for people and the record.")]
 Timeout = Annotated[

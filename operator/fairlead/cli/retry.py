@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairlead.cli.options import Context, Kubeconfig, Name, Namespace, Reason, Timeout, Wait
+from fairlead.cli.options import Context, Kubeconfig, Latest, Name, Namespace, Reason, Timeout, Wait
 
 __all__ = ["EXAMPLES", "retry"]
 
@@ -22,6 +22,7 @@ def retry(
         list[str] | None,
         typer.Argument(metavar="TASK", help="Only these tasks, or items (`load[3]`), and what comes after them."),
     ] = None,
+    latest: Latest = False,
     reason: Reason = None,
     wait: Wait = False,
     timeout: Timeout = 30,
@@ -42,7 +43,7 @@ def retry(
     question = Question(
         name=name,
         action=ActionKind.RETRY,
-        fields={"tasks": tasks or None},
+        fields={"tasks": tasks or None, "revision": "Latest" if latest else None},
         reason=reason,
         wait=wait,
         timeout=timeout,

@@ -14,20 +14,23 @@ from aiohttp import web
 
 PATH = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
 ACTIONS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflowactions"
+REVISIONS = "/apis/apps/v1/namespaces/{namespace}/controllerrevisions"
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class FakeApiServer:
     """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile.
 
-    `actions` are those that were created. `operator` is called with each, and what it returns is its status; None
-    leaves it without an answer. `refusal` is what a write is answered with, if anything. The user is ann.
+    `revisions` are the definitions that runs of templates keep to. `actions` are those that were created. `operator` is
+    called with each, and what it returns is its status; None leaves it without an answer. `refusal` is what a write is
+    answered with, if anything. The user is ann.
     """
 
     def __init__(self) -> None:
         self.workflows: dict[str, dict[str, Any]] = {}
         self.watches: list[list[Any]] = []
         self.served = True
+        self.revisions: dict[str, dict[str, Any]] = {}
         self.actions: list[dict[str, Any]] = []
         self.operator: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None
         self.refusal: tuple[int, str, str] | None = None
@@ -82,6 +85,10 @@ class FakeApiServer:
             await response.write(json.dumps(event).encode() + b"\n")
         return response
 
+    async def _get_revision(self, request: web.Request) -> web.StreamResponse:
+        found = self.revisions.get(request.match_info["name"])
+        return web.json_response({"data": found}) if found else _not_found()
+
     async def _review(self, request: web.Request) -> web.StreamResponse:
         user = {"username": "ann", "groups": ["leads", "system:authenticated"]}
         return web.json_response(await request.json() | {"status": {"userInfo": user}}, status=201)
@@ -126,6 +133,7 @@ class FakeApiServer:
         app.router.add_get(PATH, self._list)
         app.router.add_get(PATH + "/{name}", self._get)
         app.router.add_patch(PATH + "/{name}", self._patch)
+        app.router.add_get(REVISIONS + "/{name}", self._get_revision)
         app.router.add_post(REVIEWS, self._review)
         app.router.add_post(ACTIONS, self._ask)
         app.router.add_get(ACTIONS, self._watch_actions)

@@ -79,6 +79,7 @@ def test_a_request_names_the_run_and_who_asks_and_goes_with_the_run(server: Fake
 
 ASKED: dict[str, tuple[list[str], dict[str, Any]]] = {
     "retry some": (["retry", "daily", "load", "load[3]"], {"action": "Retry", "tasks": ["load", "load[3]"]}),
+    "retry by the latest": (["retry", "daily", "--latest"], {"action": "Retry", "revision": "Latest"}),
     "clear": (["clear", "daily", "load"], {"action": "Clear", "tasks": ["load"]}),
     "mark": (
         ["mark", "daily", "load", "--as", "succeeded", "-v", "rows=3"],
@@ -131,6 +132,14 @@ def test_a_callback_is_completed_for_the_attempt_that_waits(server: FakeApiServe
 def test_where_none_waits_nothing_is_asked(server: FakeApiServer, fairlead: Any) -> None:
     assert "no attempt of load waits" in refused(fairlead("complete", "daily", "load")).message
     assert server.actions == []
+
+
+def test_types_of_values_of_a_run_of_a_template_are_in_its_own_copy(server: FakeApiServer, fairlead: Any) -> None:
+    made = server.add("daily", status(definition={"template": "t", "revision": "daily-5f"}), [])
+    made["spec"] = {"templateRef": {"name": "t"}}
+    server.revisions["daily-5f"] = {"tasks": TASKS}
+    assert fairlead("approve", "daily", "sign-off", "-v", "note=10").exit_code == ExitCode.OK
+    assert server.actions[0]["spec"]["values"] == {"note": "10"}
 
 
 def test_a_value_must_fit_what_is_declared(server: FakeApiServer, fairlead: Any) -> None:

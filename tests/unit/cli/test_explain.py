@@ -224,3 +224,15 @@ def test_a_task_that_is_not_there(explain: Any) -> None:
     error = explain("daily", "c").exception
     assert isinstance(error, CliError)
     assert (error.code, "has no task 'c'" in error.message) == (ExitCode.USAGE, True)
+
+
+@pytest.mark.parametrize(("known", "said"), [(True, "for a"), (False, "WaitingForTasks: a")])
+def test_a_run_of_a_template_is_explained_by_its_own_copy(
+    server: FakeApiServer, explain: Any, known: bool, said: str
+) -> None:
+    daily = server.workflows["daily"]
+    if known:
+        server.revisions["daily-5f"] = dict(daily["spec"])
+    daily["spec"] = {"templateRef": {"name": "t"}}
+    daily["status"]["definition"] = {"template": "t", "revision": "daily-5f"}
+    assert explain("daily").stdout.splitlines()[-1].split(maxsplit=2) == ["b", "Waiting", said]
