@@ -225,6 +225,7 @@ CHANGES = {
     "arguments": {"arguments": [{"name": "day", "value": "y"}]},
     "outputs": {"outputs": [{"name": "r", "value": "${1}"}]},
     "workspace": {"workspace": {"size": "1Gi"}},
+    "concurrencyKey": {"concurrencyKey": {"key": "k"}},
     "podRetention": {"podRetention": {"succeededSeconds": 0}},
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fairlead.api.concurrency import CompiledKey, compile_key
 from fairlead.api.declared import declared_types
 from fairlead.api.flow import may_be_empty
 from fairlead.api.inference import infer_types
@@ -52,6 +53,7 @@ class Compiled:
     graph: Graph
     settings: Settings
     ttl_seconds_after_finished: int | None = None
+    concurrency: CompiledKey | None = None
     workspace: Workspace | None = None
     warnings: tuple[Problem, ...] = ()
 
@@ -84,6 +86,7 @@ def compile_workflow(
         graph=graph,
         settings=_settings(live),
         ttl_seconds_after_finished=live.ttl_seconds_after_finished,
+        concurrency=compilation.concurrency,
         workspace=compilation.parsed.workspace,
         # Advice about a template is for whoever writes it, not for each run of it.
         warnings=() if source.template else _sorted(compilation.warnings),
@@ -151,6 +154,7 @@ class _Compilation:
     problems: list[Problem]
     outlines: list[Outline]
     warnings: list[Problem] = field(default_factory=list)
+    concurrency: CompiledKey | None = None
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], evaluator: Evaluator) -> _Compilation:
@@ -180,6 +184,8 @@ class _Compilation:
             check_workspace(parsed.workspace, "spec.workspace", self.report)
         trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
         trees = replace(trees, declarations=infer_types(self.outlines, trees))
+        if parsed.concurrency_key is not None:
+            self.concurrency = compile_key(parsed.concurrency_key, trees)
         tasks = self._tasks(trees)
         ordering = self._ordering()
         reader = Reader(tasks=tasks, ordering=ordering, report=self.report, warn=self.warn)

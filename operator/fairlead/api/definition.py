@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from fairlead.api.concurrency import ConcurrencyKey
 from fairlead.api.declared import Parameter
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, LimitSeconds
 from fairlead.api.task import Task, TaskDefaults
@@ -66,6 +67,10 @@ class Definition(Limits):
     task_defaults: TaskDefaults | None = Field(
         default=None,
         description="What tasks have unless they say otherwise; a task's own value wins field by field.",
+    )
+    concurrency_key: ConcurrencyKey | None = Field(
+        default=None,
+        description="Bounds how many runs with the same key are active at the same time. Default: no bound.",
     )
     workspace: Workspace | None = Field(
         default=None, description="A volume that the tasks of the run share. Default: none."

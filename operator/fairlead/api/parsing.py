@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fairlead.api.concurrency import ConcurrencyKey
 from fairlead.api.declared import Argument, Parameter, declared_types
 from fairlead.api.definition import RunOutput
 from fairlead.api.kinds import KINDS
@@ -105,6 +106,7 @@ class ParsedSpec:
     task_defaults: TaskDefaults = field(default_factory=TaskDefaults)
     tasks: Sequence[Task | None] = ()
     outputs: Sequence[RunOutput | None] = ()
+    concurrency_key: ConcurrencyKey | None = None
     workspace: Workspace | None = None
     live: LiveSpec = field(default_factory=LiveSpec)
     has_defaults: bool = True
@@ -132,6 +134,7 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
             task_defaults=spec.task_defaults or TaskDefaults(),
             tasks=spec.tasks or (),
             outputs=spec.outputs or (),
+            concurrency_key=spec.concurrency_key,
             workspace=spec.workspace,
             live=spec,
         ), problems
@@ -142,7 +145,8 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
         task_defaults=defaults or TaskDefaults(),
         tasks=_items(Task, raw.get("tasks")),
         outputs=_items(RunOutput, raw.get("outputs")),
-        workspace=parse_model(Workspace, raw["workspace"], "")[0] if "workspace" in raw else None,
+        concurrency_key=_item(ConcurrencyKey, raw.get("concurrencyKey")),
+        workspace=_item(Workspace, raw.get("workspace")),
         has_defaults=defaults is not None,
     ), problems
 
@@ -196,6 +200,10 @@ def format_path(path: str, location: Sequence[int | str]) -> str:
 
 def _items(model: type[_Model], raw: Any) -> list[_Model | None]:
     return [parse_model(model, item, "")[0] for item in _list(raw)]
+
+
+def _item(model: type[_Model], raw: Any) -> _Model | None:
+    return None if raw is None else parse_model(model, raw, "")[0]
 
 
 def _list(raw: Any) -> list[Any]:

@@ -177,6 +177,9 @@ class WorkflowStatus(ApiModel):
         default=None, description="When the run started. Its spec is fixed from then on."
     )
     completion_time: datetime | None = Field(default=None, description="When the run ended.")
+    concurrency_key: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="The value of `spec.concurrencyKey`, which the run holds, or waits for."
+    )
     phase: Annotated[str, Field(max_length=63)] | None = Field(
         default=None,
         description="A summary for people, which may get further values: Pending, Running, Suspended, "

@@ -96,7 +96,7 @@ def _rules() -> Iterator[JsonDict]:
         }
     rule = f"{_FIRST_OR_STATUS_WRITE} || !has(self.spec.tasks) || {ONE_KIND['rule']}"
     yield ONE_KIND | {"rule": rule, "optionalOldSelf": True}
-    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "workspace", "podRetention"):
+    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "concurrencyKey", "workspace", "podRetention"):
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
         # Not with `?`, which would hide their size from the cost estimate.
         unchanged = f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"

@@ -38,6 +38,7 @@ from .apply import Applier
 from .caches import Cache
 from .carrier import Carrier
 from .cleanup import Cleaner
+from .concurrency import Concurrency
 from .condition import Conditions
 from .definitions import Definitions
 from .errands import Errands
@@ -158,13 +159,14 @@ class Operator:
             actions=self.actions,
             definitions=definitions,
             evaluator=evaluator,
+            concurrency=Concurrency(self.store, self._active, self.queue.add),
             metrics=self.metrics,
         )
         self.retention = Retention(
             client,
             self.store,
             self.informers,
-            self.controller.active.get,
+            self._active,
             workers=max(1, options.max_in_flight // 2),
         )
         #: Everything that is watched by ourselves, by the name of the resource.
@@ -293,6 +295,9 @@ class Operator:
 
     async def _reconcile(self, uid: str) -> float | None:
         return await self.controller.reconcile(uid)
+
+    def _active(self, uid: str) -> Run | None:
+        return self.controller.active.get(uid)
 
     def _lost(self, run: Run) -> None:
         """The persisted status is not what we wrote: read the run again."""

@@ -51,9 +51,9 @@ def encode(
 ) -> _Json:
     """Return the whole status of a run. O(nodes).
 
-    `previous` is the status written before, whose transition times are kept for conditions that have not changed.
-    `stalled` says what keeps the operator itself from getting on (missing rights), else "". `definition` is where what
-    it runs is kept, of a run of a template.
+    `previous` is the status written before, whose transition times are kept for conditions that have not changed, and
+    whose key. `stalled` says what keeps the operator itself from getting on (missing rights), else "". `definition` is
+    where what it runs is kept, of a run of a template.
     """
     stalled = stalled or _blocked(run)
     # Of a task with items, the items are counted.
@@ -77,6 +77,8 @@ def encode(
     status |= encode_asked(run)
     if definition is not None:
         status["definition"] = dict(definition)
+    if "concurrencyKey" in previous:
+        status["concurrencyKey"] = previous["concurrencyKey"]
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
     if run.outcome is not None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fairlead.api.compile import Compiled, compile_settings, compile_workflow
-from fairlead.api.problems import InvalidSpec
+from fairlead.api.problems import InvalidSpec, Problem
 from fairlead.api.resolution import UnknownTemplate
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
-from fairlead.engine.expressions import Evaluator
+from fairlead.engine.expressions import Evaluator, ExpressionError
 from fairlead.engine.plan import begin, plan
 from fairlead.engine.restore import restore
 from fairlead.engine.state import RunState
@@ -30,6 +30,7 @@ from .actions import Actions, is_unrecorded
 from .apply import Applier
 from .asked import recorded_actions, recorded_epoch, recorded_stop
 from .cleanup import Cleaner
+from .concurrency import Concurrency, Move, Verdict, conflict_status
 from .definitions import Definition, Definitions
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .records import recorded_nodes
@@ -78,6 +79,7 @@ class WorkflowController:
         writer: StatusWriter,
         cleaner: Cleaner,
         actions: Actions,
+        concurrency: Concurrency,
         definitions: Definitions,
         evaluator: Evaluator,
         metrics: Metrics,
@@ -88,6 +90,7 @@ class WorkflowController:
         self._writer = writer
         self._cleaner = cleaner
         self._actions = actions
+        self._concurrency = concurrency
         self._definitions = definitions
         self._evaluator = evaluator
         self._metrics = metrics
@@ -159,11 +162,25 @@ class WorkflowController:
         if run is None:
             if _is_over(workflow) and not self._actions.pending(workflow):
                 self._applier.abandon(uid)
+                self._concurrency.not_started(uid)
                 return await self._cleaner.finished(workflow)
-            run = None if self._settling else await self._open(workflow)
+            run = None if self._settling else await self._take_up(workflow)
             if run is None:
-                return None
+                return self._concurrency.recheck(uid)
         return await self._advance(run)
+
+    async def _take_up(self, workflow: Workflow) -> Run | None:
+        """Open a run, unless others with its `concurrencyKey` are in its way."""
+        try:
+            if self._concurrency.is_waiting(workflow):  # without compiling it each time
+                verdict = self._concurrency.look_again(workflow, datetime.now(UTC))
+                if verdict.move is not Move.START:
+                    await self._hold_back(workflow, verdict)
+                    return None
+            return await self._open(workflow)
+        finally:
+            if workflow.uid not in self._runs:
+                self._concurrency.not_started(workflow.uid)
 
     async def _open(self, workflow: Workflow) -> Run | None:
         """Begin a run, or take up one that was begun before this process, or that is over and is asked something.
@@ -177,6 +194,16 @@ class WorkflowController:
             return None
         definition, compiled, now = read.definition, read.compiled, datetime.now(UTC)
         started_at = time_of(workflow.status.get("startTime"))
+        verdict = Verdict(Move.START)
+        if started_at is None or _is_over(workflow):
+            try:
+                verdict = self._concurrency.ask(workflow, compiled, now)
+            except ExpressionError as error:
+                await self._refuse(workflow, InvalidSpec([Problem("spec.concurrencyKey.key", error.message)]))
+                return None
+            if verdict.move is not Move.START:
+                await self._hold_back(workflow, verdict)
+                return None
         run = Run(
             owner=workflow.owner,
             compiled=compiled,
@@ -192,11 +219,14 @@ class WorkflowController:
         run.counted = run.state.outcome
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
+            previous = {**run.written, "concurrencyKey": verdict.key}
+            if not verdict.key:
+                del previous["concurrencyKey"]
             status = encode(
                 run.state,
                 run.settings,
                 generation=run.generation,
-                previous=run.written,
+                previous=previous,
                 now=now,
                 definition=None if definition is None else definition.record,
             )
@@ -343,6 +373,29 @@ class WorkflowController:
             key=f"invalid/{workflow.generation}",
         )
         self._applier.record(workflow.owner, refused)
+
+    async def _hold_back(self, workflow: Workflow, verdict: Verdict) -> None:
+        """Say of a run that it waits for others with its key, or does not start at all because of them."""
+        reason = verdict.move.value
+        if _is_over(workflow):  # and is asked to go on
+            if verdict.move is not Move.WAIT:
+                self._actions.refuse(workflow, reason, verdict.message)
+            return
+        status = conflict_status(
+            verdict, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC)
+        )
+        try:
+            await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
+        except (Conflict, NotFound):
+            await self._reread(workflow)
+            return
+        self._actions.refuse(workflow, "NotStarted", f"the run has not started: {verdict.message}")
+        waits = verdict.move is Move.WAIT
+        if not waits:
+            self._metrics.run_finished("failed", reason)
+        type_ = EventType.NORMAL if waits else EventType.WARNING
+        key = f"concurrency/{reason}/{workflow.generation}"
+        self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=verdict.message, key=key))
 
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""

@@ -1,0 +1,301 @@
+"""Who may start, of the runs with the same `concurrencyKey` in a namespace.
+
+A run holds its key from the start that is on record until its end is, so that holders are known after a crash; the key
+is in its status. One that has been let through, and whose start is not on record yet, holds it as well, so that two
+starts at once do not both pass. The others wait in line by the time of their creation, and are looked at again when
+whoever is in their way has ended, started, or is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from fairlead.api.compile import Compiled
+from fairlead.api.concurrency import OnConflict
+from fairlead.engine.events import UserAction
+from fairlead.engine.model import ActionKind, StopMode
+
+from .run import Run
+from .status import condition, is_finished
+from .store import Workflow, WorkflowStore
+
+__all__ = ["Concurrency", "Move", "Verdict", "conflict_status"]
+
+#: A run in line is looked at again this often, whatever it was told; and one that waits for others to be stopped.
+_RECHECK_SECONDS = 60.0
+_STOPPING_SECONDS = 5.0
+
+#: Who stops a run in favour of another one, as its record has it.
+_BY = "fairlead"
+
+_SHOWN = 3
+
+_Group = tuple[str, str]
+_Order = tuple[str, str]
+
+
+class Move(Enum):
+    """What a run does now."""
+
+    START = "Start"
+    WAIT = "WaitingForConcurrencyKey"
+    REFUSE = "ConcurrencyRefused"
+    REPLACED = "ConcurrencyReplaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run with a key does now, and why, for people."""
+
+    move: Move
+    key: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A run that wants to start, and its place in line."""
+
+    uid: str
+    name: str
+    generation: int
+    group: _Group
+    order: _Order
+    limit: int
+    on_conflict: OnConflict
+
+
+class Concurrency:
+    """Lets runs through. `active(uid)` returns a run in memory, `notify(uid)` asks for a run to be looked at."""
+
+    def __init__(
+        self, store: WorkflowStore, active: Callable[[str], Run | None], notify: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._active = active
+        self._notify = notify
+        self._holders: dict[_Group, set[str]] = {}
+        self._let_through: dict[str, _Group] = {}
+        self._places: dict[str, _Place] = {}
+        self._watchers: dict[str, set[str]] = {}
+        store.follow(self._heard)
+
+    def is_waiting(self, workflow: Workflow) -> bool:
+        """Tell whether a run is in line, by its present definition."""
+        place = self._places.get(workflow.uid)
+        return place is not None and place.generation == workflow.generation
+
+    def recheck(self, uid: str) -> float | None:
+        """Return in how many seconds to look at a run again that is in line; None for one that is not."""
+        place = self._places.get(uid)
+        if place is None:
+            return None
+        return _STOPPING_SECONDS if place.on_conflict is OnConflict.REPLACE else _RECHECK_SECONDS
+
+    def look_again(self, workflow: Workflow, now: datetime) -> Verdict:
+        """Decide anew about a run that is in line."""
+        return self._decide(self._places[workflow.uid], now)
+
+    def ask(self, workflow: Workflow, compiled: Compiled, now: datetime) -> Verdict:
+        """Decide about a run that is not active. Raises `ExpressionError` where its key cannot be told."""
+        wanted = compiled.concurrency
+        if wanted is None:
+            self._leave(workflow.uid)
+            return Verdict(Move.START)
+        key = wanted.evaluate(compiled.graph.params, name=workflow.name, namespace=workflow.namespace, uid=workflow.uid)
+        if self._let_through.get(workflow.uid) == (workflow.namespace, key):
+            return Verdict(Move.START, key)
+        place = _Place(
+            uid=workflow.uid,
+            name=workflow.name,
+            generation=workflow.generation,
+            group=(workflow.namespace, key),
+            order=_order(workflow),
+            limit=wanted.limit,
+            on_conflict=wanted.on_conflict,
+        )
+        self._places[workflow.uid] = place
+        self._wake(workflow.uid)  # now it is known whether it is in anybody's way
+        if place.on_conflict is OnConflict.REPLACE:
+            for each in self._line(place):
+                self._notify(each.uid)  # it may take their place, too
+        return self._decide(place, now)
+
+    def not_started(self, uid: str) -> None:
+        """Take note that a run that was let through has not started after all, or has ended."""
+        if self._let_through.pop(uid, None) is not None:
+            self._wake(uid)
+
+    # -- deciding
+
+    def _decide(self, place: _Place, now: datetime) -> Verdict:
+        key = place.group[1]
+        if place.on_conflict is OnConflict.REPLACE and self._is_outdated(place):
+            self._leave(place.uid)
+            return Verdict(Move.REPLACED, key, f"a newer run with the key {key!r} takes its place")
+        holders = sorted(self._holding(place), key=_order)
+        before = sorted((each for each in self._line(place) if each.order < place.order), key=lambda each: each.order)
+        unknown = [] if before else self._unknown(place)
+        if len(holders) + len(before) + len(unknown) < place.limit:
+            self._leave(place.uid)
+            self._let_through[place.uid] = place.group
+            self._wake(place.uid)
+            return Verdict(Move.START, key)
+        message = _why(place, holders, len(before))
+        if unknown and len(holders) < place.limit:
+            self._watch(place, [workflow.uid for workflow in unknown])
+            return Verdict(Move.WAIT, key, message)
+        if place.on_conflict is OnConflict.REFUSE:
+            self._leave(place.uid)
+            return Verdict(Move.REFUSE, key, message)
+        if place.on_conflict is OnConflict.REPLACE:
+            older = [workflow for workflow in holders if _order(workflow) < place.order]
+            self._stop(place, older[: len(holders) + len(before) - place.limit + 1], now)
+        # Those far behind look at whoever is right before them: an end is not everybody's business.
+        first = len(before) < place.limit
+        self._watch(place, [workflow.uid for workflow in holders] if first else [before[-1].uid])
+        return Verdict(Move.WAIT, key, message)
+
+    def _holding(self, place: _Place) -> list[Workflow]:
+        """Return the other runs that hold a key."""
+        uids = self._holders.get(place.group, set()) | {
+            uid for uid, group in self._let_through.items() if group == place.group
+        }
+        found = (self._store.get(uid) for uid in uids - {place.uid})
+        return [workflow for workflow in found if workflow is not None]
+
+    def _line(self, place: _Place) -> Iterable[_Place]:
+        return (each for each in self._places.values() if each.group == place.group and each.uid != place.uid)
+
+    def _unknown(self, place: _Place) -> list[Workflow]:
+        """Return older runs of which nobody has asked yet what their key is: they may belong before this one."""
+        namespace, key = place.group
+        return [
+            workflow
+            for workflow in self._store
+            if workflow.namespace == namespace
+            and workflow.uid not in self._places
+            and workflow.uid not in self._let_through
+            and _may_have_key(workflow, key)
+            and _order(workflow) < place.order
+        ]
+
+    def _is_outdated(self, place: _Place) -> bool:
+        """Tell whether enough newer runs wait to replace what is active, this one included."""
+        newer = [
+            each for each in self._line(place) if each.on_conflict is OnConflict.REPLACE and each.order > place.order
+        ]
+        return len(newer) >= place.limit
+
+    def _stop(self, place: _Place, workflows: Iterable[Workflow], now: datetime) -> None:
+        """Ask the engine to cancel runs in favour of another one; asked again, it is the same request."""
+        for workflow in workflows:
+            run = self._active(workflow.uid)
+            if run is None or run.state.stop_mode in (StopMode.CANCEL, StopMode.TERMINATE):
+                continue
+            uid = f"replaced-by-{place.uid}"
+            asked = [each.uid for each in run.inbox if isinstance(each, UserAction)]
+            if uid in asked or any(record.uid == uid for record in run.state.actions):
+                continue
+            run.inbox.append(
+                UserAction(
+                    uid=uid,
+                    name=place.name,
+                    kind=ActionKind.STOP,
+                    mode=StopMode.CANCEL,
+                    created_at=now,
+                    by=_BY,
+                    verified=True,
+                    reason=f"the run {place.name!r}, which has the same concurrencyKey, takes its place",
+                )
+            )
+            self._notify(workflow.uid)
+
+    # -- who is told of what
+
+    def _heard(self, old: Workflow | None, new: Workflow | None) -> None:
+        """Keep the holders of each key, and tell those in line when one has left; the store's listener."""
+        held, holds = _held_by(old), _held_by(new)
+        known = new or old
+        assert known is not None
+        if held is not None and held != holds:
+            found = self._holders.get(held, set())
+            found.discard(known.uid)
+            if not found:
+                self._holders.pop(held, None)
+            self._wake(known.uid)
+        if holds is not None:
+            self._holders.setdefault(holds, set()).add(known.uid)
+            self._let_through.pop(known.uid, None)  # its start is on record
+        if new is None or new.deleting or is_finished(new.status):
+            self._leave(known.uid)
+        if new is None:
+            self.not_started(known.uid)
+
+    def _leave(self, uid: str) -> None:
+        if self._places.pop(uid, None) is not None:
+            self._wake(uid)
+
+    def _watch(self, place: _Place, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._watchers.setdefault(uid, set()).add(place.uid)
+
+    def _wake(self, uid: str) -> None:
+        for watcher in self._watchers.pop(uid, ()):
+            self._notify(watcher)
+
+
+def conflict_status(verdict: Verdict, *, generation: int, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the status of a run that has not started because of its key: it waits, or it is over."""
+    move, message = verdict.move, verdict.message
+    over = move is not Move.WAIT
+    reason = move.value
+    conditions = {
+        "Succeeded": ("False" if over else "Unknown", reason, message),
+        "Finished": ("True" if over else "False", reason, message if over else ""),
+        "Reconciling": ("False" if over else "True", reason, "" if over else message),
+        "Stalled": ("True" if move is Move.REFUSE else "False", reason, message if move is Move.REFUSE else ""),
+    }
+    return {
+        "observedGeneration": generation,
+        "phase": {Move.REFUSE: "Failed", Move.REPLACED: "Cancelled"}.get(move, "Pending"),
+        "message": message,
+        "concurrencyKey": verdict.key,
+        "conditions": [
+            condition(kind, *conditions[kind], generation=generation, previous=previous, now=now) for kind in conditions
+        ],
+    }
+
+
+def _order(workflow: Workflow) -> _Order:
+    return str(workflow.raw["metadata"]["creationTimestamp"]), workflow.uid
+
+
+def _held_by(workflow: Workflow | None) -> _Group | None:
+    """Return the key that a run holds by its recorded status."""
+    if workflow is None:
+        return None
+    status = workflow.status
+    if "concurrencyKey" not in status or "startTime" not in status or is_finished(status):
+        return None
+    return workflow.namespace, status["concurrencyKey"]
+
+
+def _may_have_key(workflow: Workflow, key: str) -> bool:
+    status = workflow.status
+    if "startTime" in status or workflow.deleting or is_finished(status):
+        return False
+    recorded = status.get("concurrencyKey")
+    return bool(recorded == key) if recorded is not None else "concurrencyKey" in workflow.spec
+
+
+def _why(place: _Place, holders: list[Workflow], before: int) -> str:
+    names = ", ".join(workflow.name for workflow in holders[:_SHOWN])
+    more = f" and {len(holders) - _SHOWN} more" if len(holders) > _SHOWN else ""
+    held = f"the key {place.group[1]!r} is held by {names}{more} ({len(holders)}/{place.limit})" if holders else ""
+    line = f"{before} in line before this run" if before else ""
+    return "; ".join(filter(None, (held, line))) or f"older runs with the key {place.group[1]!r} are looked at first"

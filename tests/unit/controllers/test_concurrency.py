@@ -1,0 +1,341 @@
+"""Runs with the same key: never more of them active than may be, each in its turn, and through restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.test_actions import ask
+
+from fairlead.kube.errors import ServerError
+from fairlead.kube.resources import WORKFLOWACTIONS, WORKFLOWS
+
+pytestmark = looptime
+
+AWAY = ServerError(500, "InternalError", "etcd is away")
+
+
+def keyed(key: str = "k", **more: Any) -> dict[str, Any]:
+    return {"concurrencyKey": {"key": key, **more}, **tasks("a")}
+
+
+async def applied(stage: Stage, *names: str, **more: Any) -> None:
+    """Runs with the same key, each created in a second of its own."""
+    for name in names:
+        stage.apply(keyed(**more), name)
+        await asyncio.sleep(1.5)
+
+
+def phases(stage: Stage, *names: str) -> list[str]:
+    return [stage.status(name).get("phase", "") for name in names]
+
+
+async def ends(stage: Stage, name: str, code: int = 0) -> None:
+    stage.ends(stage.pod("a", run=name), code)
+    await asyncio.sleep(3)
+
+
+# -- Queue
+
+
+async def test_the_second_waits_for_the_first(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two")
+    assert phases(stage, "one", "two") == ["Running", "Pending"]
+    assert len(stage.pods()) == 1
+    status = stage.status("two")
+    assert status["concurrencyKey"] == "k"
+    assert "startTime" not in status
+    assert status["message"] == "the key 'k' is held by one (1/1)"
+    for kind, value in (("Reconciling", "True"), ("Succeeded", "Unknown"), ("Finished", "False")):
+        condition = stage.condition(kind, "two")
+        assert (condition["status"], condition["reason"]) == (value, "WaitingForConcurrencyKey")
+    await ends(stage, "one")
+    assert phases(stage, "one", "two") == ["Succeeded", "Running"]
+    await ends(stage, "two")
+    assert phases(stage, "one", "two") == ["Succeeded", "Succeeded"]
+    assert stage.status("two")["concurrencyKey"] == "k"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_first_come_first_served(stage: Stage, code: int) -> None:
+    await stage.begin()
+    names = ["e", "d", "c", "b", "a"]
+    await applied(stage, *names)
+    for number, name in enumerate(names):
+        active = [each for each in names if stage.status(each).get("phase") == "Running"]
+        assert active == [name]
+        assert phases(stage, *names[number + 1 :]) == ["Pending"] * (len(names) - number - 1)
+        await ends(stage, name, code)
+    assert len(stage.pods()) == 5
+
+
+async def test_as_many_as_may(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, *"abcde", limit=2)
+    assert phases(stage, *"abcde") == ["Running", "Running", "Pending", "Pending", "Pending"]
+    await ends(stage, "b")
+    assert phases(stage, *"abcde") == ["Running", "Succeeded", "Running", "Pending", "Pending"]
+    assert stage.status("e")["message"] == "the key 'k' is held by a, b (2/2); 2 in line before this run"
+
+
+async def test_other_keys_and_other_namespaces_are_none_of_its_business(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(keyed("k"), "one")
+    stage.apply(keyed("other"), "two")
+    stage.apply(tasks("a"), "three")
+    await asyncio.sleep(2)
+    assert phases(stage, "one", "two", "three") == ["Running"] * 3
+    assert "concurrencyKey" not in stage.status("three")
+
+
+async def test_two_at_once_do_not_both_pass(stage: Stage) -> None:
+    await stage.begin()
+    writing = stage.api.hold("patch", WORKFLOWS)
+    for name in "abcd":
+        stage.apply(keyed(), name)
+    await asyncio.sleep(2)  # none of their starts is on record yet
+    writing.lift()
+    await asyncio.sleep(2)
+    assert sorted(phases(stage, *"abcd")) == ["Pending", "Pending", "Pending", "Running"]
+    assert len(stage.pods()) == 1
+
+
+async def test_a_start_that_cannot_be_recorded_leaves_the_key_to_others_only_when_given_up(stage: Stage) -> None:
+    await stage.begin()
+    refused = stage.api.fail(AWAY, "patch", WORKFLOWS, name="one")
+    stage.apply(keyed(), "one")
+    await asyncio.sleep(1)
+    refused.lift()
+    stage.apply(keyed(), "two")
+    await asyncio.sleep(10)
+    assert sorted(phases(stage, "one", "two")) == ["Pending", "Running"]
+    assert len(stage.pods()) == 1
+
+
+@pytest.mark.parametrize("who", ["one", "two"])
+async def test_a_run_that_is_deleted_is_in_nobodys_way(stage: Stage, who: str) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", "three")
+    stage.api.drop(WORKFLOWS, who)
+    await asyncio.sleep(3)
+    if who == "two":
+        await ends(stage, "one")
+    assert phases(stage, "three") == (["Running"] if who == "two" else ["Pending"])
+
+
+async def test_a_run_that_waits_can_be_given_another_key(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", "three")
+    stage.respec("two", concurrencyKey={"key": "free"})
+    await asyncio.sleep(3)
+    assert phases(stage, "one", "two", "three") == ["Running", "Running", "Pending"]
+    assert stage.status("two")["concurrencyKey"] == "free"
+    stage.respec("three", concurrencyKey=None)
+    await asyncio.sleep(3)
+    assert phases(stage, "three") == ["Running"]
+    assert "concurrencyKey" not in stage.status("three")
+
+
+async def test_a_suspended_run_holds_its_key(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"suspend": True, **keyed()}, "one")
+    await asyncio.sleep(2)
+    await applied(stage, "two")
+    assert phases(stage, "one", "two") == ["Suspended", "Pending"]
+
+
+async def test_a_key_that_cannot_be_told_is_a_wrong_definition(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(keyed("x" * 300))
+    await asyncio.sleep(2)
+    assert stage.condition("Succeeded")["reason"] == "InvalidSpec"
+    assert "spec.concurrencyKey.key" in stage.status()["message"]
+
+
+# -- Refuse
+
+
+async def test_a_run_may_rather_fail_than_wait(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", onConflict="Refuse")
+    assert phases(stage, "one", "two") == ["Running", "Failed"]
+    for kind, value in (("Succeeded", "False"), ("Finished", "True"), ("Reconciling", "False")):
+        condition = stage.condition(kind, "two")
+        assert (condition["status"], condition["reason"]) == (value, "ConcurrencyRefused")
+    assert "held by one" in stage.status("two")["message"]
+    await ends(stage, "one")
+    assert phases(stage, "two") == ["Failed"]
+    await applied(stage, "three", onConflict="Refuse")
+    assert phases(stage, "three") == ["Running"]
+
+
+# -- Replace
+
+
+async def test_a_run_may_take_the_place_of_an_older_one(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", onConflict="Replace")
+    stage.runs(stage.pod("a", run="one"))
+    await applied(stage, "two", onConflict="Replace")
+    await asyncio.sleep(3)
+    old = stage.pod("a", run="one")
+    assert stage.is_ending(old)
+    assert phases(stage, "two") == ["Pending"]  # until the other has ended
+    assert list(stage.pods()) == [old]
+    stage.ends(old, 143)
+    await asyncio.sleep(6)
+    assert phases(stage, "one", "two") == ["Cancelled", "Running"]
+    [asked] = stage.status("one")["actions"]
+    assert (asked["action"], asked["name"], asked["by"]) == ("Stop", "two", "fairlead")
+
+
+async def test_of_several_that_would_take_its_place_the_newest_does(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", onConflict="Replace")
+    stage.runs(stage.pod("a", run="one"))
+    await applied(stage, "two", "three", onConflict="Replace")
+    stage.ends(stage.pod("a", run="one"), 143)
+    await asyncio.sleep(10)
+    assert phases(stage, "one", "two", "three") == ["Cancelled", "Cancelled", "Running"]
+    assert stage.condition("Succeeded", "two")["reason"] == "ConcurrencyReplaced"
+    assert "startTime" not in stage.status("two")
+    assert len(stage.status("one")["actions"]) == 1
+
+
+async def test_no_more_are_stopped_than_have_to_be(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", limit=2)
+    for name in ("one", "two"):
+        stage.runs(stage.pod("a", run=name))
+    await applied(stage, "three", limit=2, onConflict="Replace")
+    await asyncio.sleep(3)
+    assert stage.is_ending(stage.pod("a", run="one"))
+    assert not stage.is_ending(stage.pod("a", run="two"))
+
+
+async def test_a_stop_survives_a_restart(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one")
+    stage.runs(stage.pod("a", run="one"))
+    await asyncio.sleep(2)
+    writing = stage.api.hold("patch", WORKFLOWS, name="one")
+    await applied(stage, "two", onConflict="Replace")
+    writing.lifted = True
+    await stage.restart()
+    await asyncio.sleep(10)
+    assert stage.is_ending(stage.pod("a", run="one"))
+    stage.ends(stage.pod("a", run="one"), 143)
+    await asyncio.sleep(10)
+    assert phases(stage, "one", "two") == ["Cancelled", "Running"]
+
+
+# -- restarts
+
+
+async def test_the_order_survives_a_restart(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "three", "two")
+    await stage.crash()
+    await applied(stage, "four")
+    stage.ends(stage.pod("a", run="one"))
+    await stage.restart()
+    await asyncio.sleep(5)
+    assert phases(stage, "one", "three", "two", "four") == ["Succeeded", "Running", "Pending", "Pending"]
+
+
+async def test_those_that_came_while_the_operator_was_away_start_in_their_order(stage: Stage) -> None:
+    await stage.begin()
+    await stage.crash()
+    await applied(stage, *"dcba")
+    await stage.restart()
+    await asyncio.sleep(5)
+    assert phases(stage, *"dcba") == ["Running", "Pending", "Pending", "Pending"]
+
+
+async def test_a_run_in_line_is_not_compiled_each_time(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two")
+    before = stage.api.count("patch", WORKFLOWS, "two")
+    await asyncio.sleep(600)
+    assert stage.api.count("patch", WORKFLOWS, "two") == before
+
+
+# -- requests
+
+
+async def test_what_is_asked_of_a_run_in_line_is_answered(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two")
+    ask(stage, run="two")
+    await asyncio.sleep(70)
+    [action] = stage.api.of(WORKFLOWACTIONS).values()
+    accepted = {each["type"]: each for each in action["status"]["conditions"]}["Accepted"]
+    assert (accepted["status"], accepted["reason"]) == ("False", "NotStarted")
+    assert phases(stage, "two") == ["Pending"]
+
+
+async def test_a_retry_waits_for_its_turn_as_well(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one")
+    await ends(stage, "one", 1)
+    await applied(stage, "two", "three")
+    ask(stage, run="one", action="Retry", mode=None)
+    await asyncio.sleep(5)
+    assert phases(stage, "one", "two", "three") == ["Failed", "Running", "Pending"]
+    await ends(stage, "two")
+    await asyncio.sleep(70)
+    assert phases(stage, "one", "two", "three") == ["Running", "Succeeded", "Pending"]
+    stage.ends(stage.pod("a", 2, run="one"))
+    await asyncio.sleep(70)
+    assert phases(stage, "one", "three") == ["Succeeded", "Running"]
+
+
+# -- many, in any order
+
+
+@pytest.mark.parametrize("policies", [["Queue"], ["Queue", "Replace", "Refuse"]], ids=["Queue", "all"])
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_there_are_never_more_than_may_be_and_all_have_their_turn(
+    stage: Stage, seed: int, policies: list[str]
+) -> None:
+    chance = random.Random(seed)
+    limit = chance.choice([1, 2, 3])
+    await stage.begin()
+    names = [f"r{number}" for number in range(12)]
+    for name in names:
+        stage.apply(keyed(limit=limit, onConflict=chance.choice(policies)), name)
+        await asyncio.sleep(chance.random() * 3)
+        await _something(stage, names, chance, limit)
+    for _ in range(80):
+        await _something(stage, names, chance, limit)
+        await asyncio.sleep(chance.random() * 5)
+    for _ in range(100):
+        await _something(stage, names, chance, limit, restarts=False)
+        await asyncio.sleep(10)
+    final = {"Succeeded"} if policies == ["Queue"] else {"Succeeded", "Failed", "Cancelled"}
+    assert {stage.status(name)["phase"] for name in names} <= final
+
+
+async def _something(stage: Stage, names: list[str], chance: random.Random, limit: int, restarts: bool = True) -> None:
+    live = [pod for pod, raw in stage.pods().items() if not _has_ended(raw)]
+    started = [
+        name
+        for name in names
+        if name in stage.api.of(WORKFLOWS)
+        and "startTime" in stage.status(name)
+        and stage.condition("Finished", name)["status"] != "True"
+    ]
+    assert len(live) <= limit
+    assert len(started) <= limit
+    if live and chance.random() < 0.5:
+        stage.ends(chance.choice(live))
+    if restarts and chance.random() < 0.1:
+        await stage.restart()
+
+
+def _has_ended(raw: dict[str, Any]) -> bool:
+    return raw.get("status", {}).get("phase") in ("Succeeded", "Failed")
