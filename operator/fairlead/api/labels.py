@@ -8,6 +8,7 @@ __all__ = [
     "CARRIES",
     "DEPTH",
     "ENDING",
+    "FINAL",
     "FINALIZER",
     "ITEM",
     "ITERATION",
@@ -59,6 +60,9 @@ RUN_NAME = "fairlead.dev/workflow-name"
 
 #: Annotation of a sub-workflow that was retried: the attempt of its parent's task that it carries now, as JSON.
 CARRIES = "fairlead.dev/carries"
+
+#: Annotation of a sub-workflow: it belongs to its parent's `finally`, which suspension leaves alone.
+FINAL = "fairlead.dev/final"
 
 #: Annotation of a sub-workflow: it was suspended with its parent, and is to be resumed with it.
 SUSPENDED = "fairlead.dev/suspended-with-parent"

@@ -40,7 +40,8 @@ class ChildView:
 
     `name` is its own, `object_name` that of the attempt it carries, which counts from `since`, in its epoch `carries`;
     `epoch` is the one it is in. `stopping` tells that it is being stopped, `suspended` that it was suspended with its
-    parent, `refused` why it is not run again. `held` is always False: nothing of ours keeps it.
+    parent, `final` that it belongs to the parent's `finally`, `refused` why it is not run again. `held` is never True:
+    nothing of ours keeps it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ChildView:
     refused: str = ""
     stopping: bool = False
     suspended: bool = False
+    final: bool = False
     deleting_at: datetime | None = None
     ending: str = ""
     held: bool = False
@@ -84,6 +86,8 @@ def child_view(workflow: Workflow) -> ChildView | None:
     identity.pop("result")  # a child is never let go of
     if workflow.name != attempt_name(identity["owner_name"], parent_uid, identity["node"], identity["number"]):
         return None  # somebody made it that way; it is no attempt of ours
+    if (metadata.get("labels") or {}).get(labels.RUN_UID) != parent_uid:
+        return None  # a `resource` task made it, and has its own way of looking at it
     number, carries, since = _carried(metadata) or (identity["number"], 1, identity["created_at"])
     identity["number"] = number
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
@@ -105,6 +109,7 @@ def child_view(workflow: Workflow) -> ChildView | None:
         refused=_refused(status, retry_name(workflow.name, carries - 1)),
         stopping="stop" in status,
         suspended=labels.SUSPENDED in (metadata.get("annotations") or {}),
+        final=labels.FINAL in (metadata.get("annotations") or {}),
         deleting_at=time_of(metadata.get("deletionTimestamp")),
         ending=(metadata.get("annotations") or {}).get(labels.ENDING, ""),
     )

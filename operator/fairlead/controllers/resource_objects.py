@@ -23,6 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead.api import labels
+from fairlead.api.presets import name_rule
 from fairlead.api.work import Bound, RenderedResource
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.endings import ENDINGS
@@ -45,14 +46,6 @@ __all__ = [
     "resource_manifest",
 ]
 
-#: Kinds whose controllers append to the name of an object, and so allow it less than ours may have.
-_NAME_LIMITS = {
-    ("flink.apache.org", "FlinkDeployment"): 45,
-    ("flink.apache.org", "FlinkSessionJob"): 45,
-    ("ray.io", "RayCluster"): 47,
-    ("ray.io", "RayJob"): 47,
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -64,14 +57,14 @@ class Identity:
 
 
 def name_of(object_name: str, resource: Resource) -> str:
-    """Return the name of the object of an attempt: the attempt's own, or a shorter one where its kind asks for that.
+    """Return the name of the object of an attempt: the attempt's own, or another where its kind asks for that.
 
     What is cut is the part for people; the hash of the attempt's identity and its number stay.
     """
-    limit = _NAME_LIMITS.get((resource.group, resource.kind), len(object_name))
-    if len(object_name) <= limit:
-        return object_name
-    head, digest, number = object_name.rsplit("-", 2)
+    rule = name_rule(resource.group, resource.kind)
+    limit = rule.limit if rule.limit is not None else len(object_name) + 1
+    letter = "x" if rule.letter_first and not object_name[0].isalpha() else ""
+    head, digest, number = (letter + object_name).rsplit("-", 2)
     tail = f"-{digest}-{number}"
     return head[: limit - len(tail)].rstrip("-") + tail
 

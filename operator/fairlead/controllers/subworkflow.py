@@ -3,8 +3,8 @@
 The child runs by itself, under the operator like any other; `children.py` tells its parent how it gets on. What goes
 down to it:
 
-- Suspension: while the parent is suspended, so are its active children, but for those that somebody has suspended by
-  hand, which stay so when the parent is resumed.
+- Suspension: while the parent is suspended, so are its active children. Those that somebody has suspended by hand stay
+  so when the parent is resumed; those of `finally` are left alone.
 - The end: a child is asked to stop, by a WorkflowAction in the operator's own name, and ends once it has cleaned up
   (its `finally` runs, unless the parent is terminated). `force` deletes it instead.
 - The deadline: the parent's ends its attempts, children included, and stands still while the parent is suspended. It is
@@ -87,9 +87,10 @@ class SubworkflowCarrier:
         if depth > MOST_DEEP:
             message = f"{MOST_DEEP} Workflows are above this one already: do its templates run each other?"
             raise Refused(failed_start(start, "NestingTooDeep", message))
-        raw = await self._client.create(
-            WORKFLOWS, _manifest(run.owner, start, depth), run.owner.namespace, before_send=departure.leave
-        )
+        manifest = _manifest(run.owner, start, depth)
+        if run.state.nodes[start.node].node.final:
+            manifest["metadata"]["annotations"][labels.FINAL] = "true"
+        raw = await self._client.create(WORKFLOWS, manifest, run.owner.namespace, before_send=departure.leave)
         return self._take_in(run, start, raw)
 
     async def find(self, run: Run, start: StartAttempt) -> Event | None:
@@ -113,6 +114,8 @@ class SubworkflowCarrier:
         workflow = self._store.put(raw)
         # Its own run begins with this: the watch, when it tells the same, tells nothing new.
         self._notify(workflow.uid)
+        if (parent := self._store.get(run.uid)) is not None:
+            self._pass_on_suspension(parent)  # it may have been suspended while the request was under way
         child = self.children.get(ObjectKey(run.owner.namespace, start.object_name))
         return None if child is None else observe_child(child)
 
@@ -256,15 +259,24 @@ class SubworkflowCarrier:
             attempt = state.current
             if state.node.work.kind is not WorkKind.WORKFLOW or attempt is None or not attempt.created:
                 continue
-            if self.children.get(ObjectKey(namespace, attempt.object_name)) is None:
+            key = ObjectKey(namespace, attempt.object_name)
+            if self.children.get(key) is None and await self._is_gone(key, run):
                 run.inbox.append(AttemptGone(node=state.name, number=attempt.number, seen_at=datetime.now(UTC)))
                 self._notify(run.uid)
+
+    async def _is_gone(self, key: ObjectKey, run: Run) -> bool:
+        """Make sure that there is no child of a run by this name, not even one without our labels."""
+        try:
+            raw = await self._client.get(WORKFLOWS, key.name, key.namespace, metadata_only=True)
+        except NotFound:
+            return True
+        return Workflow.of(raw).parent_uid != run.uid
 
     def _pass_on_suspension(self, parent: Workflow) -> None:
         suspend = bool(parent.spec.get("suspend"))
         for child in self.children.by_owner(parent.uid).values():
             found = self._store.get(child.uid)
-            if found is None or child.finished_at is not None or child.deleting_at is not None:
+            if found is None or child.final or child.finished_at is not None or child.deleting_at is not None:
                 continue
             if suspend and not found.spec.get("suspend"):
                 self._spawn(self._suspend(parent.namespace, child, suspend=True))

@@ -11,11 +11,13 @@ from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime
 from tests.unit.controllers.widgets import WIDGETS, says, widget, widgets
 
 from fairlead.api import labels
+from fairlead.controllers.resource_objects import name_of
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
-from fairlead.kube.resources import PODS, WORKFLOWS
+from fairlead.kube.resources import PODS, WORKFLOWS, Resource
 
 pytestmark = looptime
 
+RAYJOB = Resource("ray.io", "v1", "rayjobs", "RayJob", strategic=False)
 ACCOUNT = f"{NAMESPACE}/default"
 
 
@@ -98,6 +100,21 @@ async def test_every_request_about_it_is_sent_in_the_name_of_the_runs_account(
     asked = [each for each in stage.api.asked if each.plural == WIDGETS.plural]
     assert {each.verb for each in asked} == {"create", "get", "patch", "delete"}
     assert {each.actor for each in asked} == {f"{NAMESPACE}/{account}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("daily-load-0123456789-1", RAYJOB, "daily-load-0123456789-1"),
+        ("a" * 39 + "-0123456789-1", RAYJOB, "a" * 34 + "-0123456789-1"),
+        ("daily-" + "a" * 33 + "-0123456789-12", RAYJOB, "daily-" + "a" * 27 + "-0123456789-12"),
+        ("2026-load-0123456789-1", RAYJOB, "x2026-load-0123456789-1"),
+        ("2026-load-0123456789-1", WIDGETS, "2026-load-0123456789-1"),
+        ("a" * 39 + "-0123456789-1", WIDGETS, "a" * 39 + "-0123456789-1"),
+    ],
+)
+def test_an_object_is_called_as_its_kind_allows(name: str, kind: Resource, expected: str) -> None:
+    assert name_of(name, kind) == expected
 
 
 # -- its end

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.controllers import widgets as kit
 from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime
-from tests.unit.controllers.widgets import WIDGETS, child, says, widgets
+from tests.unit.controllers.widgets import WIDGETS, child, says, widget, widgets
 
 from fairlead.api import labels
 from fairlead.engine.commands import EndAttempt
@@ -163,6 +163,16 @@ async def test_a_workflow_that_only_claims_to_be_a_child_is_none(stage: Stage) -
     assert stage.phases() == {"sub": "Running"}
 
 
+async def test_a_workflow_that_a_manifest_makes_is_judged_by_the_expressions_of_its_task(stage: Stage) -> None:
+    await stage.begin()
+    manifest = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "spec": {"templateRef": {"name": "inner"}}}
+    condition = "object.status.phase == 'Running'"
+    stage.apply({"tasks": [widget("sub", manifest=manifest, successWhen=condition, failureWhen=None)]})
+    await asyncio.sleep(8)
+    assert stage.status()["phase"] == "Succeeded"
+    assert stage.status(stage.pod("sub"))["phase"] == "Running"
+
+
 # -- crashes
 
 
@@ -238,6 +248,25 @@ async def test_suspension_goes_down_after_a_crash_in_between(stage: Stage) -> No
     await stage.restart()
     await asyncio.sleep(5)
     assert stage.raw(name)["spec"]["suspend"] is True
+
+
+async def test_children_of_finally_are_not_suspended(stage: Stage) -> None:
+    name = await begun(stage)
+    stage.api.edit(WORKFLOWS, name, lambda raw: raw["metadata"]["annotations"].update({labels.FINAL: "true"}))
+    stage.respec(suspend=True)
+    await asyncio.sleep(5)
+    assert not stage.raw(name)["spec"].get("suspend")
+
+
+async def test_a_child_that_is_created_while_its_parent_is_being_suspended_is_suspended(stage: Stage) -> None:
+    await stage.begin()
+    creating = stage.api.fail(ServerError(500, "InternalError", "x"), "create", WORKFLOWS, times=1, applied=True)
+    stage.apply({"tasks": [child()]})
+    await asyncio.sleep(0.1)
+    assert creating.hits == 1
+    stage.respec(suspend=True)
+    await asyncio.sleep(5)
+    assert stage.raw(stage.pod("sub"))["spec"]["suspend"] is True
 
 
 async def test_a_child_is_asked_to_stop_in_the_operators_own_name(stage: Stage) -> None:
