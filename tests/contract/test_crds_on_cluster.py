@@ -45,7 +45,26 @@ def test_the_examples_are_accepted(manifests: Manifests, path: Path) -> None:
             manifests.dry_run(document)
 
 
+MANIFEST = {
+    "apiVersion": "example.com/v1",
+    "kind": "Widget",
+    "metadata": {"labels": {"a": "${params.b}"}, "annotations": {"c": "d"}},
+    "spec": {"any": [1, None, {"deep": "${params.e}"}]},
+    "data": "x",
+}
+
 GOOD = {
+    "a resource with a preset": task(resource={"preset": "RayJob", "manifest": MANIFEST, "onCancel": "Leave"}),
+    "a resource with conditions": task(
+        resource={"manifest": MANIFEST, "successWhen": "${object.status.ok}", "failureWhen": "${object.status.bad}"},
+        outputs=[{"name": "x", "from": "${object.status.x}"}],
+    ),
+    "a sub-workflow": task(
+        workflow={
+            "templateRef": {"name": "daily.v1"},
+            "arguments": [{"name": "day", "value": "${params.day}"}, {"name": "n", "value": {"a": [1, "x"]}}],
+        }
+    ),
     "script": task(script={"source": "print(1)", "image": "x"}),
     "job": task(job=JOB),
     "quantities": task(container={"image": "x", "resources": {"limits": {"cpu": 1, "memory": "1.5Gi"}}}),
@@ -160,6 +179,15 @@ BAD = {
     "an unknown trigger": (task(trigger="AllSucceded"), 'spec.tasks[0].trigger: Unsupported value: "AllSucceded"'),
     "two kinds": (task(container={"image": "x"}, script={"source": "1"}), "each task must have exactly one of"),
     "no kind": ({"name": "a"}, "each task must have exactly one of"),
+    "an unknown preset": (
+        task(resource={"preset": "Spark", "manifest": MANIFEST}),
+        'spec.tasks[0].resource.preset: Unsupported value: "Spark"',
+    ),
+    "a resource without a manifest": (task(resource={}), "spec.tasks[0].resource.manifest: Required value"),
+    "a template chosen by an expression": (
+        task(workflow={"templateRef": {"name": "${params.x}"}}),
+        'spec.tasks[0].workflow.templateRef.name: Invalid value: "${params.x}"',
+    ),
     "a negative limit": (task(retry={"limit": -1}), "spec.tasks[0].retry.limit in body should be greater than"),
     "an empty script": (task(script={"source": ""}), "spec.tasks[0].script.source in body should be at least 1"),
 }

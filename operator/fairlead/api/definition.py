@@ -12,16 +12,11 @@ from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, LimitSeconds
 from fairlead.api.task import Task, TaskDefaults
 from fairlead.api.workspace import Workspace
 
-__all__ = ["Definition", "Limits", "RunOutput", "Tasks", "TemplateName", "TemplateRef"]
+__all__ = ["Definition", "Limits", "RunOutput", "Tasks"]
 
 
 #: The steps of a workflow.
 Tasks: TypeAlias = Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)]
-
-#: The name of a WorkflowTemplate: a DNS subdomain, as that of any object.
-TemplateName: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-]
 
 
 class RunOutput(ApiModel):
@@ -31,12 +26,6 @@ class RunOutput(ApiModel):
     value: Annotated[str, Field(min_length=1, max_length=16_384)] = Field(
         description="An expression `${…}`, evaluated once when the run succeeds."
     )
-
-
-class TemplateRef(ApiModel):
-    """A WorkflowTemplate in the same namespace."""
-
-    name: TemplateName = Field(description="The name of the WorkflowTemplate.")
 
 
 class Limits(ApiModel):

@@ -40,12 +40,10 @@ _Json = Mapping[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 #: Fields that hold any JSON (or a text: no harm done).
-_FREE = frozenset({"default", "enum", "in", "value"})
+_FREE = frozenset({"default", "enum", "in", "manifest", "value"})
 
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits and '-', "
-    "and begin and end with a letter or a digit",
-    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$": "must consist of lowercase letters, digits, '-' and '.', "
     "and begin and end with a letter or a digit",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\[[0-9]+\])?$": "must be the name of a task (lowercase letters, digits and '-'), "
     "for an item with its index, as in load[3]",

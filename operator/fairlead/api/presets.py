@@ -10,12 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
-__all__ = ["PRESETS", "NameRule", "Preset", "advice", "name_rule", "preset_for", "refusals"]
+__all__ = ["PRESETS", "NameRule", "Preset", "PresetName", "advice", "name_rule", "preset_for", "refusals"]
 
 _Json = Mapping[str, Any]
 _Path = tuple[str, ...]
+
+
+class PresetName(StrEnum):
+    """The presets that there are."""
+
+    JOB = "Job"
+    JOB_SET = "JobSet"
+    WORKFLOW = "Workflow"
+    SPARK_APPLICATION = "SparkApplication"
+    FLINK_DEPLOYMENT = "FlinkDeployment"
+    FLINK_SESSION_JOB = "FlinkSessionJob"
+    RAY_JOB = "RayJob"
+    PYTORCH_JOB = "PyTorchJob"
+    TRAIN_JOB = "TrainJob"
+    VOLCANO_JOB = "VolcanoJob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class Preset:
         where it has to be told to let go of what it used, the value that does, and what stays otherwise.
     """
 
-    name: str
+    name: PresetName
     api_version: str
     kind: str
     success: str
@@ -104,7 +120,7 @@ _FLINK_CONFIGURATION = ("spec", "flinkConfiguration")
 #: The operator writes FINISHED as well when it suspends a job or takes its cluster down; only STABLE beside it tells
 #: that the job came to its own end. (`lifecycleState` has no value for that.)
 _FLINK_SESSION_JOB = Preset(
-    name="FlinkSessionJob",
+    name=PresetName.FLINK_SESSION_JOB,
     api_version="flink.apache.org/v1beta1",
     kind="FlinkSessionJob",
     success=f"{_is('jobStatus.state', 'FINISHED')} && {_is('lifecycleState', 'STABLE')}",
@@ -123,7 +139,7 @@ _FLINK_SESSION_JOB = Preset(
 )
 _FLINK_DEPLOYMENT = replace(
     _FLINK_SESSION_JOB,
-    name="FlinkDeployment",
+    name=PresetName.FLINK_DEPLOYMENT,
     kind="FlinkDeployment",
     refused=(
         *_FLINK_SESSION_JOB.refused,
@@ -140,7 +156,7 @@ _SPARK_STATE = "applicationState.state"
 _ALL = (
     # SuccessCriteriaMet and FailureTarget come first, while pods still run: they are not the end.
     Preset(
-        name="Job",
+        name=PresetName.JOB,
         api_version="batch/v1",
         kind="Job",
         success=_condition("Complete"),
@@ -150,7 +166,7 @@ _ALL = (
         lifetime=("spec", "ttlSecondsAfterFinished"),
     ),
     Preset(
-        name="JobSet",
+        name=PresetName.JOB_SET,
         api_version="jobset.x-k8s.io/v1alpha2",
         kind="JobSet",
         # terminalState is younger than the conditions.
@@ -163,7 +179,7 @@ _ALL = (
     ),
     # Finished is False in a new epoch, and Succeeded Unknown: nothing else is asked.
     Preset(
-        name="Workflow",
+        name=PresetName.WORKFLOW,
         api_version="fairlead.dev/v1alpha1",
         kind="Workflow",
         success=_condition("Succeeded"),
@@ -173,7 +189,7 @@ _ALL = (
     ),
     # SUBMISSION_FAILED, FAILING and PENDING_RERUN are followed by another try or by FAILED, SUCCEEDING by either.
     Preset(
-        name="SparkApplication",
+        name=PresetName.SPARK_APPLICATION,
         api_version="sparkoperator.k8s.io/v1beta2",
         kind="SparkApplication",
         success=_is(_SPARK_STATE, "COMPLETED"),
@@ -195,7 +211,7 @@ _ALL = (
     # A job that somebody stopped is Complete and STOPPED; ValidationFailed is no end in the operator's own list, and
     # yet nothing follows it. Retrying follows a failure that has another try. `observedGeneration` is never written.
     Preset(
-        name="RayJob",
+        name=PresetName.RAY_JOB,
         api_version="ray.io/v1",
         kind="RayJob",
         success=f"{_is('jobDeploymentStatus', 'Complete')} && {_is('jobStatus', 'SUCCEEDED')}",
@@ -213,7 +229,7 @@ _ALL = (
     ),
     # A pod that is restarted makes Restarting true, and Failed false again.
     Preset(
-        name="PyTorchJob",
+        name=PresetName.PYTORCH_JOB,
         api_version="kubeflow.org/v1",
         kind="PyTorchJob",
         success=_condition("Succeeded"),
@@ -224,7 +240,7 @@ _ALL = (
         lifetime=("spec", "runPolicy", "ttlSecondsAfterFinished"),
     ),
     Preset(
-        name="TrainJob",
+        name=PresetName.TRAIN_JOB,
         api_version="trainer.kubeflow.org/v1alpha1",
         kind="TrainJob",
         success=_condition("Complete"),
@@ -234,7 +250,7 @@ _ALL = (
     ),
     # Completing, Aborting and Terminating still have pods.
     Preset(
-        name="VolcanoJob",
+        name=PresetName.VOLCANO_JOB,
         api_version="batch.volcano.sh/v1alpha1",
         kind="Job",
         success=_is("state.phase", "Completed"),
@@ -247,12 +263,12 @@ _ALL = (
 )
 
 #: By name.
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+PRESETS: dict[PresetName, Preset] = {preset.name: preset for preset in _ALL}
 
 _BY_KIND = {(preset.group, preset.kind): preset for preset in _ALL}
 
 #: A cluster of its own is no task, but its names are as short.
-_MORE_NAMES = {("ray.io", "RayCluster"): PRESETS["RayJob"].names}
+_MORE_NAMES = {("ray.io", "RayCluster"): PRESETS[PresetName.RAY_JOB].names}
 
 
 def name_rule(group: str, kind: str) -> NameRule:

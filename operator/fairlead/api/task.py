@@ -23,14 +23,14 @@ from fairlead.api.fields import (
 )
 from fairlead.api.task_files import TaskFiles
 from fairlead.api.task_flow import ForEach, OnFailure, OnNodeLost, Repeat
-from fairlead.api.task_kinds import Approval, Http, Job, Script, SetValues, Wait
+from fairlead.api.task_kinds import Approval, Http, Job, Resource, Script, SetValues, SubWorkflow, Wait
 from fairlead.api.task_retry import Retry
 from fairlead.engine.model import TriggerRule, ValueType
 
 __all__ = ["TASK_KINDS", "Task", "TaskDefaults", "TaskOutput"]
 
 #: The fields of which a task has exactly one; each has an entry in the table `kinds.KINDS`.
-TASK_KINDS = ("container", "script", "job", "wait", "approval", "http", "set")
+TASK_KINDS = ("container", "script", "job", "resource", "workflow", "wait", "approval", "http", "set")
 
 
 class TaskOutput(ApiModel):
@@ -50,7 +50,8 @@ class TaskOutput(ApiModel):
         alias="from",
         description="Where the value comes from. `File`: the member of the JSON object. `Stdout`: all that the "
         "container logs, less than 4,096 bytes, as it is for a string, as JSON for any other type. Default: `File`. Of "
-        "an `http` task: an expression `${…}` over `response`.",
+        "an `http` task: an expression `${…}` over `response`; of a `resource`, over `object`. Of a `workflow` it must "
+        "not be set: the value is the output of the same name.",
     )
 
 
@@ -81,6 +82,8 @@ class Task(ApiModel):
     )
     script: Script | None = Field(default=None, description="Run a program that is written here.")
     job: Job | None = Field(default=None, description="Run a batch/v1 Job.")
+    resource: Resource | None = Field(default=None, description="Create any object, and wait for its end.")
+    workflow: SubWorkflow | None = Field(default=None, description="Run a WorkflowTemplate as a Workflow of its own.")
     wait: Wait | None = Field(
         default=None, description="Wait for some time, for a condition on an object, or for a callback. Runs no pod."
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from fairlead.api.declared import Parameter
 from fairlead.api.embedded import Image, JobSpec, Resources, VolumeMounts
 from fairlead.api.fields import ApiModel, Condition, Identifier, JsonValue, LimitSeconds
+from fairlead.api.presets import PresetName
 
 __all__ = [
     "Approval",
@@ -17,11 +18,16 @@ __all__ = [
     "Http",
     "HttpMethod",
     "Job",
+    "OnCancel",
     "OnTimeout",
+    "Resource",
     "Script",
     "SecretKey",
     "SetValue",
     "SetValues",
+    "SubArgument",
+    "SubWorkflow",
+    "TemplateRef",
     "ValueSource",
     "Wait",
     "WaitCondition",
@@ -77,6 +83,66 @@ class SetValues(ApiModel):
     """Values from expressions, which the task hands on as its outputs."""
 
     values: Annotated[list[SetValue], Field(min_length=1, max_length=64)] = Field(description="The values.")
+
+
+class OnCancel(StrEnum):
+    """What becomes of an object when its task is ended before it."""
+
+    DELETE = "Delete"
+    LEAVE = "Leave"
+
+
+class Resource(ApiModel):
+    """Creates an object, as the service account of the run, and waits until its status says that it has ended."""
+
+    preset: Annotated[PresetName, Field(strict=False)] | None = Field(
+        default=None,
+        description="Knows how objects of a kind succeed and fail. Without it, `successWhen` is required.",
+    )
+    manifest: Annotated[
+        dict[str, Any], Field(max_length=64, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+    ] = Field(
+        description="The object: `apiVersion`, `kind` and the rest but for its name, which is ours. In its values "
+        "expressions are replaced; a value that is one whole expression keeps its type."
+    )
+    success_when: Condition | None = Field(
+        default=None,
+        description="An expression `${…}` over `object` that tells success. It is not asked while "
+        "`status.observedGeneration` is older than the object. Default: the preset's.",
+    )
+    failure_when: Condition | None = Field(
+        default=None,
+        description="An expression `${…}` over `object` that tells failure. Default: the preset's, or never.",
+    )
+    on_cancel: Annotated[OnCancel, Field(strict=False)] | None = Field(
+        default=None,
+        description="What becomes of the object when the task is ended before it, by a time limit or a stop: `Delete` "
+        "or `Leave`. It is deleted with the run in any case. Default: `Delete`.",
+    )
+
+
+class TemplateRef(ApiModel):
+    """A WorkflowTemplate in the same namespace."""
+
+    name: _ObjectName = Field(description="The name of the WorkflowTemplate.")
+
+
+class SubArgument(ApiModel):
+    """The value of a parameter of the template."""
+
+    name: Identifier = Field(description="The name of the parameter.")
+    value: JsonValue = Field(
+        description="Its value, any JSON, in which expressions are replaced; one whole expression keeps its type."
+    )
+
+
+class SubWorkflow(ApiModel):
+    """Runs a template as a Workflow that belongs to this one. The task's `outputs` are outputs of that Workflow."""
+
+    template_ref: TemplateRef = Field(description="The template.")
+    arguments: Annotated[list[SubArgument], Field(max_length=256)] | None = Field(
+        default=None, description="Values for the parameters of the template."
+    )
 
 
 class WaitCondition(ApiModel):

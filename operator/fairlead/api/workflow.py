@@ -9,12 +9,13 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fairlead.api.declared import Argument
-from fairlead.api.definition import Definition, Limits, Tasks, TemplateRef
+from fairlead.api.definition import Definition, Limits, Tasks
 from fairlead.api.objects import ApiObject
 from fairlead.api.problems import listed
 from fairlead.api.retention import PodRetention
 from fairlead.api.status import WorkflowStatus
 from fairlead.api.task import TASK_KINDS
+from fairlead.api.task_kinds import TemplateRef
 
 __all__ = ["OF_THE_TEMPLATE", "ONE_KIND", "LiveSpec", "Workflow", "WorkflowSpec"]
 
