@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -119,7 +119,7 @@ def _carried(metadata: Mapping[str, Any]) -> tuple[int, int, datetime] | None:
     """Return the attempt that a child carries if it is not the one that it is called after: number, epoch, since."""
     try:
         note = json.loads((metadata.get("annotations") or {})[labels.CARRIES])
-        return int(note["attempt"]), int(note["epoch"]), datetime.fromisoformat(note["since"])
+        return int(note["attempt"]), int(note["epoch"]), datetime.fromisoformat(note["since"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
         return None  # there is none, or somebody else wrote it
 

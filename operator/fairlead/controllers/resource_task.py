@@ -67,8 +67,8 @@ _WORKERS = 16
 #: of one that is there.
 _UNSERVED_SECONDS = 60.0
 
-#: Phases of a node without a live attempt on record that may have begun one all the same.
-_MAY_HAVE_STRAYS = frozenset({Phase.WAITING, Phase.QUEUED, Phase.BACKOFF, Phase.CANCELLED})
+#: Phases of a node without a live attempt that may have begun one all the same, which was not recorded.
+_MAY_HAVE_STRAYS = frozenset({Phase.QUEUED, Phase.BACKOFF, Phase.CANCELLED})
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -252,7 +252,8 @@ class ResourceCarrier:
     def _look_for(self, run: Run, state: NodeState) -> None:
         number = len(state.attempts) + 1
         name = attempt_name(run.state.name, run.uid, state.name, number)
-        with contextlib.suppress(ExpressionError):  # what cannot be rendered was not created, either
+        with contextlib.suppress(ExpressionError, ValueError):  # what cannot be asked for was not created, either
+            self._acting(run)
             work = _work_of(run, state)
             attempt = Identity(node=state.name, number=number, object_name=name)
             followed = _Followed(run=run, attempt=attempt, work=work, probing=True)
