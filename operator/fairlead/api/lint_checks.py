@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from fairlead.api.action import WorkflowAction, check_action
 from fairlead.api.compile import check_template, compile_workflow
+from fairlead.api.lint_subworkflows import check_subworkflows
 from fairlead.api.objects import ApiObject
 from fairlead.api.problems import InvalidSpec, Problem, Severity, did_you_mean
 from fairlead.api.resolution import UnknownTemplate
@@ -64,7 +66,11 @@ class Templates:
 
     def of(self, workflow: _Json) -> Any:
         """Return the spec of the template that a Workflow names, None when it names none or it is not among them."""
-        return self.find(str(_metadata(workflow).get("namespace") or ""), _template_of(workflow.get("spec")))
+        return self.from_within(workflow)(_template_of(workflow.get("spec")))
+
+    def from_within(self, document: _Json) -> Callable[[str], Any]:
+        """Return how a document finds templates: by their names, in its own namespace."""
+        return partial(self.find, str(_metadata(document).get("namespace") or ""))
 
     def find(self, namespace: str, name: str) -> Any:
         """Return the spec of a template, None when it is not among them.
@@ -96,7 +102,7 @@ def check_document(document: _Json, templates: Templates, evaluator: Evaluator) 
         case Workflow.KIND:
             yield from _check_workflow(document, templates, evaluator)
         case WorkflowTemplate.KIND:
-            yield from check_template(spec, evaluator=evaluator)
+            yield from _check_template(document, templates, evaluator)
         case _:
             yield from check_action(spec)
 
@@ -123,6 +129,15 @@ def _check_workflow(document: _Json, templates: Templates, evaluator: Evaluator)
         yield from invalid.problems
     else:
         yield from compiled.warnings
+        yield from check_subworkflows(spec, templates.from_within(document))
+
+
+def _check_template(document: _Json, templates: Templates, evaluator: Evaluator) -> Iterator[Problem]:
+    spec, metadata = document["spec"], _metadata(document)
+    problems = check_template(spec, evaluator=evaluator)
+    yield from problems
+    if not any(each.severity is Severity.ERROR for each in problems):
+        yield from check_subworkflows(spec, templates.from_within(document), str(metadata.get("name") or ""))
 
 
 def _has_errors(definition: Any, evaluator: Evaluator) -> bool:
