@@ -177,6 +177,21 @@ class Actions:
             self._tell(key, view, refused)
         return None
 
+    async def stop_of(self, workflow: Workflow, why_not_started: str) -> UserAction | None:
+        """Return a request to stop a run that has not started. Whatever else is asked of it is refused.
+
+        Raises `ApiError` where it cannot be told who asks.
+        """
+        for key, view in self.pending(workflow):
+            refused = _misaddressed(key, view, workflow) or _malformed(view)
+            if refused is None:
+                asked = await self._request(key, view)
+                if asked.kind is ActionKind.STOP:
+                    return asked
+                refused = _Verdict(False, "NotStarted", f"the run has not started: {why_not_started}")
+            self._tell(key, view, refused)
+        return None
+
     async def _request(self, key: ObjectKey, view: ActionView) -> UserAction:
         spec = orjson.loads(view.spec)
         by = spec.get("requestedBy") or {}

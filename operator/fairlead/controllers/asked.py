@@ -13,7 +13,7 @@ from fairlead.engine.state import ActionRecord, RunState
 from .records import text_of
 from .views import time_of
 
-__all__ = ["encode_asked", "recorded_actions", "recorded_epoch", "recorded_stop"]
+__all__ = ["encode_asked", "encode_record", "recorded_actions", "recorded_epoch", "recorded_stop"]
 
 
 def encode_asked(run: RunState) -> dict[str, Any]:
@@ -22,14 +22,15 @@ def encode_asked(run: RunState) -> dict[str, Any]:
     if run.epoch > 1:
         found["epoch"] = run.epoch
     if run.actions:
-        found["actions"] = [_encode(each) for each in run.actions[-MAX_ACTIONS:]]
+        found["actions"] = [encode_record(each) for each in run.actions[-MAX_ACTIONS:]]
     if run.stopping:
         mode = {"mode": run.stop_mode.value} if run.stop_mode else {}
         found["stop"] = {**mode, "reason": run.stopping}
     return found
 
 
-def _encode(record: ActionRecord) -> dict[str, Any]:
+def encode_record(record: ActionRecord) -> dict[str, Any]:
+    """Return an entry of `status.actions`."""
     return {
         "uid": record.uid,
         "name": record.name,

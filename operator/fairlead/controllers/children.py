@@ -131,7 +131,9 @@ def _why(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]])
         return {"reason": stalled["reason"], "message": stalled.get("message") or message}
     if conditions.get("Suspended", {}).get("status") == "True":
         return {"reason": "Suspended", "message": message}
-    progress = status.get("progress")
+    verdict, progress = conditions.get("Succeeded", {}), status.get("progress")
+    if verdict.get("reason") == "WaitingForConcurrencyKey":
+        return {"reason": verdict["reason"], "message": message}
     return {"reason": "Subworkflow", "message": f"{progress} tasks have ended"} if progress else {}
 
 

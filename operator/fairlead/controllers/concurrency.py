@@ -18,12 +18,15 @@ from fairlead.api.compile import Compiled
 from fairlead.api.concurrency import OnConflict
 from fairlead.engine.events import UserAction
 from fairlead.engine.model import ActionKind, StopMode
+from fairlead.engine.state import ActionRecord
+from fairlead.engine.stops import STOP_REASONS
 
+from .asked import encode_record
 from .run import Run
 from .status import condition, is_finished
 from .store import Workflow, WorkflowStore
 
-__all__ = ["Concurrency", "Move", "Verdict", "conflict_status"]
+__all__ = ["Concurrency", "Move", "Verdict", "conflict_status", "stopped_status"]
 
 #: A run in line is looked at again this often, whatever it was told; and one that waits for others to be stopped.
 _RECHECK_SECONDS = 60.0
@@ -107,13 +110,16 @@ class Concurrency:
             self._leave(workflow.uid)
             return Verdict(Move.START)
         key = wanted.evaluate(compiled.graph.params, name=workflow.name, namespace=workflow.namespace, uid=workflow.uid)
-        if self._let_through.get(workflow.uid) == (workflow.namespace, key):
+        group = (workflow.namespace, key)
+        if self._let_through.get(workflow.uid) == group or self._is_under(workflow, group):
+            self._let_through[workflow.uid] = group
+            self._leave(workflow.uid)
             return Verdict(Move.START, key)
         place = _Place(
             uid=workflow.uid,
             name=workflow.name,
             generation=workflow.generation,
-            group=(workflow.namespace, key),
+            group=group,
             order=_order(workflow),
             limit=wanted.limit,
             on_conflict=wanted.on_conflict,
@@ -167,6 +173,15 @@ class Concurrency:
         }
         found = (self._store.get(uid) for uid in uids - {place.uid})
         return [workflow for workflow in found if workflow is not None]
+
+    def _is_under(self, workflow: Workflow, group: _Group) -> bool:
+        """Tell whether a run is a sub-workflow of one that holds the key: each would wait for the other."""
+        above = self._store.get(workflow.parent_uid)
+        while above is not None:
+            if above.uid in self._holders.get(group, ()) or self._let_through.get(above.uid) == group:
+                return True
+            above = self._store.get(above.parent_uid)
+        return False
 
     def _line(self, place: _Place) -> Iterable[_Place]:
         return (each for each in self._places.values() if each.group == place.group and each.uid != place.uid)
@@ -251,23 +266,56 @@ class Concurrency:
 
 def conflict_status(verdict: Verdict, *, generation: int, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the status of a run that has not started because of its key: it waits, or it is over."""
-    move, message = verdict.move, verdict.message
-    over = move is not Move.WAIT
-    reason = move.value
-    conditions = {
+    phase = {Move.REFUSE: "Failed", Move.REPLACED: "Cancelled"}.get(verdict.move, "Pending")
+    conditions = _conditions(phase, verdict.move.value, verdict.message)
+    return {
+        "observedGeneration": generation,
+        "phase": phase,
+        "message": verdict.message,
+        "concurrencyKey": verdict.key,
+        "conditions": [
+            condition(kind, *said, generation=generation, previous=previous, now=now)
+            for kind, said in conditions.items()
+        ],
+    }
+
+
+def stopped_status(asked: UserAction, *, generation: int, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the status of a run that somebody stopped while it was in line: nothing of it has started, or will."""
+    mode = asked.mode or StopMode.CANCEL
+    message = f"stopped by {asked.by or 'somebody'} before it had started"
+    record = ActionRecord(
+        uid=asked.uid,
+        name=asked.name,
+        action=asked.kind,
+        by=asked.by,
+        at=now,
+        accepted=True,
+        reason="Accepted",
+        message="the run had not started, and will not",
+    )
+    conditions = _conditions("Cancelled", STOP_REASONS[mode], message)
+    return {
+        **previous,
+        "observedGeneration": generation,
+        "phase": "Cancelled",
+        "message": message,
+        "actions": [encode_record(record)],
+        "stop": {"mode": mode.value, "reason": STOP_REASONS[mode]},
+        "conditions": [
+            condition(kind, *said, generation=generation, previous=previous, now=now)
+            for kind, said in conditions.items()
+        ],
+    }
+
+
+def _conditions(phase: str, reason: str, message: str) -> dict[str, tuple[str, str, str]]:
+    over, failed = phase != "Pending", phase == "Failed"
+    return {
         "Succeeded": ("False" if over else "Unknown", reason, message),
         "Finished": ("True" if over else "False", reason, message if over else ""),
         "Reconciling": ("False" if over else "True", reason, "" if over else message),
-        "Stalled": ("True" if move is Move.REFUSE else "False", reason, message if move is Move.REFUSE else ""),
-    }
-    return {
-        "observedGeneration": generation,
-        "phase": {Move.REFUSE: "Failed", Move.REPLACED: "Cancelled"}.get(move, "Pending"),
-        "message": message,
-        "concurrencyKey": verdict.key,
-        "conditions": [
-            condition(kind, *conditions[kind], generation=generation, previous=previous, now=now) for kind in conditions
-        ],
+        "Stalled": ("True" if failed else "False", reason, message if failed else ""),
     }
 
 

@@ -30,7 +30,7 @@ from .actions import Actions, is_unrecorded
 from .apply import Applier
 from .asked import recorded_actions, recorded_epoch, recorded_stop
 from .cleanup import Cleaner
-from .concurrency import Concurrency, Move, Verdict, conflict_status
+from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_status
 from .definitions import Definition, Definitions
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .records import recorded_nodes
@@ -171,6 +171,9 @@ class WorkflowController:
 
     async def _take_up(self, workflow: Workflow) -> Run | None:
         """Open a run, unless others with its `concurrencyKey` are in its way."""
+        if _is_over(workflow) and "startTime" not in workflow.status and not is_invalid(workflow.status):
+            self._actions.refuse(workflow, "NotStarted", "the run was over before it had started: create it anew")
+            return None
         try:
             if self._concurrency.is_waiting(workflow):  # without compiling it each time
                 verdict = self._concurrency.look_again(workflow, datetime.now(UTC))
@@ -381,21 +384,24 @@ class WorkflowController:
             if verdict.move is not Move.WAIT:
                 self._actions.refuse(workflow, reason, verdict.message)
             return
-        status = conflict_status(
-            verdict, generation=workflow.generation, previous=workflow.status, now=datetime.now(UTC)
-        )
+        waits = verdict.move is Move.WAIT
+        asked = await self._actions.stop_of(workflow, verdict.message) if waits else None
+        generation, previous, now = workflow.generation, workflow.status, datetime.now(UTC)
+        if asked is None:
+            status = conflict_status(verdict, generation=generation, previous=previous, now=now)
+        else:
+            waits, reason = False, "Stopped"
+            status = stopped_status(asked, generation=generation, previous=previous, now=now)
         try:
             await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
         except (Conflict, NotFound):
             await self._reread(workflow)
             return
-        self._actions.refuse(workflow, "NotStarted", f"the run has not started: {verdict.message}")
-        waits = verdict.move is Move.WAIT
         if not waits:
             self._metrics.run_finished("failed", reason)
         type_ = EventType.NORMAL if waits else EventType.WARNING
-        key = f"concurrency/{reason}/{workflow.generation}"
-        self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=verdict.message, key=key))
+        key = f"concurrency/{reason}/{generation}"
+        self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=status["message"], key=key))
 
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""

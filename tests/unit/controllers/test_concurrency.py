@@ -270,12 +270,50 @@ async def test_a_run_in_line_is_not_compiled_each_time(stage: Stage) -> None:
 async def test_what_is_asked_of_a_run_in_line_is_answered(stage: Stage) -> None:
     await stage.begin()
     await applied(stage, "one", "two")
-    ask(stage, run="two")
-    await asyncio.sleep(70)
-    [action] = stage.api.of(WORKFLOWACTIONS).values()
-    accepted = {each["type"]: each for each in action["status"]["conditions"]}["Accepted"]
-    assert (accepted["status"], accepted["reason"]) == ("False", "NotStarted")
+    ask(stage, run="two", action="Approve", mode=None, tasks=["a"])
+    await asyncio.sleep(5)
+    assert accepted(stage) == ("False", "NotStarted")
     assert phases(stage, "two") == ["Pending"]
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("Graceful", "Stopped"), ("Cancel", "Cancelled")])
+async def test_a_run_in_line_can_be_stopped_and_starts_nothing(stage: Stage, mode: str, reason: str) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", "three")
+    ask(stage, run="two", mode=mode)
+    await asyncio.sleep(5)
+    assert accepted(stage) == ("True", "Accepted")
+    assert phases(stage, "one", "two", "three") == ["Running", "Cancelled", "Pending"]
+    assert stage.condition("Finished", "two")["reason"] == reason
+    await ends(stage, "one")
+    assert phases(stage, "two", "three") == ["Cancelled", "Running"]
+    assert len(stage.pods()) == 2
+
+
+async def test_what_was_over_before_it_had_started_is_not_retried(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", onConflict="Refuse")
+    ask(stage, run="two", action="Retry", mode=None)
+    await ends(stage, "one")
+    await asyncio.sleep(70)
+    assert accepted(stage) == ("False", "NotStarted")
+    assert phases(stage, "two") == ["Failed"]
+
+
+def accepted(stage: Stage) -> tuple[str, str]:
+    [action] = stage.api.of(WORKFLOWACTIONS).values()
+    found = {each["type"]: each for each in action["status"]["conditions"]}["Accepted"]
+    return found["status"], found["reason"]
+
+
+async def test_a_sub_workflow_with_the_key_of_its_parent_runs_under_it(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two")
+    reference = {"apiVersion": WORKFLOWS.api_version, "kind": "Workflow", "name": "one", "uid": stage.uid("one")}
+    metadata = {"namespace": "ns", "name": "child", "ownerReferences": [{**reference, "controller": True}]}
+    stage.apply(keyed(onConflict="Replace"), "child", metadata=metadata)
+    await asyncio.sleep(3)
+    assert phases(stage, "one", "two", "child") == ["Running", "Pending", "Running"]
 
 
 async def test_a_retry_waits_for_its_turn_as_well(stage: Stage) -> None:
