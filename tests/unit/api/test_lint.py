@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,12 @@ def test_actions_are_checked() -> None:
 def test_what_only_the_operator_writes_is_nobodys_to_write() -> None:
     [problem] = found(GOOD.replace("kind: Workflow", "kind: TaskStatusShard"))
     assert problem.path == "kind"
+
+
+def test_the_page_about_templates_shows_what_lint_accepts() -> None:
+    page = (EXAMPLES.parent / "docs" / "templates.md").read_text()
+    first, second = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found(first) == []
+    tasks = textwrap.indent(second, "  ")
+    run = f"{HEADER}spec:\n  params: [{{name: days, type: array, default: []}}]\n  tasks:\n{tasks}---\n{first}"
+    assert found(run) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,9 @@ def test_no_advice_where_only_one_of_two_retries() -> None:
 )
 def test_what_controllers_ask_of_names(group: str, kind: str, rule: NameRule) -> None:
     assert name_rule(group, kind) == rule
+
+
+def test_the_documentation_lists_them_all() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "resource-tasks.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| `([^`]+)` (\w+) \|", page, re.MULTILINE)
+    assert listed == [(preset.name, preset.api_version, preset.kind) for preset in PRESETS.values()]
