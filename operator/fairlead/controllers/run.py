@@ -9,8 +9,10 @@ from typing import Any
 
 from fairlead.api.compile import Compiled
 from fairlead.engine.events import Event
+from fairlead.engine.expressions import Declarations, Evaluator, ExpressionError
 from fairlead.engine.model import Settings
 from fairlead.engine.state import RunOutcome, RunState
+from fairlead.engine.templates import compile_tree
 from fairlead.kube.resources import ObjectKey
 
 from .definitions import Definition
@@ -117,11 +119,19 @@ class Run:
         )
 
 
-def service_account_of(definition: Mapping[str, Any]) -> str:
+def service_account_of(definition: Mapping[str, Any], params: Mapping[str, Any], evaluator: Evaluator) -> str:
     """Return the service account in whose name a run reads and creates what its definition names.
 
     It is that of the run's pods, `taskDefaults.pod.serviceAccountName`, else `default`: one for the run, whatever
-    single tasks give their own pods. It cannot be an expression.
+    single tasks give their own pods. Expressions in it may use parameters.
     """
     pod = (definition.get("taskDefaults") or {}).get("pod") or {}
-    return str(pod.get("serviceAccountName") or "default")
+    written = str(pod.get("serviceAccountName") or "default")
+    path, declared = "spec.taskDefaults.pod.serviceAccountName", Declarations(params=dict.fromkeys(params))
+    tree = compile_tree(
+        written, path=path, evaluator=evaluator, declarations=declared, report=lambda *_: None, text_only=True
+    )
+    try:
+        return str(tree.evaluate({"params": params}))
+    except ExpressionError:
+        return written  # which no account can be called: whoever wants to act as it is told

@@ -196,6 +196,7 @@ class WorkflowController:
             await self._refuse(workflow, error)
             return None
         definition, compiled, now = read.definition, read.compiled, datetime.now(UTC)
+        written = workflow.spec if definition is None else definition.spec
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
         if started_at is None or _is_over(workflow):
@@ -216,7 +217,7 @@ class WorkflowController:
             written=dict(workflow.status),
             version=workflow.version,
             definition=definition,
-            service_account=service_account_of(workflow.spec if definition is None else definition.spec),
+            service_account=service_account_of(written, compiled.graph.params, self._evaluator),
             taken_up=started_at is not None,
         )
         run.counted = run.state.outcome
@@ -331,7 +332,8 @@ class WorkflowController:
         if run.state.actions and run.state.actions[-1].uid == asked.uid and run.state.actions[-1].accepted:
             assert newer.definition is not None, "only runs of templates have newer definitions"
             run.compiled, run.definition, run.settings = newer.compiled, newer.definition, newer.compiled.settings
-            run.service_account = service_account_of(newer.definition.spec)
+            params = newer.compiled.graph.params
+            run.service_account = service_account_of(newer.definition.spec, params, self._evaluator)
 
     def _conclude(self, run: Run) -> float | None:
         """Count each end of a run once, and let go of it when its end is persisted."""

@@ -17,7 +17,9 @@ from fairlead.kube.resources import PODS, WORKFLOWS, Resource
 
 pytestmark = looptime
 
+SPARK = Resource("sparkoperator.k8s.io", "v1beta2", "sparkapplications", "SparkApplication", strategic=False)
 RAYJOB = Resource("ray.io", "v1", "rayjobs", "RayJob", strategic=False)
+PATH = [{"name": "path", "from": "${object.status.path}"}]
 ACCOUNT = f"{NAMESPACE}/default"
 
 
@@ -31,8 +33,8 @@ def no_right(verb: str) -> Forbidden:
 
 
 @pytest.fixture(autouse=True)
-def served(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    kit.install(stage, monkeypatch)
+async def served(stage: Stage) -> None:
+    kit.install(stage)
 
 
 async def begun(stage: Stage) -> str:
@@ -67,14 +69,13 @@ async def test_the_object_is_the_manifest_under_the_name_of_the_attempt(stage: S
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("Workflow", stage.uid(), True)
 
 
-async def test_the_users_labels_and_annotations_stay_but_its_name_is_ours(stage: Stage) -> None:
-    metadata = {"name": "mine", "namespace": "other", "labels": {"team": "x"}, "annotations": {"note": "y"}}
+async def test_the_users_labels_and_annotations_stay(stage: Stage) -> None:
+    metadata = {"labels": {"team": "x"}, "annotations": {"note": "y"}}
     manifest = {"apiVersion": "acme.example/v1", "kind": "Widget", "metadata": metadata}
     await stage.begin()
     stage.apply({"tasks": [widget(manifest=manifest)]})
     await asyncio.sleep(1)
     made = widgets(stage)[stage.pod("a")]["metadata"]
-    assert made["namespace"] == NAMESPACE
     assert made["labels"]["team"] == "x"
     assert made["annotations"]["note"] == "y"
 
@@ -86,8 +87,18 @@ async def test_nothing_of_ours_keeps_it_from_being_deleted(stage: Stage) -> None
 
 @pytest.mark.parametrize(
     ("spec", "account"),
-    [({}, "default"), ({"taskDefaults": {"pod": {"serviceAccountName": "etl"}}}, "etl")],
-    ids=["the default", "that of the pods"],
+    [
+        ({}, "default"),
+        ({"taskDefaults": {"pod": {"serviceAccountName": "etl"}}}, "etl"),
+        (
+            {
+                "taskDefaults": {"pod": {"serviceAccountName": "etl-${params.team}"}},
+                "params": [{"name": "team", "default": "x"}],
+            },
+            "etl-x",
+        ),
+    ],
+    ids=["the default", "that of the pods", "by a parameter"],
 )
 async def test_every_request_about_it_is_sent_in_the_name_of_the_runs_account(
     stage: Stage, spec: dict[str, Any], account: str
@@ -122,7 +133,7 @@ def test_an_object_is_called_as_its_kind_allows(name: str, kind: Resource, expec
 
 async def test_a_success_hands_on_what_the_outputs_say(stage: Stage) -> None:
     await stage.begin()
-    stage.apply({"tasks": [widget(outputs={"path": "object.status.path"})]})
+    stage.apply({"tasks": [widget(outputs=PATH)]})
     await asyncio.sleep(1)
     says(stage, stage.pod("a"), state="Done", path="s3://x")
     await asyncio.sleep(8)
@@ -132,22 +143,33 @@ async def test_a_success_hands_on_what_the_outputs_say(stage: Stage) -> None:
 
 async def test_an_output_that_is_not_there_fails_the_task(stage: Stage) -> None:
     await stage.begin()
-    stage.apply({"tasks": [widget(outputs={"path": "object.status.path"})]})
+    stage.apply({"tasks": [widget(outputs=PATH)]})
     await asyncio.sleep(1)
     says(stage, stage.pod("a"), state="Done")
     await asyncio.sleep(8)
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("OutputInvalid", "User")
 
 
-async def test_a_failure_is_the_users_and_says_what_the_object_says(stage: Stage) -> None:
-    await stage.begin()
-    stage.apply({"tasks": [widget(failureMessage="object.status.error")]})
-    await asyncio.sleep(1)
-    says(stage, stage.pod("a"), state="Broken", error="no space left")
+async def test_a_failure_is_the_users(stage: Stage) -> None:
+    name = await begun(stage)
+    says(stage, name, state="Broken")
     await asyncio.sleep(8)
     assert stage.status()["phase"] == "Failed"
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("ResourceFailed", "User")
-    assert attempt(stage)["message"] == "no space left"
+
+
+async def test_a_kind_with_a_preset_says_why_it_failed(stage: Stage) -> None:
+    stage.api.kinds.append(SPARK)
+    await stage.begin()
+    manifest = {"apiVersion": SPARK.api_version, "kind": SPARK.kind, "spec": {"restartPolicy": {"type": "Never"}}}
+    spark = {"preset": "SparkApplication", "manifest": manifest, "successWhen": None, "failureWhen": None}
+    stage.apply({"tasks": [widget(**spark)]})
+    await asyncio.sleep(1)
+    state = {"applicationState": {"state": "FAILED", "errorMessage": "driver out of memory"}}
+    stage.api.edit(SPARK, stage.pod("a"), lambda raw: raw.update(status=state))
+    await asyncio.sleep(8)
+    assert attempt(stage)["reason"] == "ResourceFailed"
+    assert "driver out of memory" in attempt(stage)["message"]
 
 
 async def test_what_follows_starts_only_when_the_end_is_on_record(stage: Stage) -> None:
@@ -251,7 +273,7 @@ async def test_a_refusal_that_stays_fails_the_task_at_once(
 ) -> None:
     stage.api.fail(error, "create", WIDGETS)
     await stage.begin()
-    stage.apply({"tasks": [widget(infrastructureLimit=5)]})
+    stage.apply({"tasks": [widget(retry={"infrastructureLimit": 5})]})
     await asyncio.sleep(5)
     assert stage.status()["phase"] == "Failed"
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == (reason, "Configuration")
@@ -270,7 +292,7 @@ async def test_a_kind_that_is_not_served_fails_the_task_at_once(stage: Stage) ->
 
 async def test_an_account_that_cannot_be_fails_the_task_at_once(stage: Stage) -> None:
     await stage.begin()
-    stage.apply({"tasks": [widget()], "taskDefaults": {"pod": {"serviceAccountName": "${params.x}"}}})
+    stage.apply({"tasks": [widget()], "taskDefaults": {"pod": {"serviceAccountName": "${run.name}"}}})
     await asyncio.sleep(5)
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("InvalidServiceAccount", "Configuration")
 
@@ -385,7 +407,7 @@ async def test_a_restarted_operator_goes_on_following(stage: Stage) -> None:
 
 async def test_an_object_that_somebody_deletes_is_tried_again_as_an_infrastructure_failure(stage: Stage) -> None:
     await stage.begin()
-    stage.apply({"tasks": [widget(infrastructureLimit=1)]})
+    stage.apply({"tasks": [widget(retry={"infrastructureLimit": 1})]})
     await asyncio.sleep(2)
     stage.api.drop(WIDGETS, stage.pod("a"))
     await asyncio.sleep(20)
@@ -395,7 +417,7 @@ async def test_an_object_that_somebody_deletes_is_tried_again_as_an_infrastructu
 
 async def test_the_next_attempt_waits_until_it_is_gone(stage: Stage) -> None:
     await stage.begin()
-    stage.apply({"tasks": [widget(infrastructureLimit=1)]})
+    stage.apply({"tasks": [widget(retry={"infrastructureLimit": 1})]})
     await asyncio.sleep(2)
     stage.api.edit(WIDGETS, stage.pod("a"), lambda raw: raw["metadata"].update(finalizers=["acme.example/slow"]))
     stage.api.drop(WIDGETS, stage.pod("a"))
@@ -509,7 +531,7 @@ async def test_a_pod_made_by_a_manifest_is_judged_by_its_expressions_alone(stage
     manifest = {"apiVersion": "v1", "kind": "Pod", "spec": {}}
     await stage.begin()
     stage.apply(
-        {"tasks": [widget(manifest=manifest, successWhen="object.status.phase == 'Running'", failureWhen=None)]}
+        {"tasks": [widget(manifest=manifest, successWhen="${object.status.phase == 'Running'}", failureWhen=None)]}
     )
     await asyncio.sleep(2)
     stage.runs(stage.pod("a"))

@@ -22,8 +22,8 @@ pytestmark = looptime
 
 
 @pytest.fixture(autouse=True)
-def served(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    kit.install(stage, monkeypatch)
+async def served(stage: Stage) -> None:
+    kit.install(stage)
 
 
 async def begun(stage: Stage, **more: Any) -> str:
@@ -96,7 +96,7 @@ async def test_its_failure_is_the_users_and_says_what_it_says(stage: Stage) -> N
 
 
 async def test_another_attempt_is_another_child(stage: Stage) -> None:
-    name = await begun(stage, limit=1)
+    name = await begun(stage, retry={"limit": 1})
     finish(stage, name, "Broken")
     await asyncio.sleep(30)
     assert sorted(stage.api.of(WORKFLOWS)) == sorted(["daily", name, stage.pod("sub", 2)])
@@ -118,7 +118,7 @@ async def test_templates_that_run_each_other_come_to_an_end(stage: Stage) -> Non
 async def test_somebody_elses_workflow_under_our_name_is_left_alone(stage: Stage) -> None:
     await stage.begin()
     stage.apply({"tasks": [child()], "suspend": True})
-    stage.apply({"tasks": [], "suspend": True}, name=stage.pod("sub"))
+    stage.apply({"tasks": [widget()], "suspend": True}, name=stage.pod("sub"))
     stage.respec(suspend=False)
     await asyncio.sleep(5)
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("NameConflict", "Configuration")
@@ -134,7 +134,7 @@ async def test_a_child_goes_with_its_parent_not_by_a_time_of_its_own(stage: Stag
 
 
 async def test_a_child_that_somebody_deletes_is_replaced(stage: Stage) -> None:
-    name = await begun(stage, infrastructureLimit=1)
+    name = await begun(stage, retry={"infrastructureLimit": 1})
     stage.api.drop(WORKFLOWS, name)
     await asyncio.sleep(30)
     assert attempt(stage)["class"] == "Infrastructure"
@@ -166,7 +166,8 @@ async def test_a_workflow_that_only_claims_to_be_a_child_is_none(stage: Stage) -
 async def test_a_workflow_that_a_manifest_makes_is_judged_by_the_expressions_of_its_task(stage: Stage) -> None:
     await stage.begin()
     manifest = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "spec": {"templateRef": {"name": "inner"}}}
-    condition = "object.status.phase == 'Running'"
+    manifest["spec"] |= {"arguments": [{"name": "day", "value": "1"}]}
+    condition = "${object.status.phase == 'Running'}"
     stage.apply({"tasks": [widget("sub", manifest=manifest, successWhen=condition, failureWhen=None)]})
     await asyncio.sleep(8)
     assert stage.status()["phase"] == "Succeeded"

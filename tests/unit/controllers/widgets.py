@@ -1,40 +1,35 @@
-"""Runs of `resource` tasks over Widgets: a custom kind whose controller is the test."""
+"""Runs of `resource` and `workflow` tasks over Widgets: a custom kind whose controller is the test."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Stage
 
-from fairlead.api.compile import Compiled
-from fairlead.api.work import Bound, RenderedResource, RenderedWorkflow
-from fairlead.controllers import workflow
-from fairlead.engine.expressions import Declarations
-from fairlead.engine.graph import build
-from fairlead.engine.model import Clocks, Node, OutputDeclaration, RetryPolicy, Scope, Settings, ValueType, WorkKind
-from fairlead.expr.cel import CelEvaluator
-from fairlead.kube.resources import Resource
+from fairlead.kube.resources import WORKFLOWTEMPLATES, Resource
 from fairlead.kube.transport import JsonObject
 
-__all__ = ["TEMPLATES", "WIDGETS", "child", "install", "says", "widget", "widgets"]
+__all__ = ["WIDGETS", "child", "install", "says", "widget", "widgets"]
 
 WIDGETS = Resource("acme.example", "v1", "widgets", "Widget", strategic=False)
 
-DONE = "object.status.state == 'Done'"
-BROKEN = "object.status.state == 'Broken'"
+_DONE = "${object.status.state == 'Done'}"
+_BROKEN = "${object.status.state == 'Broken'}"
+_FIELDS = ("preset", "manifest", "successWhen", "failureWhen", "onCancel")
 
 
 def widget(name: str = "a", **more: Any) -> JsonObject:
-    """Return a task that makes a Widget."""
+    """Return a task that makes a Widget, which succeeds with the state Done and fails with the state Broken."""
     manifest = {"apiVersion": "acme.example/v1", "kind": "Widget", "spec": {"size": 3}}
-    resource = {"manifest": manifest, "successWhen": DONE, "failureWhen": BROKEN}
+    resource: JsonObject = {"manifest": manifest, "successWhen": _DONE, "failureWhen": _BROKEN}
     resource |= {key: more.pop(key) for key in list(more) if key in _FIELDS}
-    return {"name": name, "resource": resource, **more}
+    return {"name": name, "resource": {key: value for key, value in resource.items() if value is not None}, **more}
 
 
-_FIELDS = ("manifest", "successWhen", "failureWhen", "failureMessage", "onCancel", "outputs")
+def child(name: str = "sub", template: str = "inner", **more: Any) -> JsonObject:
+    """Return a task that runs a template: `inner` is a single Widget, `endless` a task that runs `endless`."""
+    arguments = [{"name": "day", "value": "1"}]
+    return {"name": name, "workflow": {"templateRef": {"name": template}, "arguments": arguments}, **more}
 
 
 def widgets(stage: Stage) -> dict[str, JsonObject]:
@@ -47,73 +42,10 @@ def says(stage: Stage, name: str, **status: Any) -> None:
     stage.api.edit(WIDGETS, name, lambda raw: raw.setdefault("status", {}).update(status))
 
 
-def child(name: str = "sub", **more: Any) -> JsonObject:
-    """Return a task that runs the template `inner`, a single Widget."""
-    return {"name": name, "workflow": {"template": more.pop("template", "inner")}, **more}
-
-
-#: What children run.
-TEMPLATES: dict[str, JsonObject] = {
-    "inner": {"tasks": [widget("w")]},
-    "endless": {"tasks": [{"name": "again", "workflow": {"template": "endless"}}]},
-}
-
-
-def install(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serve Widgets, and let tasks make them."""
+def install(stage: Stage) -> None:
+    """Serve Widgets, and the templates that children run."""
     stage.api.kinds.append(WIDGETS)
-    monkeypatch.setattr(workflow, "compile_workflow", _compile)
-
-
-def _compile(spec: JsonObject, *, name: str, **_: Any) -> Compiled:
-    if "templateRef" in spec:
-        spec = {**TEMPLATES[spec["templateRef"]["name"]], **spec}
-    nodes = [
-        Node(
-            name=task["name"],
-            work=_Work(task["resource"]) if "resource" in task else _SubWork(task["workflow"]["template"]),
-            needs=tuple(task.get("needs", ())),
-            retry=RetryPolicy(limit=task.get("limit", 0), infrastructure_limit=task.get("infrastructureLimit", 0)),
-            clocks=Clocks(run_seconds=task.get("timeoutSeconds"), start_seconds=task.get("startTimeoutSeconds")),
-            outputs=tuple(
-                OutputDeclaration(name=key, type=ValueType.STRING)
-                for key in task.get("resource", {}).get("outputs", ())
-            ),
-        )
-        for task in spec["tasks"]
-    ]
-    return Compiled(
-        name=name, namespace=NAMESPACE, graph=build(nodes), settings=Settings(suspend=bool(spec.get("suspend")))
-    )
-
-
-@dataclass(frozen=True)
-class _Work:
-    resource: JsonObject
-    kind: WorkKind = WorkKind.RESOURCE
-
-    def evaluate(self, scope: Scope) -> RenderedResource:
-        def bound(source: str | None) -> Bound | None:
-            declared = Declarations(variables={"object": None})
-            return None if source is None else Bound(CelEvaluator().compile(source, declared), scope)
-
-        success = bound(self.resource["successWhen"])
-        assert success is not None
-        return {
-            "manifest": self.resource["manifest"],
-            "preset": None,
-            "successWhen": success,
-            "failureWhen": bound(self.resource["failureWhen"]),
-            "failureMessage": bound(self.resource.get("failureMessage")),
-            "outputs": [(key, b) for key, each in self.resource.get("outputs", {}).items() if (b := bound(each))],
-            "onCancel": self.resource.get("onCancel", "Delete"),
-        }
-
-
-@dataclass(frozen=True)
-class _SubWork:
-    template: str
-    kind: WorkKind = WorkKind.WORKFLOW
-
-    def evaluate(self, _: Scope) -> RenderedWorkflow:
-        return {"templateName": self.template, "arguments": [{"name": "day", "value": "1"}]}
+    for name, task in (("inner", widget("w")), ("endless", child("again", "endless"))):
+        spec = {"params": [{"name": "day"}], "tasks": [task]}
+        metadata = {"namespace": NAMESPACE, "name": name}
+        stage.api.put(WORKFLOWTEMPLATES, {"kind": "WorkflowTemplate", "metadata": metadata, "spec": spec})
