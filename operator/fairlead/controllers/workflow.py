@@ -155,8 +155,9 @@ class WorkflowController:
         if workflow is None or workflow.deleting:
             self.forget(uid)
             self._applier.abandon(uid)
+            delay = await self._cleaner.abandoned(uid, workflow)
             await self._actions.answer_strays(uid)
-            return await self._cleaner.abandoned(uid, workflow)
+            return delay
         self._actions.settle(workflow)
         run = self._runs.get(uid)
         if run is None:
