@@ -198,6 +198,26 @@ def test_is_refused_with_the_place(manifests: Manifests, given: Object, message:
     assert message in manifests.refusal(document=workflow(given))
 
 
+def test_finally_is_kept_as_it_is(manifests: Manifests) -> None:
+    pod = {"volumes": [{"name": "v", "emptyDir": {}}], "a-field-of-tomorrow": {"x": [1, None]}}
+    last = [
+        task(name="z", container={"image": "x", "resources": {"limits": {"cpu": 1}}}, pod=pod, required=True),
+        task(name="y", job=JOB, needs=["z"]),
+    ]
+    assert manifests.dry_run(workflow(**{"finally": last}))["spec"]["finally"] == last
+
+
+def test_a_task_of_finally_has_one_kind_too(manifests: Manifests) -> None:
+    document = workflow(**{"finally": [{"name": "z"}]})
+    assert "spec.finally: Invalid value" in manifests.refusal(document=document)
+    document["spec"]["finally"] = [task(name="z", set={"values": [{"name": "n", "value": 1}]}, wait={"seconds": 1})]
+    assert "each task must have exactly one of" in manifests.refusal(document=document)
+
+
+def test_only_a_task_of_finally_is_required(manifests: Manifests) -> None:
+    assert 'unknown field "spec.tasks[0].required"' in manifests.refusal(document=workflow(task(required=True)))
+
+
 def test_a_workflow_without_tasks_is_refused(manifests: Manifests) -> None:
     document = workflow()
     document["spec"]["tasks"] = []
@@ -252,6 +272,8 @@ CHANGES = {
     "params": {"params": [{"name": "day", "default": "y"}]},
     "arguments": {"arguments": [{"name": "day", "value": "y"}]},
     "outputs": {"outputs": [{"name": "r", "value": "${1}"}]},
+    "finally": {"finally": [task(name="z")]},
+    "finallyDeadlineSeconds": {"finallyDeadlineSeconds": 5},
     "workspace": {"workspace": {"size": "1Gi"}},
     "concurrencyKey": {"concurrencyKey": {"key": "k"}},
     "podRetention": {"podRetention": {"succeededSeconds": 0}},
@@ -276,7 +298,8 @@ def test_nor_can_a_part_of_it_vanish(manifests: Manifests, started: Object) -> N
 
 def test_settings_can_change_in_the_run(manifests: Manifests, started: Object) -> None:
     live = {"suspend": True, "parallelism": 3, "deadlineSeconds": 60, "ttlSecondsAfterFinished": 0}
-    started["spec"] |= live
+    overrides = [{"task": "a", "maxParallel": 3, "tolerate": {"percent": 2.5}}]
+    started["spec"] |= live | {"overrides": overrides}
     manifests.run("apply", "-f", "-", document=started)
 
 

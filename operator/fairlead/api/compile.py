@@ -23,12 +23,13 @@ from fairlead.api.parsing import Outline, ParsedSpec, outlines, parse_model, par
 from fairlead.api.problems import InvalidSpec, Problem, Severity
 from fairlead.api.reading import Reader
 from fairlead.api.rendering import TreeCompiler
-from fairlead.api.resolution import merge_definition, resolve
-from fairlead.api.task import Task
+from fairlead.api.resolution import resolve
+from fairlead.api.settings import settings_of
+from fairlead.api.task import FinalTask, Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
 from fairlead.api.task_flow import OnFailure
 from fairlead.api.template import WorkflowTemplateSpec
-from fairlead.api.workflow import LiveSpec
+from fairlead.api.workflow import LIVE_FIELDS
 from fairlead.api.workspace import Workspace, check_workspace
 from fairlead.engine import capacity
 from fairlead.engine import graph as engine_graph
@@ -36,7 +37,10 @@ from fairlead.engine.expressions import Declarations, Evaluator
 from fairlead.engine.model import Graph, Settings, TriggerRule, ValueType
 from fairlead.engine.templates import CompiledTree
 
-__all__ = ["Compiled", "InvalidSpec", "Problem", "check_template", "compile_settings", "compile_workflow"]
+__all__ = ["Compiled", "InvalidSpec", "Problem", "check_template", "compile_workflow"]
+
+#: How long all of `finally` may take unless the spec says it.
+FINALLY_DEADLINE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,29 +69,33 @@ def compile_workflow(
     name: str,
     namespace: str,
     definition: Mapping[str, Any] | None = None,
+    started: bool = False,
 ) -> Compiled:
     """Check a Workflow's spec (plain JSON) and turn it into a graph.
 
     `definition` is the spec of the WorkflowTemplate that `templateRef` names, as it was when the run began. Without
-    `templateRef` it means nothing. Raises :class:`InvalidSpec` with every problem found. Never changes its arguments.
+    `templateRef` it means nothing. Of a run that has `started`, what may change on the way does not keep it from going
+    on: an override that does not fit is left out, with a warning. Raises :class:`InvalidSpec` with every problem found.
+    Never changes its arguments.
     """
     if not isinstance(spec, Mapping):
         raise InvalidSpec([Problem("spec", "must be an object")])
     source = resolve(without_nulls(spec), definition)
     compilation = _Compilation.of(source.spec, evaluator)
+    settings = compilation.settings(started=started)
     graph = compilation.graph()
     problems = [*source.problems, *source.told(compilation.problems)]
     if graph is None or problems:
         raise InvalidSpec(_sorted(problems))
-    live = compilation.parsed.live
+    parsed = compilation.parsed
     return Compiled(
         name=name,
         namespace=namespace,
         graph=graph,
-        settings=_settings(live),
-        ttl_seconds_after_finished=live.ttl_seconds_after_finished,
+        settings=settings,
+        ttl_seconds_after_finished=parsed.live.ttl_seconds_after_finished,
         concurrency=compilation.concurrency,
-        workspace=compilation.parsed.workspace,
+        workspace=parsed.workspace,
         # Advice about a template is for whoever writes it, not for each run of it.
         warnings=() if source.template else _sorted(compilation.warnings),
     )
@@ -111,37 +119,17 @@ def check_template(spec: Any, *, evaluator: Evaluator) -> tuple[Problem, ...]:
 
 def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the size: the status of the run must have room beside its definition."""
-    tasks = raw.get("tasks")
-    if isinstance(tasks, list) and len(tasks) > capacity.TASKS:
-        message = f"{len(tasks)} tasks; a run may have {capacity.TASKS}: divide it into several"
+    lists = [raw.get("tasks"), raw.get("finally")]
+    count = sum(len(tasks) for tasks in lists if isinstance(tasks, list))
+    if count > capacity.TASKS:
+        message = f"{count} tasks; a run may have {capacity.TASKS}: divide it into several"
         return [Problem("spec.tasks", message)]
-    live = {info.alias for info in LiveSpec.model_fields.values()}
-    fixed = {key: value for key, value in raw.items() if key not in live}
+    fixed = {key: value for key, value in raw.items() if key not in LIVE_FIELDS}
     size = len(json.dumps(fixed, ensure_ascii=False).encode())
     if size > capacity.DEFINITION_BYTES:
         message = f"{size} bytes; a definition may have {capacity.DEFINITION_BYTES}: put long scripts into images"
         return [Problem("spec", message)]
     return []
-
-
-def compile_settings(spec: Mapping[str, Any], definition: Mapping[str, Any] | None = None) -> Settings:
-    """Return the part of a spec that may change while the run is going on, without compiling the rest.
-
-    Raises :class:`InvalidSpec` when one of these fields does not fit the schema.
-    """
-    if definition is not None and "templateRef" in spec:
-        spec = merge_definition(without_nulls(spec), without_nulls(definition))
-    names = {info.alias for info in LiveSpec.model_fields.values()}
-    live, problems = parse_model(
-        LiveSpec, {key: value for key, value in spec.items() if key in names and value is not None}, "spec"
-    )
-    if live is None:
-        raise InvalidSpec(problems)
-    return _settings(live)
-
-
-def _settings(live: LiveSpec) -> Settings:
-    return Settings(suspend=bool(live.suspend), parallelism=live.parallelism, deadline_seconds=live.deadline_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,10 +157,14 @@ class _Compilation:
     def warn(self, path: str, message: str) -> None:
         self.warnings.append(Problem(path, message, Severity.WARNING))
 
+    def settings(self, *, started: bool) -> Settings:
+        """Return what may change during the run."""
+        return settings_of(self.parsed.live, self.outlines, self.warn if started else self.report)
+
     def graph(self) -> Graph | None:
         """Return the graph, or None when there are problems."""
         parsed = self.parsed
-        declarations = self._declarations()
+        declarations = Declarations(params=declared_types(self.raw.get("params")))
         params = resolve_parameters(
             parsed.params,
             parsed.arguments,
@@ -182,11 +174,14 @@ class _Compilation:
         )
         if parsed.workspace is not None:
             check_workspace(parsed.workspace, "spec.workspace", self.report)
-        trees = TreeCompiler(evaluator=self.evaluator, declarations=declarations, report=self.report)
-        trees = replace(trees, declarations=infer_types(self.outlines, trees))
+        everything = TreeCompiler(
+            evaluator=self.evaluator, declarations=self._with_tasks(declarations), report=self.report
+        )
+        everything = replace(everything, declarations=infer_types(self.outlines, everything))
+        trees = self._before_finally(everything)
         if parsed.concurrency_key is not None:
             self.concurrency = compile_key(parsed.concurrency_key, trees)
-        tasks = self._tasks(trees)
+        tasks = self._tasks(trees, everything)
         ordering = self._ordering()
         reader = Reader(tasks=tasks, ordering=ordering, report=self.report, warn=self.warn)
         reads = reader.of_tasks()
@@ -198,16 +193,30 @@ class _Compilation:
         if self.problems:
             return None
         nodes = [replace(task.node, needs=ordering.parents(name), reads=reads[name]) for name, task in tasks.items()]
-        return engine_graph.build(nodes, params=params, outputs=list(outputs.items()), reads=output_reads)
+        return engine_graph.build(
+            nodes,
+            params=params,
+            outputs=list(outputs.items()),
+            reads=output_reads,
+            final_deadline_seconds=parsed.finally_deadline_seconds or FINALLY_DEADLINE_SECONDS,
+        )
 
-    def _declarations(self) -> Declarations:
+    def _with_tasks(self, declarations: Declarations) -> Declarations:
+        """Return what the expressions of `finally` may name, with everything that they may read."""
         tasks: dict[str, Mapping[str, ValueType | None]] = {}
         for task in self.outlines:
             tasks.setdefault(task.name, task.results)
-        return Declarations(params=declared_types(self.raw.get("params")), tasks=tasks)
+        return replace(declarations, tasks=tasks, run={"summary": ValueType.OBJECT})
 
-    def _tasks(self, trees: TreeCompiler) -> dict[str, CompiledTask]:
-        """Return the tasks that could be compiled, by name."""
+    def _before_finally(self, everything: TreeCompiler) -> TreeCompiler:
+        """Return a compiler for what must not look ahead to `finally`."""
+        names = {task.name for task in self.outlines if not task.final}
+        declarations = everything.declarations
+        tasks = {name: outputs for name, outputs in declarations.tasks.items() if name in names}
+        return replace(everything, declarations=replace(declarations, tasks=tasks, run={}))
+
+    def _tasks(self, trees: TreeCompiler, everything: TreeCompiler) -> dict[str, CompiledTask]:
+        """Return the tasks that could be compiled, by name, those of `finally` last."""
         parsed = self.parsed
         compiler = TaskCompiler(
             trees=trees,
@@ -217,23 +226,21 @@ class _Compilation:
             outputs={task.name: task.outputs for task in self.outlines},
             item_types={each.name: each.items.type for each in parsed.params if each is not None and each.items},
         )
+        final_compiler = replace(compiler, trees=everything)
         compiled: dict[str, CompiledTask] = {}
-        seen: dict[str, int] = {}
-        for index, task in self._good_tasks():
-            path = f"spec.tasks[{index}]"
+        seen: dict[str, str] = {}
+        for path, task in self._good_tasks():
             if task.name in seen:
-                self.report(
-                    f"{path}.name",
-                    f"spec.tasks[{seen[task.name]}] is named {task.name!r}, too; names must be unique",
-                )
-            seen.setdefault(task.name, index)
-            result = compiler.compile(task, path)
+                self.report(f"{path}.name", f"{seen[task.name]} is named {task.name!r}, too; names must be unique")
+            seen.setdefault(task.name, path)
+            result = (final_compiler if isinstance(task, FinalTask) else compiler).compile(task, path)
             if result is not None:
                 compiled.setdefault(task.name, result)
         return compiled
 
-    def _good_tasks(self) -> Iterable[tuple[int, Task]]:
-        return ((index, task) for index, task in enumerate(self.parsed.tasks) if task is not None)
+    def _good_tasks(self) -> Iterable[tuple[str, Task]]:
+        for name, tasks in (("tasks", self.parsed.tasks), ("finally", self.parsed.final)):
+            yield from ((f"spec.{name}[{index}]", task) for index, task in enumerate(tasks) if task is not None)
 
     def _ordering(self) -> Ordering:
         good = [task for _, task in self._good_tasks()]
@@ -257,9 +264,9 @@ class _Compilation:
         return outputs
 
     def _report_cycle(self, cycle: tuple[str, ...]) -> None:
-        index = next(index for index, task in self._good_tasks() if task.name == cycle[0])
+        path = next(path for path, task in self._good_tasks() if task.name == cycle[0])
         self.report(
-            f"spec.tasks[{index}].needs",
+            f"{path}.needs",
             f"the tasks form a cycle, each needing the next: {' → '.join(cycle)}; remove one of these dependencies",
         )
 

@@ -4,8 +4,8 @@
     python -m fairlead.api.crd --write crds/    write one file for each kind
     python -m fairlead.api.crd --check crds/    fail when the files are not what would be written
 
-The parts that come from Kubernetes are written compactly: a file of more than 256 KiB could not be applied by
-`kubectl apply`, which keeps a copy in an annotation.
+The parts that come from Kubernetes are written compactly. A CRD that is more than 256 KiB as JSON could not be applied
+by `kubectl apply`, which keeps a copy of it in an annotation.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pydantic import Field
 from fairlead.api.concurrency import ConcurrencyKey
 from fairlead.api.declared import Parameter
 from fairlead.api.fields import MAX_TASKS, ApiModel, Identifier, LimitSeconds
-from fairlead.api.task import Task, TaskDefaults
+from fairlead.api.task import FinalTask, Task, TaskDefaults
 from fairlead.api.workspace import Workspace
 
 __all__ = ["Definition", "Limits", "RunOutput", "Tasks"]
@@ -63,6 +63,16 @@ class Definition(Limits):
     )
     workspace: Workspace | None = Field(
         default=None, description="A volume that the tasks of the run share. Default: none."
+    )
+    final: Annotated[list[FinalTask], Field(max_length=100)] | None = Field(
+        default=None,
+        alias="finally",
+        description="Tasks that run when all others have ended, however they have: after a failure, after the run's "
+        "deadline and when it is stopped, too. Only `stop: Terminate` and deletion leave them out.",
+    )
+    finally_deadline_seconds: LimitSeconds | None = Field(
+        default=None,
+        description="The longest that all of `finally` may take, apart from the run's deadline. Default: 600.",
     )
     outputs: Annotated[list[RunOutput], Field(max_length=64)] | None = Field(
         default=None, description="Results of the run as a whole."

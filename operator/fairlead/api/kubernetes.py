@@ -42,15 +42,17 @@ class Kubernetes:
     """Annotation of a field whose value is a Kubernetes type, `Annotated[dict[str, Any], Kubernetes("PodSpec")]`.
 
     `without` maps fields that must not be set here to the reason (which lint and the compile step show); the
-    CRD does not have them. A list field holds many values of the type.
+    CRD does not have them. A list field holds many values of the type. With `loose`, the CRD keeps whatever is there,
+    and only we check it: the whole of a pod is large, and a CRD must not be.
     """
 
     kind: str
     without: Mapping[str, str] | None = None
+    loose: bool = False
 
     def __hash__(self) -> int:
         """Pydantic caches by annotation; the kind and the names left out identify it."""
-        return hash((self.kind, tuple(self.without or ())))
+        return hash((self.kind, tuple(self.without or ()), self.loose))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the value after pydantic made sure that it is an object (or a list)."""
@@ -59,6 +61,9 @@ class Kubernetes:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         """Leave a mark instead of the schema: the whole of it is only needed in the CRD."""
         plain = handler(schema)
+        if self.loose:
+            kept: Schema = {"type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": True}
+            return {**plain, "items": kept} if plain.get("type") == "array" else kept
         mark = {KUBERNETES_MARK: [self.kind, *(self.without or ())]}
         if plain.get("type") == "array":
             return {**plain, "items": mark}

@@ -17,14 +17,24 @@ __all__ = ["Ordering", "resolve_needs"]
 def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[str, ...]]:
     """Return the parents of each task, groups written out, in the order in which they are named.
 
-    Everything wrong is reported.
+    Tasks and those of `finally` name only each other. Everything wrong is reported.
     """
+    resolved: dict[str, tuple[str, ...]] = {}
+    for final in (False, True):
+        within = [task for task in tasks if task.final is final]
+        beyond = {task.name for task in tasks if task.final is not final}
+        for name, parents in _resolve(within, beyond, report).items():
+            resolved.setdefault(name, parents)  # a name that is there twice was reported
+    return resolved
+
+
+def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) -> dict[str, tuple[str, ...]]:
     needs: dict[str, tuple[str, ...]] = {task.name: () for task in tasks}
     groups: dict[str, list[str]] = {}
     for task in tasks:
         if task.group is not None:
             groups.setdefault(task.group, []).append(task.name)
-            if task.group in needs:
+            if task.group in needs or task.group in beyond:
                 report(f"{task.path}.group", f"must not be {task.group!r}, which is the name of a task")
     for task in tasks:
         parents: dict[str, None] = {}
@@ -33,19 +43,29 @@ def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[s
                 parents[name] = None
             elif name in groups and task.name not in groups[name]:
                 parents.update(dict.fromkeys(groups[name]))
-            elif problem := _wrong_need(task, name, needs, groups):
+            elif problem := _wrong_need(task, name, needs, groups, beyond):
                 report(f"{task.path}.needs[{position}]", problem)
         needs[task.name] = tuple(parents)
     return needs
 
 
-def _wrong_need(task: Outline, name: str, names: Collection[str], groups: Mapping[str, Sequence[str]]) -> str:
+def _wrong_need(
+    task: Outline,
+    name: str,
+    names: Collection[str],
+    groups: Mapping[str, Sequence[str]],
+    beyond: Collection[str],
+) -> str:
     if not name:
         return ""
     if name == task.name:
         return f"task {name!r} cannot need itself"
     if name in groups:
         return f"task {task.name!r} cannot need the group {name!r}, of which it is a member"
+    if name in beyond:
+        if task.final:
+            return f"{name!r} must not be named: all tasks before `finally` have ended by then"
+        return f"{name!r} must not be named: it is one of `finally`, and so comes after all other tasks"
     what = "task or group" if groups else "task"
     return f"no {what} named {name!r}{did_you_mean(name, [*names, *groups])}"
 

@@ -21,8 +21,8 @@ from fairlead.api.declared import Argument, Parameter, declared_types
 from fairlead.api.definition import RunOutput
 from fairlead.api.kinds import KINDS
 from fairlead.api.problems import Problem, did_you_mean
-from fairlead.api.task import Task, TaskDefaults
-from fairlead.api.workflow import LiveSpec, WorkflowSpec
+from fairlead.api.task import FinalTask, Task, TaskDefaults
+from fairlead.api.workflow import LIVE_FIELDS, LiveSpec, WorkflowSpec
 from fairlead.api.workspace import Workspace
 from fairlead.engine.model import ValueType
 
@@ -75,7 +75,8 @@ class Outline:
     """What is known of a task even when it does not fit its model: who it is, and whom it names.
 
     `raw` is the task as it was written. `outputs` is what it hands on when it runs once, with a type of None where that
-    cannot be made out; `has_items` tells that it runs for each item of a list, and so hands on lists.
+    cannot be made out; `has_items` tells that it runs for each item of a list, and so hands on lists; `final`, that it
+    is one of `finally`.
     """
 
     path: str
@@ -85,6 +86,7 @@ class Outline:
     needs: Sequence[str]
     outputs: Mapping[str, ValueType | None]
     has_items: bool = False
+    final: bool = False
 
     @property
     def results(self) -> Mapping[str, ValueType | None]:
@@ -103,6 +105,8 @@ class ParsedSpec:
     arguments: Sequence[Argument | None] = ()
     task_defaults: TaskDefaults = field(default_factory=TaskDefaults)
     tasks: Sequence[Task | None] = ()
+    final: Sequence[FinalTask | None] = ()
+    finally_deadline_seconds: int | None = None
     outputs: Sequence[RunOutput | None] = ()
     concurrency_key: ConcurrencyKey | None = None
     workspace: Workspace | None = None
@@ -131,6 +135,8 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
             arguments=spec.arguments or (),
             task_defaults=spec.task_defaults or TaskDefaults(),
             tasks=spec.tasks or (),
+            final=spec.final or (),
+            finally_deadline_seconds=spec.finally_deadline_seconds,
             outputs=spec.outputs or (),
             concurrency_key=spec.concurrency_key,
             workspace=spec.workspace,
@@ -142,9 +148,11 @@ def parse_spec(raw: _Json) -> tuple[ParsedSpec, list[Problem]]:
         arguments=_items(Argument, raw.get("arguments")),
         task_defaults=defaults or TaskDefaults(),
         tasks=_items(Task, raw.get("tasks")),
+        final=_items(FinalTask, raw.get("finally")),
         outputs=_items(RunOutput, raw.get("outputs")),
         concurrency_key=_item(ConcurrencyKey, raw.get("concurrencyKey")),
         workspace=_item(Workspace, raw.get("workspace")),
+        live=_item(LiveSpec, {name: raw[name] for name in LIVE_FIELDS if name in raw}) or LiveSpec(),
         has_defaults=defaults is not None,
     ), problems
 
@@ -159,24 +167,28 @@ def parse_model(model: type[_Model], raw: Any, path: str) -> tuple[_Model | None
 
 
 def outlines(raw: _Json) -> list[Outline]:
-    """Return the outline of every task that has a name."""
-    found = []
-    for index, task in enumerate(_list(raw.get("tasks"))):
-        if isinstance(task, Mapping) and isinstance(task.get("name"), str):
-            group = task.get("group")
-            found.append(
-                Outline(
-                    f"spec.tasks[{index}]",
-                    task,
-                    task["name"],
-                    group if isinstance(group, str) else None,
-                    # What is not a string keeps its place, for the sake of the paths; it was reported.
-                    [name if isinstance(name, str) else "" for name in _list(task.get("needs"))],
-                    _outputs(task),
-                    task.get("forEach") is not None,
-                )
-            )
-    return found
+    """Return the outline of every task that has a name, those of `finally` last."""
+    return [
+        _outline(task, f"spec.{field}[{index}]", final=field == "finally")
+        for field in ("tasks", "finally")
+        for index, task in enumerate(_list(raw.get(field)))
+        if isinstance(task, Mapping) and isinstance(task.get("name"), str)
+    ]
+
+
+def _outline(task: _Json, path: str, *, final: bool) -> Outline:
+    group = task.get("group")
+    return Outline(
+        path=path,
+        raw=task,
+        name=task["name"],
+        group=group if isinstance(group, str) else None,
+        # What is not a string keeps its place, for the sake of the paths; it was reported.
+        needs=[name if isinstance(name, str) else "" for name in _list(task.get("needs"))],
+        outputs=_outputs(task),
+        has_items=task.get("forEach") is not None,
+        final=final,
+    )
 
 
 def _outputs(task: _Json) -> Mapping[str, ValueType | None]:

@@ -74,6 +74,8 @@ class Reader:
         return rest[0] if rest[0] in self.tasks else None
 
     def _order(self, name: str, other: str, found: FieldReference) -> None:
+        if self.tasks[name].node.final and not self.tasks[other].node.final:
+            return  # `finally` comes after all others as it is
         if not self.ordering.follows(name, other):
             self.ordering.imply(name, other)
             self.warn(found.field, f"reads task {other!r}, and so comes after it; add it to `needs` to show that")

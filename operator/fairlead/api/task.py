@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fairlead.api.embedded import Container, Env, Image, PodSpec, Resources, VolumeMounts
+from fairlead.api.embedded import Container, Env, Image, LooseContainer, LoosePodSpec, PodSpec, Resources, VolumeMounts
 from fairlead.api.fields import (
     MAX_TASKS,
     ApiModel,
@@ -23,11 +23,11 @@ from fairlead.api.fields import (
 )
 from fairlead.api.task_files import TaskFiles
 from fairlead.api.task_flow import ForEach, OnFailure, OnNodeLost, Repeat
-from fairlead.api.task_kinds import Approval, Http, Job, Resource, Script, SetValues, SubWorkflow, Wait
+from fairlead.api.task_kinds import Approval, Http, Job, LooseJob, Resource, Script, SetValues, SubWorkflow, Wait
 from fairlead.api.task_retry import Retry
 from fairlead.engine.model import TriggerRule, ValueType
 
-__all__ = ["TASK_KINDS", "Task", "TaskDefaults", "TaskOutput"]
+__all__ = ["TASK_KINDS", "FinalTask", "Task", "TaskDefaults", "TaskOutput"]
 
 #: The fields of which a task has exactly one; each has an entry in the table `kinds.KINDS`.
 TASK_KINDS = ("container", "script", "job", "resource", "workflow", "wait", "approval", "http", "set")
@@ -145,6 +145,20 @@ class Task(ApiModel):
         description="Further fields of the pod, as in a core/v1 PodSpec: volumes, nodeSelector, tolerations, "
         "initContainers, serviceAccountName, securityContext and so on. For a `job`, write them in its template.",
     )
+
+
+class FinalTask(Task):
+    """One step of `finally`: as in `spec.tasks`, to which `needs` does not reach."""
+
+    required: bool | None = Field(
+        default=None, description="Whether the run fails when this task does not succeed. Default: false."
+    )
+    # The same as above, and checked alike by us. The API server only keeps them.
+    container: LooseContainer | None = Field(
+        default=None, description="Run a container: the fields of a core/v1 Container without `name`."
+    )
+    job: LooseJob | None = Field(default=None, description="Run a batch/v1 Job.")
+    pod: LoosePodSpec | None = Field(default=None, description="Further fields of the pod, as in a core/v1 PodSpec.")
 
 
 class TaskDefaults(ApiModel):

@@ -11,7 +11,7 @@ from fairlead.api.pod_rules import Report, check_containers, check_env, check_re
 from fairlead.api.problems import listed
 from fairlead.api.rendering import Defaults, TreeCompiler
 from fairlead.api.retries import Rules, compile_retry, compile_rules
-from fairlead.api.task import Task, TaskDefaults
+from fairlead.api.task import FinalTask, Task, TaskDefaults
 from fairlead.api.task_flow import OnFailure
 from fairlead.api.workspace import Workspace
 from fairlead.engine.model import Clocks, Node, OutputDeclaration, OutputSource, RetryPolicy, TriggerRule, ValueType
@@ -118,6 +118,8 @@ class TaskCompiler:
             skip_exit_codes=frozenset(task.skip_exit_codes or ()),
             replace_lost_after_seconds=task.on_node_lost.replace_after_seconds if task.on_node_lost else None,
             priority=task.priority or 0,
+            final=isinstance(task, FinalTask),
+            required=isinstance(task, FinalTask) and bool(task.required),
         )
         return CompiledTask(node=node, references=references)
 
@@ -181,6 +183,9 @@ def _check_fit(kind: Kind, task: Task, path: str, report: Report) -> None:
 
 
 def _check_handles(task: Task, path: str, report: Report) -> None:
+    if task.handles and isinstance(task, FinalTask):
+        report(f"{path}.handles", "must not be set in `finally`, which never turns a failure into a success")
+        return
     trigger = task.trigger or TriggerRule.ALL_SUCCEEDED
     if task.handles and trigger not in _CONSUMES_FAILURE:
         report(

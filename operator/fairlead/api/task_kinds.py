@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fairlead.api.declared import Parameter
-from fairlead.api.embedded import Image, JobSpec, Resources, VolumeMounts
+from fairlead.api.embedded import Image, JobSpec, LooseJobSpec, Resources, VolumeMounts
 from fairlead.api.fields import ApiModel, Condition, Identifier, JsonValue, LimitSeconds
 from fairlead.api.presets import PresetName
 
@@ -18,6 +18,7 @@ __all__ = [
     "Http",
     "HttpMethod",
     "Job",
+    "LooseJob",
     "OnCancel",
     "OnTimeout",
     "Resource",
@@ -67,6 +68,12 @@ class Job(ApiModel):
         description="A batch/v1 JobSpec. The pod template must have a container named `main`, whose exit and "
         "outputs count; `restartPolicy` is `Never` unless set to `OnFailure`."
     )
+
+
+class LooseJob(Job):
+    """A Job, as in `spec.tasks`."""
+
+    spec: LooseJobSpec = Field(description="A batch/v1 JobSpec with a container named `main`, as in `spec.tasks`.")
 
 
 class SetValue(ApiModel):

@@ -36,7 +36,7 @@ class WorkflowTemplateStatus(ApiModel):
 class WorkflowTemplate(ApiObject):
     """A reusable definition: a Workflow, or a task of one, names it and gives values to its parameters."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [ONE_KIND]})
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [*ONE_KIND.values()]})
 
     KIND: ClassVar[str] = "WorkflowTemplate"
     PLURAL: ClassVar[str] = "workflowtemplates"

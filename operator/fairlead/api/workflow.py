@@ -10,18 +10,32 @@ from pydantic.config import JsonDict
 
 from fairlead.api.declared import Argument
 from fairlead.api.definition import Definition, Limits, Tasks
+from fairlead.api.fields import ApiModel, ObjectName
 from fairlead.api.objects import ApiObject
 from fairlead.api.problems import listed
 from fairlead.api.retention import PodRetention
 from fairlead.api.status import WorkflowStatus
 from fairlead.api.task import TASK_KINDS
+from fairlead.api.task_flow import MaxParallel, Tolerate
 from fairlead.api.task_kinds import TemplateRef
 
-__all__ = ["OF_THE_TEMPLATE", "ONE_KIND", "LiveSpec", "Workflow", "WorkflowSpec"]
+__all__ = ["LIVE_FIELDS", "OF_THE_TEMPLATE", "ONE_KIND", "LiveSpec", "TaskOverride", "Workflow", "WorkflowSpec"]
 
 
 #: What a Workflow with `templateRef` must not say, since the template does.
-OF_THE_TEMPLATE = ("params", "taskDefaults", "tasks", "outputs")
+OF_THE_TEMPLATE = ("params", "taskDefaults", "tasks", "finally", "outputs")
+
+
+class TaskOverride(ApiModel):
+    """Limits that take the place of a `forEach` task's own."""
+
+    task: ObjectName = Field(description="The name of the task.")
+    max_parallel: MaxParallel | None = Field(
+        default=None, description="How many of its items may run at the same time. Default: what the task says."
+    )
+    tolerate: Tolerate | None = Field(
+        default=None, description="How many of its items may fail. Default: what the task says."
+    )
 
 
 class LiveSpec(Limits):
@@ -32,12 +46,21 @@ class LiveSpec(Limits):
         description="While true, no further task is started; those that run go on. May be changed during the run. "
         "Default: false.",
     )
+    overrides: Annotated[list[TaskOverride], Field(max_length=1000)] | None = Field(
+        default=None,
+        description="Limits of `forEach` tasks in place of their own. May be changed during the run.",
+    )
+
+
+#: The fields that may change while the run is going on.
+LIVE_FIELDS = tuple(info.alias or name for name, info in LiveSpec.model_fields.items())
 
 
 class WorkflowSpec(Definition, LiveSpec):
     """The definition of a run.
 
-    Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds` and `ttlSecondsAfterFinished`.
+    Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds`, `ttlSecondsAfterFinished` and
+    `overrides`.
     """
 
     template_ref: TemplateRef | None = Field(
@@ -70,12 +93,21 @@ _FIRST_OR_STATUS_WRITE = (
 )
 _KINDS = " + ".join(f"(has(t.{name}) ? 1 : 0)" for name in TASK_KINDS)
 
-#: Stands at the root of each kind that has tasks, where it can be told from a status write.
-ONE_KIND: JsonDict = {
-    "rule": f"self.spec.tasks.all(t, {_KINDS} == 1)",
-    "fieldPath": ".spec.tasks",
-    "message": f"each task must have exactly one of {listed(TASK_KINDS)}",
+#: What stands at the root of each kind that has tasks, where it can be told from a status write; by the field.
+ONE_KIND: dict[str, JsonDict] = {
+    name: {
+        "rule": f"!has(self.spec.{name}) || self.spec.{name}.all(t, {_KINDS} == 1)",
+        "fieldPath": f".spec.{name}",
+        "message": f"each task must have exactly one of {listed(TASK_KINDS)}",
+    }
+    for name in ("tasks", "finally")
 }
+
+#: The fields that must not change once the run has started; every other one is live.
+_FIXED = (
+    *("templateRef", "arguments", *OF_THE_TEMPLATE),
+    *("finallyDeadlineSeconds", "concurrencyKey", "workspace", "podRetention"),
+)
 
 
 def _rules() -> Iterator[JsonDict]:
@@ -95,17 +127,17 @@ def _rules() -> Iterator[JsonDict]:
             "fieldPath": f".spec.{name}",
             "message": "must not be set together with `templateRef`: the template has it",
         }
-    rule = f"{_FIRST_OR_STATUS_WRITE} || !has(self.spec.tasks) || {ONE_KIND['rule']}"
-    yield ONE_KIND | {"rule": rule, "optionalOldSelf": True}
-    for name in ("templateRef", "arguments", *OF_THE_TEMPLATE, "concurrencyKey", "workspace", "podRetention"):
+    for each in ONE_KIND.values():
+        yield each | {"rule": f"{_FIRST_OR_STATUS_WRITE} || {each['rule']}", "optionalOldSelf": True}
+    for name in _FIXED:
         new, old = f"self.spec.{name}", f"oldSelf.spec.{name}"
         # Not with `?`, which would hide their size from the cost estimate.
         unchanged = f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
         yield {
             "rule": f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({_STATUS_WRITE}) || {unchanged}",
             "fieldPath": f".spec.{name}",
-            "message": "must not change once the run has started; only `suspend`, `parallelism`, `deadlineSeconds` and "
-            "`ttlSecondsAfterFinished` may. Create another Workflow to run something else",
+            "message": f"must not change once the run has started; only {listed(LIVE_FIELDS)} may. "
+            "Create another Workflow to run something else",
         }
 
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from fairlead.api.compile import Compiled, compile_settings, compile_workflow
+from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec, Problem
 from fairlead.api.resolution import UnknownTemplate
+from fairlead.api.settings import compile_settings
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator, ExpressionError
@@ -246,10 +247,7 @@ class WorkflowController:
             )
             self._applier.record(run.owner, started)
             for warning in compiled.warnings:
-                advice = RecordEvent(
-                    type=EventType.WARNING, reason="SpecWarning", message=str(warning), key=str(warning)
-                )
-                self._applier.record(run.owner, advice)
+                self._advise(run, str(warning))
         self._runs[workflow.uid] = run
         return run
 
@@ -262,6 +260,7 @@ class WorkflowController:
             name=workflow.name,
             namespace=workflow.namespace,
             definition=None if definition is None else definition.spec,
+            started="startTime" in workflow.status,
         )
         return _Read(definition, compiled)
 
@@ -281,7 +280,10 @@ class WorkflowController:
             return 0.0
         if workflow.generation != run.generation:
             definition = None if run.definition is None else run.definition.spec
-            run.settings, run.generation = compile_settings(workflow.spec, definition), workflow.generation
+            run.settings = compile_settings(
+                workflow.spec, definition, report=lambda path, message: self._advise(run, f"{path}: {message}")
+            )
+            run.generation = workflow.generation
         run.heard_at = self._gatherer.heard_at(run.uid)
         now = datetime.now(UTC)
         started = time.perf_counter()
@@ -347,6 +349,10 @@ class WorkflowController:
             return _RESYNC_SECONDS
         self.forget(run.uid)
         return 0.0  # once more, as one that is over: for its TTL, and what is still held
+
+    def _advise(self, run: Run, text: str) -> None:
+        advice = RecordEvent(type=EventType.WARNING, reason="SpecWarning", message=text, key=text)
+        self._applier.record(run.owner, advice)
 
     async def _refuse(self, workflow: Workflow, error: InvalidSpec) -> None:
         """Say why a Workflow cannot be run: for good, or until its template appears."""

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from tests.unit.api.definitions import EVALUATOR, RUN, task
 
-from fairlead.api.compile import Compiled, check_template, compile_settings, compile_workflow
+from fairlead.api.compile import Compiled, check_template, compile_workflow
 from fairlead.api.problems import InvalidSpec, Severity
 from fairlead.api.resolution import merge_definition
+from fairlead.api.settings import compile_settings
 from fairlead.engine.model import Settings
 
 TEMPLATE: dict[str, Any] = {
@@ -88,7 +89,7 @@ def test_a_template_suspends_nothing_and_passes_no_arguments() -> None:
         (
             of_template(tasks=[task()]),
             "spec.tasks",
-            "must not be set together with `templateRef`: `params`, `taskDefaults`, `tasks` and `outputs` are",
+            "must not be set together with `templateRef`: `params`, `taskDefaults`, `tasks`, `finally` and `outputs`",
         ),
         (of_template(params=[]), "spec.params", "must not be set together with `templateRef`"),
         (of_template(parallelism=0), "spec.parallelism", "must be greater than or equal to 1"),

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from tests.unit.api.definitions import compiled, job, node, problems, spec, task, warnings
 
-from fairlead.api.compile import compile_settings
 from fairlead.api.kinds import KINDS
-from fairlead.api.problems import InvalidSpec, listed
-from fairlead.engine.model import Clocks, OutputSource, Settings
+from fairlead.api.problems import listed
+from fairlead.engine.model import Clocks, OutputSource
 
 VOLUMES = {"volumes": [{"name": "data", "emptyDir": {}}]}
 
@@ -255,11 +254,3 @@ def test_the_spec_is_left_as_it_was() -> None:
     before = repr(definition)
     compiled(definition)
     assert repr(definition) == before
-
-
-def test_the_settings_that_may_change_can_be_read_alone() -> None:
-    live = {"suspend": True, "parallelism": 3, "deadlineSeconds": 60}
-    assert compile_settings({"tasks": "whatever", **live}) == Settings(suspend=True, parallelism=3, deadline_seconds=60)
-    assert compiled(spec(**live)).settings == compile_settings(live)
-    with pytest.raises(InvalidSpec, match=r"spec\.parallelism: must be an integer"):
-        compile_settings({"parallelism": "3"})
