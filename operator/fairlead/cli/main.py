@@ -18,6 +18,7 @@ from fairlead.cli import (
     clear,
     complete,
     explain,
+    heartbeat,
     lint,
     mark,
     operator,
@@ -79,6 +80,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "approve": (approve.approve, approve.EXAMPLES),
     "reject": (reject.reject, reject.EXAMPLES),
     "complete": (complete.complete, complete.EXAMPLES),
+    "heartbeat": (heartbeat.heartbeat, heartbeat.EXAMPLES),
     "operator": (operator.operator, operator.EXAMPLES),
 }
 for _name, (_function, _examples) in COMMANDS.items():

@@ -101,6 +101,10 @@ ASKED: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["complete", "daily", "ingest", "--token", "t", "-v", 'found={"a": [1]}', "-v", "by=ann"],
         {"action": "Complete", "tasks": ["ingest"], "token": "t", "values": {"found": {"a": [1]}, "by": "ann"}},
     ),
+    "heartbeat": (
+        ["heartbeat", "daily", "ingest", "--token", "t"],
+        {"action": "Heartbeat", "tasks": ["ingest"], "token": "t"},
+    ),
 }
 
 
@@ -123,9 +127,10 @@ def test_answers_to_approvals_bring_the_groups_of_who_answers(server: FakeApiSer
     assert server.actions[0]["spec"]["requestedBy"] == {"username": "ann", "groups": ["leads", "system:authenticated"]}
 
 
-def test_a_callback_is_completed_for_the_attempt_that_waits(server: FakeApiServer, fairlead: Any) -> None:
+@pytest.mark.parametrize("verb", ["complete", "heartbeat"])
+def test_a_callback_is_answered_for_the_attempt_that_waits(server: FakeApiServer, fairlead: Any, verb: str) -> None:
     server.add("daily", status(tasks=[CALLBACK]), TASKS)
-    assert fairlead("complete", "daily", "ingest").exit_code == ExitCode.OK
+    assert fairlead(verb, "daily", "ingest").exit_code == ExitCode.OK
     assert server.actions[0]["spec"]["token"] == "daily-ingest-1"
 
 
