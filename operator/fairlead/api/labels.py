@@ -70,5 +70,5 @@ SUSPENDED = "fairlead.dev/suspended-with-parent"
 #: Annotation: why we asked for the end of this object, written before we delete it.
 ENDING = "fairlead.dev/ending"
 
-#: Finalizer: keeps a finished pod or Job until its outcome is recorded in the Workflow's status.
+#: Finalizer: keeps a finished object until its outcome is recorded, and the shards that a large run is recorded in.
 FINALIZER = "fairlead.dev/outcome"

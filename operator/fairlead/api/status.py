@@ -20,6 +20,7 @@ __all__ = [
     "AttemptStatus",
     "ItemCounts",
     "PhaseCounts",
+    "ShardsStatus",
     "StopStatus",
     "TaskStatus",
     "WorkflowStatus",
@@ -134,6 +135,14 @@ class StopStatus(ApiModel):
     reason: _Reason = Field(description="Why, as a constant in CamelCase.")
 
 
+class ShardsStatus(ApiModel):
+    """Where the tasks of a large run are listed instead."""
+
+    count: Annotated[int, Field(ge=0, le=MAX_TASKS)] = Field(
+        description="How many TaskStatusShards there were when this was written; there may be more by now."
+    )
+
+
 class ActionStatus(ApiModel):
     """What became of one WorkflowAction."""
 
@@ -197,6 +206,7 @@ class WorkflowStatus(ApiModel):
     epoch: _Ordinal | None = Field(
         default=None, description="Counts from 1 (left out); raised when somebody has a finished run retried."
     )
+    epoch_time: datetime | None = Field(default=None, description="When that epoch began, where it is not the first.")
     stop: StopStatus | None = Field(default=None, description="Set once the run as a whole is being stopped.")
     actions: Annotated[list[ActionStatus], Field(max_length=MAX_ACTIONS)] | None = Field(
         default=None, description="What users have asked for by WorkflowActions, oldest first; the last hundred."
@@ -206,7 +216,10 @@ class WorkflowStatus(ApiModel):
         description="Succeeded (Unknown while active), Finished, Suspended, Reconciling and Stalled.",
     )
     tasks: Annotated[list[TaskStatus], Field(max_length=MAX_TASKS)] | None = Field(
-        default=None, description="Where each task stands."
+        default=None, description="Where each task stands. Left out of a large run, which has `shards`."
+    )
+    shards: ShardsStatus | None = Field(
+        default=None, description="Set when the tasks are too many to be listed here; `fairlead tree` shows them."
     )
     internal: _FreeObject | None = Field(default=None, description="Bookkeeping of the operator; not an interface.")
 

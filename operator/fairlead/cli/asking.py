@@ -128,7 +128,7 @@ async def settled(
     """Follow an object until it is `done`. Returns it as it is then, or None when the time is up or it is gone."""
     with say().status("waiting for the operator"):
         try:
-            async with asyncio.timeout(seconds), aclosing(cluster.follow(seen, **more)) as found:
+            async with asyncio.timeout(seconds), aclosing(cluster.follow_object(seen, **more)) as found:
                 async for each in found:
                     if done(each):
                         return each

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.api.resolution import merge_definition
+from fairlead.api.shard import read_tasks
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from fairlead.kube.lines import LineSplitter
-from fairlead.kube.resources import CONTROLLERREVISIONS, SELF_SUBJECT_REVIEWS, WORKFLOWS, Resource
+from fairlead.kube.resources import CONTROLLERREVISIONS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.shards import fetch_shards
 from fairlead.kube.transport import ApiClient, PatchType
 
 __all__ = ["Cluster", "Person", "connect"]
@@ -24,6 +26,7 @@ __all__ = ["Cluster", "Person", "connect"]
 _Object = dict[str, Any]
 
 _RETRY_SECONDS = 2.0
+_TASKS_SECONDS = 5.0
 _NAMES_SHOWN = 10
 _HINT = "name a kubeconfig with --kubeconfig; to run a workflow without a cluster: fairlead run FILE --local"
 
@@ -49,10 +52,12 @@ class Cluster:
     async def read(self, name: str) -> _Object:
         """Return a Workflow; one of a template with the tasks that it runs in its spec, as far as they can be read.
 
+        The tasks of a large run are in its status, as if they were there.
+
         Raises :class:`CliError`, for one that is not there with the names of those that are.
         """
         try:
-            workflow = await self._client.get(WORKFLOWS, name, self.namespace)
+            workflow = await self._with_tasks(await self._client.get(WORKFLOWS, name, self.namespace))
         except NotFound as error:
             raise await self._not_found(name) from error
         except ApiError as error:
@@ -92,7 +97,43 @@ class Cluster:
         except ApiError as error:
             raise self._refused(error, resource) from error
 
-    async def follow(self, seen: _Object, resource: Resource = WORKFLOWS) -> AsyncGenerator[_Object, None]:
+    async def _with_tasks(self, workflow: _Object) -> _Object:
+        status = workflow.get("status") or {}
+        if "shards" not in status:
+            return workflow
+        metadata = workflow["metadata"]
+        key = ObjectKey(self.namespace, metadata["name"])
+        shards = await fetch_shards(self._client, key, metadata["uid"], status["shards"]["count"])
+        return {**workflow, "status": {**status, "tasks": read_tasks(status, shards.found)}}
+
+    async def follow(self, seen: _Object) -> AsyncGenerator[_Object, None]:
+        """Yield a Workflow, with its tasks, as it is and each time it has changed, until it is deleted.
+
+        The tasks of a large run change without it: they are read again every few seconds.
+        """
+        async with aclosing(self.follow_object(seen)) as found:
+            change: asyncio.Future[_Object] | None = None
+            try:
+                while True:
+                    change = change or asyncio.ensure_future(anext(found))
+                    again = _TASKS_SECONDS if "shards" in (seen.get("status") or {}) else None
+                    done, _ = await asyncio.wait({change}, timeout=again)
+                    if done:
+                        seen, change = change.result(), None
+                    try:
+                        yield await self._with_tasks(seen)
+                    except ApiError as error:
+                        if not error.is_transient:
+                            raise self._told(error) from error
+                        self.trouble = f"{self._host} does not answer, trying again: {error.message}"
+            except StopAsyncIteration:
+                return
+            finally:
+                if change is not None:
+                    change.cancel()
+                    await asyncio.wait({change})
+
+    async def follow_object(self, seen: _Object, resource: Resource = WORKFLOWS) -> AsyncGenerator[_Object, None]:
         """Yield an object as it is and each time it has changed, over lost connections, until it is deleted."""
         yield seen
         uid = seen["metadata"]["uid"]

@@ -1,7 +1,7 @@
 """What people are shown of a run, wherever it runs: made from the engine's state or from a Workflow object.
 
-:func:`view_of_object` is the only reader of a Workflow's status in the command line, so that tasks that move to
-objects of their own, when runs get large, are a matter of this file.
+:func:`view_of_object` reads a Workflow's status. Where a large run has its tasks in objects of their own, `cluster.py`
+has put them into it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead.engine.model import TERMINAL, Phase, Settings
+from fairlead.engine.names import task_and_index
 from fairlead.engine.reasons import why
 from fairlead.engine.state import NodeState, RunState
 
@@ -92,9 +93,6 @@ def view_of_object(workflow: Mapping[str, Any], needs: Mapping[str, Sequence[str
     status = workflow.get("status") or {}
     verdict = condition(status, "Succeeded")
     finished = condition(status, "Finished").get("status") == "True"
-    tasks = status.get("tasks")
-    if tasks is None:  # not taken up yet, or refused
-        tasks = [{"name": name, "phase": Phase.WAITING} for name in needs]
     succeeded = verdict.get("status") == "True" if finished else None
     return RunView(
         name=workflow["metadata"]["name"],
@@ -104,8 +102,26 @@ def view_of_object(workflow: Mapping[str, Any], needs: Mapping[str, Sequence[str
         completed_at=_time(status.get("completionTime")),
         succeeded=succeeded,
         outputs=status.get("outputs") or {},
-        tasks=tuple(_task_of_status(task, needs) for task in tasks),
+        tasks=tuple(_task_of_status(task, needs) for task in _listed(status, needs)),
     )
+
+
+def _listed(status: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> Sequence[Mapping[str, Any]]:
+    """Return the entries of all tasks, in the order of the definition where some have none.
+
+    A run that was not taken up yet, or was refused, has none at all; a large one has none of what just waits.
+    """
+    tasks: Sequence[Mapping[str, Any]] = status.get("tasks") or ()
+    if "tasks" in status and "shards" not in status:
+        return tasks
+    groups: dict[str, list[Mapping[str, Any]]] = {name: [] for name in needs}
+    for task in tasks:
+        groups.setdefault(task_and_index(task["name"])[0], []).append(task)
+    for name, group in groups.items():
+        if not group:
+            reason = {"reason": "WaitingForTasks"} if "shards" in status else {}
+            group.append({"name": name, "phase": Phase.WAITING} | reason)
+    return [task for group in groups.values() for task in group]
 
 
 def _task_of_status(task: Mapping[str, Any], needs: Mapping[str, Sequence[str]]) -> TaskView:

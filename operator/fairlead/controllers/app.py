@@ -157,6 +157,7 @@ class Operator:
             writer=self.writer,
             cleaner=self.cleaner,
             actions=self.actions,
+            client=client,
             definitions=definitions,
             evaluator=evaluator,
             concurrency=Concurrency(self.store, self._active, self.queue.add),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fairlead.api.status import MAX_ACTIONS
@@ -15,22 +16,28 @@ from .views import time_of
 
 __all__ = ["encode_asked", "encode_record", "recorded_actions", "recorded_epoch", "recorded_stop"]
 
+#: Characters of what is said about all requests together.
+_MESSAGES = 16 * 1024
+
 
 def encode_asked(run: RunState) -> dict[str, Any]:
     """Return the members of a run's status that tell what users have asked for; empty where they have not."""
     found: dict[str, Any] = {}
     if run.epoch > 1:
         found["epoch"] = run.epoch
+        found["epochTime"] = text_of(run.epoch_at)
     if run.actions:
-        found["actions"] = [encode_record(each) for each in run.actions[-MAX_ACTIONS:]]
+        kept = run.actions[-MAX_ACTIONS:]
+        characters = min(MESSAGE_CHARACTERS, _MESSAGES // len(kept))
+        found["actions"] = [encode_record(each, characters) for each in kept]
     if run.stopping:
         mode = {"mode": run.stop_mode.value} if run.stop_mode else {}
         found["stop"] = {**mode, "reason": run.stopping}
     return found
 
 
-def encode_record(record: ActionRecord) -> dict[str, Any]:
-    """Return an entry of `status.actions`."""
+def encode_record(record: ActionRecord, characters: int = MESSAGE_CHARACTERS) -> dict[str, Any]:
+    """Return an entry of `status.actions`, its message cut to so many `characters`."""
     return {
         "uid": record.uid,
         "name": record.name,
@@ -39,13 +46,13 @@ def encode_record(record: ActionRecord) -> dict[str, Any]:
         "time": text_of(record.at),
         "accepted": record.accepted,
         "reason": record.reason,
-        "message": record.message[:MESSAGE_CHARACTERS],
+        "message": record.message[:characters],
     }
 
 
-def recorded_epoch(status: Mapping[str, Any]) -> int:
-    """Return the retry epoch that a status shows."""
-    return int(status.get("epoch", 1))
+def recorded_epoch(status: Mapping[str, Any]) -> tuple[int, datetime | None]:
+    """Return the retry epoch that a status shows, and when it began (None: with the run)."""
+    return int(status.get("epoch", 1)), time_of(status.get("epochTime"))
 
 
 def recorded_actions(status: Mapping[str, Any]) -> Sequence[ActionRecord]:

@@ -1,7 +1,8 @@
 """Runs that are over or gone: letting go of what is held, TTL, and the sweep that finds what no watch told.
 
 A pod or Job of ours is held by our finalizer until its outcome is recorded. Once its run is over, being deleted, or
-gone, nothing is left to be recorded, and everything is released, so that deletion always completes.
+gone, nothing is left to be recorded, and everything is released, so that deletion always completes. The shards that
+hold a run's record stay held while the run is there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .apply import Applier
 from .caches import View
 from .children import ChildView, observe_child
 from .gather import Gatherer
+from .shard_release import ShardReleaser
 from .status import condition, finished_at
 from .store import Workflow, WorkflowStore
 from .writer import StatusWriter
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which what was still held, or alive, is looked at again.
 _RECHECK_SECONDS = 60.0
+
+#: How many runs that are gone are kept in mind.
+_REMEMBERED = 10_000
 
 #: Metadata by which Argo CD and Flux track what they have applied.
 _TRACKING = (
@@ -58,7 +63,9 @@ class Cleaner:
         self._applier = applier
         self._writer = writer
         self._notify = notify
+        self._releaser = ShardReleaser(client)
         self._confirmed_gone: dict[str, None] = {}
+        self._released: dict[str, None] = {}
 
     async def finished(self, workflow: Workflow) -> float | None:
         """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
@@ -88,21 +95,30 @@ class Cleaner:
         """Look at a run that is being deleted, or that we know nothing of: release all that it owns."""
         if not uid:
             return None  # objects with our labels and no owner: none of ours
+        shards_held = await self._release_shards(uid, workflow)
         objects = self._gatherer.objects(uid)
         self._gatherer.take(uid)
         if not any(view.held for view in objects.values()):
-            return None
+            return _RECHECK_SECONDS if shards_held else None
         if workflow is None and uid not in self._confirmed_gone:
             key, view = next((key, view) for (_, key), view in objects.items())
             if not await self.reread(uid, ObjectKey(key.namespace, view.owner_name)):
                 return None  # it does exist: the watch is late, and the run has been put in line again
-            self._confirmed_gone[uid] = None
-            while len(self._confirmed_gone) > 10_000:
-                del self._confirmed_gone[next(iter(self._confirmed_gone))]
+            _remember(self._confirmed_gone, uid)
         for (kind, key), view in objects.items():
             if view.held:
                 self._applier.release(kind, key, view.uid)
         return _RECHECK_SECONDS
+
+    async def _release_shards(self, uid: str, workflow: Workflow | None) -> bool:
+        """Let go of a run's shards, once. Returns whether some are still held."""
+        shards = self._store.shards_left(uid) if workflow is None else workflow.shards
+        if shards is None or uid in self._released:
+            return False
+        if not await self._releaser.release_all(shards[0], uid, shards[1]):
+            return True
+        _remember(self._released, uid)
+        return False
 
     async def reread(self, uid: str, key: ObjectKey) -> bool:
         """Read a Workflow afresh and put it in line. Returns True if there is none with this UID any more."""
@@ -119,18 +135,23 @@ class Cleaner:
 
     async def sweep(self) -> None:
         """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
+        held = await self._releaser.held()
         seen: set[str] = set()
+        alive: set[str] = set()
         known_before = {workflow.uid for workflow in self._store}
         async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
             for item in page.items:
                 metadata = item["metadata"]
                 seen.add(metadata["uid"])
+                if "deletionTimestamp" not in metadata:
+                    alive.add(metadata["uid"])
                 known = self._store.get(metadata["uid"])
                 if known is None or known.version < int(metadata["resourceVersion"]):
                     await self._reread_one(metadata)
         for uid in known_before - seen:
             self._store.remove(uid)
             self._notify(uid)
+        await self._releaser.release_orphans(held, alive)
 
     async def _reread_one(self, metadata: Mapping[str, Any]) -> None:
         try:
@@ -201,6 +222,12 @@ def _has_ended(view: View) -> bool:
             return observe_job(view).outcome is not None
         case ChildView():
             return observe_child(view).outcome is not None
+
+
+def _remember(uids: dict[str, None], uid: str) -> None:
+    uids[uid] = None
+    while len(uids) > _REMEMBERED:
+        del uids[next(iter(uids))]
 
 
 def _is_tracked(workflow: Workflow) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead.controllers.views import time_of
-from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Phase, Settings
+from fairlead.engine.model import OBJECT_KINDS, FailureClass, Phase, Settings
 from fairlead.engine.reasons import why
 from fairlead.engine.state import Attempt, Items, NodeRecord, NodeState, RunState
 
@@ -67,7 +67,7 @@ def has_entry(state: NodeState) -> bool:
 
 
 def entry(run: RunState, settings: Settings, state: NodeState, characters: int) -> _Json:
-    """Return the entry of one node. O(attempts), and for a task with items O(items)."""
+    """Return the entry of one node. O(attempts)."""
     reason, message = why(run, settings, state)
     attempts = [_attempt(each, characters) for each in state.attempts if _is_known(state, each)]
     started_at = text_of(state.started_at) or (attempts[0].get("startTime") if attempts else None)
@@ -91,8 +91,7 @@ def _is_known(state: NodeState, attempt: Attempt) -> bool:
 
 def _counts(items: Items) -> _Json:
     ended = {name: items.ended.get(phase, 0) for name, phase in _ENDS.items()}
-    running = sum(1 for item in items.states if item.phase in ACTIVE)
-    return {"total": len(items.states)} | _present(running=running, **ended)
+    return {"total": len(items.states)} | _present(running=items.active, **ended)
 
 
 def _attempt(attempt: Attempt, characters: int) -> _Json:

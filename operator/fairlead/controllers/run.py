@@ -16,6 +16,7 @@ from fairlead.engine.templates import compile_tree
 from fairlead.kube.resources import ObjectKey
 
 from .definitions import Definition
+from .ledger import Ledger
 from .pods import Owner
 
 __all__ = ["Printed", "Run", "service_account_of"]
@@ -46,9 +47,16 @@ class Run:
     inbox
         facts from requests that were carried out in the background.
     written, version
-        the status as last persisted, and the resourceVersion that the next write expects.
-    persisted_revision
-        the revision of `state` that the persisted status shows; -1 before the first.
+        the status of the Workflow as last persisted, and the resourceVersion that the next write expects.
+    definition_bytes, ledger
+        how large the definition is, and the shards that hold the tasks of a large run (None: its status does).
+    persisted_revision, summary_revision
+        the revision of `state` of which everything is persisted, and the one that the Workflow's status shows; -1
+        before the first.
+    summary_key, summary_due
+        what the Workflow's status said that must never be late, and the loop time before which the rest of it may be.
+    shown_settings
+        those that the reasons of nodes in line were written with.
     stalled
         what keeps the operator from getting on with this run, for its `Stalled` condition.
     closed
@@ -85,7 +93,13 @@ class Run:
     taken_up: bool = False
     probes: set[str] = field(default_factory=set)
     inbox: list[Event] = field(default_factory=list)
+    definition_bytes: int = 0
+    ledger: Ledger | None = None
     persisted_revision: int = -1
+    summary_revision: int = -1
+    summary_key: object = None
+    summary_due: float = 0.0
+    shown_settings: Settings | None = None
     persisted_generation: int = 0
     persisted_stalled: str = ""
     stalled: str = ""
@@ -114,8 +128,10 @@ class Run:
         """Whether the persisted status does not show everything yet."""
         return (
             self.persisted_revision < self.state.revision
+            or self.summary_revision < self.state.revision
             or self.persisted_generation != self.generation
             or self.persisted_stalled != self.stalled
+            or (self.ledger is not None and self.ledger.is_dirty)
         )
 
 

@@ -20,6 +20,7 @@ from fairlead.engine.model import ACTIVE, TERMINAL, Phase, Settings
 from fairlead.engine.state import RunOutcome, RunState
 
 __all__ = [
+    "blocked",
     "condition",
     "encode",
     "finished_at",
@@ -29,6 +30,7 @@ __all__ = [
     "operations",
     "recorded_outcome",
     "refused_status",
+    "stalled_status",
     "suspension",
     "unready_status",
 ]
@@ -48,19 +50,20 @@ def encode(
     now: datetime,
     stalled: str = "",
     definition: Mapping[str, Any] | None = None,
+    shards: int | None = None,
 ) -> _Json:
     """Return the whole status of a run. O(nodes).
 
+    Without its tasks, where those are in that many `shards`.
     `previous` is the status written before, whose transition times are kept for conditions that have not changed, and
     whose key. `stalled` says what keeps the operator itself from getting on (missing rights), else "". `definition` is
     where what it runs is kept, of a run of a template.
     """
-    stalled = stalled or _blocked(run)
+    stalled = stalled or blocked(run)
     # Of a task with items, the items are counted.
     total = sum(run.counts.values())
     ended = sum(run.counts[phase] for phase in TERMINAL)
-    phase, message = _summary(run, settings, stalled)
-    characters = message_characters(max(total, run.ended_attempts))
+    phase, message = _summary(run, settings, stalled, in_full=shards is None)
     status: _Json = {
         "observedGeneration": generation,
         "startTime": text_of(run.started_at),
@@ -72,13 +75,16 @@ def encode(
             **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
         },
         "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
-        "tasks": list(entries(run, settings, characters)),
     }
     status |= encode_asked(run)
     if definition is not None:
         status["definition"] = dict(definition)
     if "concurrencyKey" in previous:
         status["concurrencyKey"] = previous["concurrencyKey"]
+    if shards is None:
+        status["tasks"] = list(entries(run, settings, message_characters(max(total, run.ended_attempts))))
+    else:
+        status["shards"] = {"count": shards}
     if run.suspended_seconds:
         status["suspendedSeconds"] = round(run.suspended_seconds)
     if run.outcome is not None:
@@ -184,13 +190,19 @@ def refused_status(
 
     Its definition cannot have changed, so it is the rules that did: a newer operator, with stricter ones.
     """
-    message = "; ".join(str(problem) for problem in problems)[:4096]
+    message = "; ".join(str(problem) for problem in problems)
+    return stalled_status(previous, "InvalidSpec", message, generation=generation, now=now)
+
+
+def stalled_status(previous: Mapping[str, Any], reason: str, message: str, *, generation: int, now: datetime) -> _Json:
+    """Return the status of a run that was begun and cannot be gone on with: what is recorded stays."""
+    shown = message[:4096]
     kept = [each for each in previous.get("conditions") or () if each["type"] != "Stalled"]
-    stalled = condition("Stalled", "True", "InvalidSpec", message, generation=generation, previous=previous, now=now)
+    stalled = condition("Stalled", "True", reason, shown, generation=generation, previous=previous, now=now)
     return {
         **previous,
         "observedGeneration": generation,
-        "message": message[:MESSAGE_CHARACTERS],
+        "message": shown[:MESSAGE_CHARACTERS],
         "conditions": [*kept, stalled],
     }
 
@@ -234,18 +246,22 @@ def recorded_outcome(status: Mapping[str, Any]) -> RunOutcome | None:
     )
 
 
-def _summary(run: RunState, settings: Settings, stalled: str) -> tuple[str, str]:
-    """Return the phase and the message that people see in `kubectl get`."""
+def _summary(run: RunState, settings: Settings, stalled: str, *, in_full: bool) -> tuple[str, str]:
+    """Return the phase and the message that people see in `kubectl get`. `in_full` names tasks, which is O(nodes)."""
     if run.outcome is not None:
         return _phase_of(run.outcome), run.outcome.message
     if stalled:
         return "Running", stalled
     if run.stopping:
         return "Running", "stopping: " + run.stopping
-    active = [state.name for state in run.nodes.values() if state.parent is None and state.phase in ACTIVE]
+    if in_full:
+        active = _few([state.name for state in run.nodes.values() if state.parent is None and state.phase in ACTIVE])
+    else:
+        running = sum(run.counts[phase] for phase in ACTIVE)
+        active = f"{running} tasks and items" if running else ""
     if settings.suspend:
-        return "Suspended", "spec.suspend is true" + (f"; still running: {_few(active)}" if active else "")
-    return "Running", f"running: {_few(active)}" if active else ""
+        return "Suspended", "spec.suspend is true" + (f"; still running: {active}" if active else "")
+    return "Running", f"running: {active}" if active else ""
 
 
 def _phase_of(outcome: RunOutcome) -> str:
@@ -254,7 +270,7 @@ def _phase_of(outcome: RunOutcome) -> str:
     return "Succeeded" if outcome.succeeded else "Failed"
 
 
-def _blocked(run: RunState) -> str:
+def blocked(run: RunState) -> str:
     """Return what a task waits for that only somebody with rights over the operator can give; "" for nothing."""
     if run.outcome is not None or not run.counts[Phase.QUEUED]:
         return ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.resources import WORKFLOWS, ObjectKey
 
 from .pods import Owner
 
@@ -66,6 +66,13 @@ class Workflow:
         return ""
 
     @property
+    def shards(self) -> tuple[ObjectKey, int] | None:
+        """Its key, and how many TaskStatusShards it has at least; None where its status holds all its tasks."""
+        if "shards" not in self.status:
+            return None
+        return ObjectKey(self.namespace, self.name), int(self.status["shards"]["count"])
+
+    @property
     def owner(self) -> Owner:
         """What its children name as their owner."""
         return Owner(
@@ -82,7 +89,7 @@ class WorkflowStore:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Workflow] = {}
-        self._removed: dict[str, None] = {}
+        self._removed: dict[str, tuple[ObjectKey, int] | None] = {}
         self._listeners: list[Callable[[Workflow | None, Workflow | None], None]] = []
 
     def follow(self, listener: Callable[[Workflow | None, Workflow | None], None]) -> None:
@@ -113,10 +120,15 @@ class WorkflowStore:
         self._tell(known, workflow)
         return workflow
 
+    def shards_left(self, uid: str) -> tuple[ObjectKey, int] | None:
+        """Return the key of a Workflow that is gone, and how many shards it had; None where it had none."""
+        return self._removed.get(uid)
+
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
         known = self._by_uid.pop(uid, None)
-        self._removed[uid] = None
+        if uid not in self._removed:
+            self._removed[uid] = None if known is None else known.shards
         while len(self._removed) > _REMEMBERED:
             del self._removed[next(iter(self._removed))]
         if known is not None:

@@ -12,6 +12,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
+
+import orjson
 
 from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec, Problem
@@ -20,30 +23,25 @@ from fairlead.api.settings import compile_settings
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator, ExpressionError
-from fairlead.engine.plan import begin, plan
-from fairlead.engine.restore import restore
-from fairlead.engine.state import RunState
+from fairlead.engine.plan import plan
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
+from fairlead.kube.transport import ApiClient
 from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions, is_unrecorded
 from .apply import Applier
-from .asked import recorded_actions, recorded_epoch, recorded_stop
 from .cleanup import Cleaner
 from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_status
 from .definitions import Definition, Definitions
 from .gather import JOB_LOOK_SECONDS, Gatherer
-from .records import recorded_nodes
+from .reading import ShardsMissing, read_record, state_of
 from .run import Run, service_account_of
 from .status import (
-    encode,
     invalid_status,
     is_finished,
     is_invalid,
-    recorded_outcome,
     refused_status,
-    suspension,
     unready_status,
 )
 from .store import Workflow, WorkflowStore
@@ -82,9 +80,11 @@ class WorkflowController:
         actions: Actions,
         concurrency: Concurrency,
         definitions: Definitions,
+        client: ApiClient,
         evaluator: Evaluator,
         metrics: Metrics,
     ) -> None:
+        self._client = client
         self._store = store
         self._gatherer = gatherer
         self._applier = applier
@@ -166,12 +166,13 @@ class WorkflowController:
                 self._applier.abandon(uid)
                 self._concurrency.not_started(uid)
                 return await self._cleaner.finished(workflow)
-            run = None if self._settling else await self._take_up(workflow)
-            if run is None:
-                return self._concurrency.recheck(uid)
+            opened = None if self._settling else await self._take_up(workflow)
+            if not isinstance(opened, Run):
+                return self._concurrency.recheck(uid) if opened is None else opened
+            run = opened
         return await self._advance(run)
 
-    async def _take_up(self, workflow: Workflow) -> Run | None:
+    async def _take_up(self, workflow: Workflow) -> Run | float | None:
         """Open a run, unless others with its `concurrencyKey` are in its way."""
         if _is_over(workflow) and "startTime" not in workflow.status and not is_invalid(workflow.status):
             self._actions.refuse(workflow, "NotStarted", "the run was over before it had started: create it anew")
@@ -187,10 +188,10 @@ class WorkflowController:
             if workflow.uid not in self._runs:
                 self._concurrency.not_started(workflow.uid)
 
-    async def _open(self, workflow: Workflow) -> Run | None:
+    async def _open(self, workflow: Workflow) -> Run | float | None:
         """Begin a run, or take up one that was begun before this process, or that is over and is asked something.
 
-        None if its definition is invalid.
+        Returns in how many seconds to try again where it cannot be taken up, None if its definition is invalid.
         """
         try:
             read = await self._compile(workflow, await self._definitions.of(workflow))
@@ -210,38 +211,33 @@ class WorkflowController:
             if verdict.move is not Move.START:
                 await self._hold_back(workflow, verdict)
                 return None
+        try:
+            record = await read_record(self._client, workflow)
+        except ShardsMissing as error:
+            await self._write(workflow, error.status(workflow, now))
+            return _RESYNC_SECONDS
         run = Run(
             owner=workflow.owner,
             compiled=compiled,
             settings=compiled.settings,
             generation=workflow.generation,
-            state=_state_of(workflow, compiled, started_at or now),
+            state=state_of(workflow, compiled, started_at or now, record),
             written=dict(workflow.status),
             version=workflow.version,
             definition=definition,
             service_account=service_account_of(written, compiled.graph.params, self._evaluator),
             taken_up=started_at is not None,
+            definition_bytes=len(orjson.dumps(workflow.spec)),
+            ledger=record.ledger,
         )
         run.counted = run.state.outcome
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
-            previous = {**run.written, "concurrencyKey": verdict.key}
-            if not verdict.key:
-                del previous["concurrencyKey"]
-            status = encode(
-                run.state,
-                run.settings,
-                generation=run.generation,
-                previous=previous,
-                now=now,
-                definition=None if definition is None else definition.record,
-            )
             try:
-                run.version, run.written = await self._writer.write(run.owner, run.version, run.written, status)
+                await self._writer.begin(run, concurrency_key=verdict.key)
             except (Conflict, NotFound):
                 await self._reread(workflow)
                 return None
-            run.persisted_revision, run.persisted_generation = run.state.revision, run.generation
             started = RecordEvent(
                 type=EventType.NORMAL, reason="Started", message=_count(len(run.state.nodes)), key="start"
             )
@@ -270,6 +266,8 @@ class WorkflowController:
         if in_full:
             run.next_resync = loop.time() + _RESYNC_SECONDS
             run.resync = True
+            if run.persisted_revision >= 0:
+                await self._writer.verify(run)
             self._gatherer.expect_all(run.uid)
         asked, newer = await self._next_action(run)
         facts = [*await self._gatherer.facts(run), *asked]
@@ -368,10 +366,7 @@ class WorkflowController:
         else:
             refuse = refused_status if begun else invalid_status
             status = refuse(error.problems, generation=generation, previous=previous, now=now)
-        try:
-            await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
-        except (Conflict, NotFound):
-            await self._reread(workflow)
+        if not await self._write(workflow, status):
             return
         if waits:
             return
@@ -401,16 +396,22 @@ class WorkflowController:
         else:
             waits, reason = False, "Stopped"
             status = stopped_status(asked, generation=generation, previous=previous, now=now)
-        try:
-            await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
-        except (Conflict, NotFound):
-            await self._reread(workflow)
+        if not await self._write(workflow, status):
             return
         if not waits:
             self._metrics.run_finished("failed", reason)
         type_ = EventType.NORMAL if waits else EventType.WARNING
         key = f"concurrency/{reason}/{generation}"
         self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=status["message"], key=key))
+
+    async def _write(self, workflow: Workflow, status: Mapping[str, Any]) -> bool:
+        """Persist the status of a run that is not under way. Returns False where somebody was faster."""
+        try:
+            await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
+        except (Conflict, NotFound):
+            await self._reread(workflow)
+            return False
+        return True
 
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""
@@ -425,31 +426,3 @@ def _is_over(workflow: Workflow) -> bool:
 
 def _count(tasks: int) -> str:
     return f"{tasks} task" + "s" * (tasks != 1)
-
-
-def _state_of(workflow: Workflow, compiled: Compiled, started_at: datetime) -> RunState:
-    """Return the engine's state of a run as far as the Workflow's status knows it."""
-    if "startTime" not in workflow.status:
-        return begin(
-            compiled.graph,
-            uid=workflow.uid,
-            name=workflow.name,
-            namespace=workflow.namespace,
-            started_at=started_at,
-        )
-    stopping, stop_mode = recorded_stop(workflow.status)
-    state = restore(
-        compiled.graph,
-        recorded_nodes(workflow.status.get("tasks", ())),
-        uid=workflow.uid,
-        name=workflow.name,
-        namespace=workflow.namespace,
-        started_at=started_at,
-        epoch=recorded_epoch(workflow.status),
-        actions=recorded_actions(workflow.status),
-        stopping=stopping,
-        stop_mode=stop_mode,
-    )
-    state.outcome = recorded_outcome(workflow.status)
-    state.suspended_at, state.suspended_seconds = suspension(workflow.status)
-    return state

@@ -3,6 +3,11 @@
 Most changes wait for the next write, about one a second and less often where a write is expensive; the start of a run,
 its end and a change of its conditions are written at once. The Workflow's UID and resourceVersion are preconditions, so
 that neither a namesake nor another controller's newer status is overwritten.
+
+The tasks of a small run are in its Workflow's status. Those of a large one are in shards (`shards.py`), which are
+written first; the Workflow, whose every write costs the API server as much as its whole definition, follows when its
+conditions have changed, and else when it is time to. A run that outgrows its Workflow moves to shards once: it is in
+its status until all of them are written, and from the very write that takes it out of there it is in them.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,21 +28,55 @@ from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import WORKFLOWS
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .changes import all_entries, changed_entries, touch_queued
+from .ledger import Ledger
 from .pods import Owner
 from .run import Run
-from .status import encode, operations
+from .shards import ShardWriter
+from .status import blocked, encode, operations
 from .store import WorkflowStore
 
-__all__ = ["StatusWriter"]
+__all__ = ["INLINE_BYTES", "INLINE_DEFINITION_BYTES", "INLINE_NODES", "StatusWriter"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two writes of one run, and the share of the time that writing one may take.
-_INTERVAL_SECONDS = 1.0
-_SHARE = 0.02
-_LONGEST_INTERVAL_SECONDS = 30.0
+#: What a run may have to be recorded in its Workflow alone: tasks and items, bytes of their entries, and of its
+#: definition. With its results and the last actions, that stays below 1 MB.
+INLINE_NODES = 200
+INLINE_BYTES = 256 * 1024
+INLINE_DEFINITION_BYTES = 384 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How often to write: at least so many seconds apart, and so that it takes no more than a share of the time."""
+
+    shortest: float
+    longest: float
+    share: float
+
+    def interval(self, cost: float) -> float:
+        """Return how many seconds after a write of that cost the next one is due."""
+        return min(max(self.shortest, cost / self.share), self.longest)
+
+
+#: Of a Workflow with its tasks, of shards, and of a Workflow whose tasks are in shards.
+_WHOLE = _Pace(shortest=1.0, longest=30.0, share=0.02)
+_SHARDS = _Pace(shortest=1.0, longest=10.0, share=0.1)
+_SUMMARY = _Pace(shortest=5.0, longest=30.0, share=0.02)
 
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The state of a run as it is being written. `summary` is the Workflow's status, None if that can wait."""
+
+    revision: int
+    generation: int
+    stalled: str
+    key: object
+    summary: Mapping[str, Any] | None
 
 
 class StatusWriter:
@@ -61,6 +101,7 @@ class StatusWriter:
         self._notify = notify
         self._lost = lost
         self._wrote = wrote
+        self._shards = ShardWriter(client, wrote, self._tell_unwritable)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request(self, run: Run, *, urgent: bool) -> None:
@@ -68,18 +109,40 @@ class StatusWriter:
         if run.closed or run.writing is not None or not run.dirty:
             return
         loop = asyncio.get_running_loop()
-        delay = 0.0 if urgent else run.write_due - loop.time()
-        if delay <= 0:
+        due = loop.time() if urgent else run.summary_due if _only_summary_lags(run) else run.write_due
+        if due <= loop.time():
             self._begin(run)
-        elif run.write_timer is None:
-            run.write_timer = loop.call_later(delay, self._begin, run)
+        elif run.write_timer is None or run.write_timer.when() > due:
+            if run.write_timer is not None:
+                run.write_timer.cancel()
+            run.write_timer = loop.call_at(due, self._begin, run)
 
     async def flush(self, run: Run) -> None:
         """Persist the current state now and wait for it; for shutting down."""
+        run.summary_due = 0.0
         self.request(run, urgent=True)
         while run.writing is not None:
             await asyncio.wait({run.writing})
+            run.summary_due = 0.0
             self.request(run, urgent=True)  # what changed while it was being written
+
+    async def begin(self, run: Run, *, concurrency_key: str = "") -> None:
+        """Persist that a run has started. Raises `ApiError`; `Conflict` or `NotFound` where it is to be read again."""
+        if _is_large(run):
+            run.ledger = Ledger()
+        status = self._encode(run)
+        status.pop("concurrencyKey", None)
+        if concurrency_key:
+            status["concurrencyKey"] = concurrency_key
+        snapshot = _Snapshot(run.state.revision, run.generation, run.stalled, _key(run), status)
+        assert snapshot.summary is not None
+        run.version, run.written = await self.write(run.owner, run.version, run.written, snapshot.summary)
+        _note_persisted(run, snapshot)
+
+    async def verify(self, run: Run) -> None:
+        """Look whether what was persisted in shards is still there."""
+        if run.ledger is not None:
+            await self._shards.verify(run)
 
     async def write(
         self, owner: Owner, version: int, before: Mapping[str, Any], after: Mapping[str, Any]
@@ -136,33 +199,88 @@ class StatusWriter:
 
     async def _persist(self, run: Run) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        revision, generation, stalled = run.state.revision, run.generation, run.stalled
         try:
-            status = encode(
-                run.state,
-                run.settings,
-                generation=generation,
-                previous=run.written,
-                now=datetime.now(UTC),
-                stalled=stalled,
-                definition=run.definition.record if run.definition is not None else None,
-            )
-            if not await self._insist(run, status):
-                return
-            run.persisted_revision, run.persisted_generation, run.persisted_stalled = revision, generation, stalled
-            run.inbox.append(StatusRecorded(revision=revision))
+            snapshot = self._snapshot(run)
+            if await self._write_all(run, snapshot):
+                _note_persisted(run, snapshot)
+                run.inbox.append(StatusRecorded(revision=snapshot.revision))
         except Exception:
             # A bug of ours: the run is read again, and written again, rather than never.
             log.exception("cannot write the status", extra={"workflow": run.owner.name})
             await asyncio.sleep(_RETRY_SECONDS[-1])
             self._lost(run)
         finally:
-            cost = loop.time() - started
-            run.write_due = loop.time() + min(max(_INTERVAL_SECONDS, cost / _SHARE), _LONGEST_INTERVAL_SECONDS)
+            run.write_due = max(run.write_due, loop.time() + _WHOLE.shortest)
             run.writing = None
             if not run.closed:
                 self._notify(run.uid)
+
+    def _snapshot(self, run: Run) -> _Snapshot:
+        """Encode what has changed, in one step: facts that come while it is being written belong to the next write."""
+        revision, key = run.state.revision, _key(run)
+        summary: Mapping[str, Any] | None = None
+        if run.ledger is None and not _is_large(run):
+            run.state.touched.clear()
+            summary = self._encode(run)
+            if len(orjson.dumps(summary["tasks"])) > INLINE_BYTES:
+                summary = None
+        if run.ledger is not None or summary is None:
+            summary = self._take_in(run, key)
+        return _Snapshot(revision, run.generation, run.stalled, key, summary)
+
+    def _take_in(self, run: Run, key: object) -> Mapping[str, Any] | None:
+        """Bring the ledger up to date. Returns the Workflow's status if that has to be written, too."""
+        state, settings = run.state, run.settings
+        moves = run.ledger is None
+        if run.ledger is None:
+            run.ledger = Ledger()
+            run.ledger.take(all_entries(state, settings))
+        else:
+            if settings != run.shown_settings:
+                touch_queued(state)
+            changed = changed_entries(run.compiled.graph, state, settings, run.ledger)
+            run.ledger.take(changed, action=_unrecorded_action(run))
+        run.shown_settings = settings
+        now = asyncio.get_running_loop().time()
+        lags = run.summary_revision < state.revision and now >= run.summary_due
+        return self._encode(run) if moves or lags or key != run.summary_key else None
+
+    def _encode(self, run: Run) -> dict[str, Any]:
+        return encode(
+            run.state,
+            run.settings,
+            generation=run.generation,
+            previous=run.written,
+            now=datetime.now(UTC),
+            stalled=run.stalled,
+            definition=None if run.definition is None else run.definition.record,
+            shards=None if run.ledger is None else len(run.ledger.shards),
+        )
+
+    async def _write_all(self, run: Run, snapshot: _Snapshot) -> bool:
+        """Write shards, then the Workflow. Returns False where the run has to be read again, or is gone."""
+        loop = asyncio.get_running_loop()
+        if run.ledger is not None:
+            started = loop.time()
+            if "shards" not in run.written:
+                await self._shards.claim(run)
+            if not await self._shards.write(run):
+                if not run.closed:
+                    self._lost(run)
+                return False
+            run.write_due = loop.time() + _SHARDS.interval(loop.time() - started)
+        if snapshot.summary is None:
+            return True
+        started = loop.time()
+        if not await self._insist(run, snapshot.summary):
+            return False
+        cost = loop.time() - started
+        if run.ledger is None:
+            run.write_due = loop.time() + _WHOLE.interval(cost)
+        else:
+            run.summary_due = loop.time() + _SUMMARY.interval(cost)
+            run.ledger.commit()
+        return True
 
     async def _insist(self, run: Run, status: Mapping[str, Any]) -> bool:
         """Write until it is persisted. Returns False where the run has to be read again, or is gone."""
@@ -211,3 +329,42 @@ class StatusWriter:
 
 def _differs(stored: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     return any(stored.get(key) != value for key, value in written.items())
+
+
+def _is_large(run: Run) -> bool:
+    return len(run.state.nodes) > INLINE_NODES or run.definition_bytes > INLINE_DEFINITION_BYTES
+
+
+def _only_summary_lags(run: Run) -> bool:
+    return run.ledger is not None and run.persisted_revision >= run.state.revision and not run.ledger.is_dirty
+
+
+def _key(run: Run) -> object:
+    """Return what the Workflow's status must not be late with: its conditions, and what is in no shard."""
+    state = run.state
+    return (
+        run.generation,
+        run.stalled or blocked(state),
+        run.settings.suspend,
+        state.outcome,
+        state.suspended_at,
+        state.suspended_seconds,
+        state.epoch,
+        state.actions[-1].uid if state.actions else "",
+        state.stopping,
+        state.stop_mode,
+    )
+
+
+def _unrecorded_action(run: Run) -> str:
+    """Return the UID of the last action that has changed something and is not on record yet, "" for none."""
+    recorded = {each["uid"] for each in run.written.get("actions") or ()}
+    new = [each for each in run.state.actions if each.uid not in recorded]
+    return new[-1].uid if any(each.accepted for each in new) else ""
+
+
+def _note_persisted(run: Run, snapshot: _Snapshot) -> None:
+    run.persisted_revision = snapshot.revision
+    if snapshot.summary is not None:
+        run.summary_revision, run.summary_key = snapshot.revision, snapshot.key
+        run.persisted_generation, run.persisted_stalled = snapshot.generation, snapshot.stalled

@@ -130,7 +130,14 @@ def _outputs(state: NodeState, outcome: Outcome) -> dict[str, Json]:
 
 def make_room(run: RunState, outputs: dict[str, Json], *, replacing: dict[str, Json] | None = None) -> None:
     """Count the outputs of a node. Raises `OutputError` where those of the whole run become too many to be recorded."""
-    size = capacity.size_of(outputs) - capacity.size_of(replacing or {})
+    own = capacity.size_of(outputs)
+    if own > capacity.NODE_OUTPUT_BYTES:
+        raise OutputError(
+            "OutputTooLarge",
+            f"the outputs are larger than {capacity.NODE_OUTPUT_BYTES} bytes; write large data to storage and output "
+            "its address",
+        )
+    size = own - capacity.size_of(replacing or {})
     if run.output_bytes + size > capacity.OUTPUT_BYTES:
         run.unproven_revision = run.revision + 1  # whose outputs were too many depends on the order of ends
         raise OutputError(
@@ -162,14 +169,22 @@ def _succeed_or_repeat(p: Pass, state: NodeState, attempt: Attempt) -> None:
     elif finished >= repeat.max_iterations:
         message = f"`until` was still false after {finished} rounds, the most that maxIterations allows"
         end_node(p, state, Phase.FAILED, reason="MaxIterations", message=message, at=at)
-    elif p.run.ended_attempts >= capacity.ATTEMPTS:
-        p.run.unproven_revision = p.run.revision + 1
-        message = f"this run has had {capacity.ATTEMPTS} attempts, the most it may"
+    elif message := _no_more_attempts(p, state):
         end_node(p, state, Phase.FAILED, reason="MaxIterations", message=message, at=at)
     elif _stops(p, state):
         end_node(p, state, Phase.CANCELLED, reason=p.run.stopping, at=at)
     else:
         _wait_for_next(p, state, at + timedelta(seconds=repeat.delay_seconds), "NextIteration", "")
+
+
+def _no_more_attempts(p: Pass, state: NodeState) -> str:
+    """Say why a node that would have another attempt may not, because it could not be recorded; "" where it may."""
+    if p.run.ended_attempts >= capacity.ATTEMPTS:
+        p.run.unproven_revision = p.run.revision + 1  # which attempt was one too many depends on the order of ends
+        return f"this run has had {capacity.ATTEMPTS} attempts, the most it may"
+    if len(state.attempts) >= capacity.NODE_ATTEMPTS:
+        return f"it has had {capacity.NODE_ATTEMPTS} attempts, the most that one task may"
+    return ""
 
 
 def _stops(p: Pass, state: NodeState) -> bool:
@@ -179,9 +194,8 @@ def _stops(p: Pass, state: NodeState) -> bool:
 
 def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     decision = decide_retry(p.graph, p.run, state, attempt)
-    if decision.again and p.run.ended_attempts >= capacity.ATTEMPTS:
-        p.run.unproven_revision = p.run.revision + 1  # which attempt was one too many depends on the order of ends
-        decision = RetryDecision(again=False, why=f" (this run has had {capacity.ATTEMPTS} attempts, the most it may)")
+    if decision.again and (why := _no_more_attempts(p, state)):
+        decision = RetryDecision(again=False, why=f" ({why})")
     at = attempt.finished_at
     assert at is not None
     if not decision.again:

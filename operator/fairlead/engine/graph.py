@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fairlead.engine.model import Evaluable, Graph, Json, Node
 
-__all__ = ["GraphError", "build", "downstream", "find_cycle", "layers"]
+__all__ = ["GraphError", "build", "downstream", "find_cycle", "in_order", "layers"]
 
 
 class GraphError(ValueError):
@@ -95,19 +95,24 @@ def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def layers(graph: Graph) -> list[list[str]]:
     """Return the names by distance from the roots: a node stands one layer below its lowest parent."""
     depth: dict[str, int] = {}
-    waiting = {name: len(node.needs) for name, node in graph.nodes.items()}
-    ready = [name for name, count in waiting.items() if not count]
-    for name in ready:  # grows while it is walked: a topological order
-        node = graph.nodes[name]
-        depth[name] = 1 + max((depth[parent] for parent in node.needs), default=-1)
-        for child in graph.children[name]:
-            waiting[child] -= 1
-            if not waiting[child]:
-                ready.append(child)
+    for name in in_order(graph):
+        depth[name] = 1 + max((depth[parent] for parent in graph.nodes[name].needs), default=-1)
     result: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
     for name in graph.nodes:
         result[depth[name]].append(name)
     return result
+
+
+def in_order(graph: Graph) -> list[str]:
+    """Return all names so that each comes after its parents, those of `finally` last. O(nodes + edges)."""
+    waiting = {name: len(node.needs) for name, node in graph.nodes.items()}
+    ready = [name for name, count in waiting.items() if not count]
+    for name in ready:  # grows while it is walked
+        for child in graph.children[name]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                ready.append(child)
+    return sorted(ready, key=lambda name: graph.nodes[name].final)  # stable: what is in order stays so
 
 
 def downstream(graph: Graph, roots: Iterable[str]) -> set[str]:

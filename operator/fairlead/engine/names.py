@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-__all__ = ["LABEL_LIMIT", "NAME_LIMIT", "attempt_name", "bucket", "label_value", "task_and_index", "workspace_name"]
+__all__ = [
+    "LABEL_LIMIT",
+    "NAME_LIMIT",
+    "attempt_name",
+    "bucket",
+    "label_value",
+    "shard_name",
+    "task_and_index",
+    "workspace_name",
+]
 
 #: Names of children stay short: Jobs and label values end at 63 characters, and controllers append to them.
 NAME_LIMIT = 52
@@ -35,6 +44,12 @@ def attempt_name(run_name: str, run_uid: str, node: str, number: int) -> str:
 def workspace_name(run_name: str, run_uid: str) -> str:
     """Return the name of the claim for the volume that a run's tasks share."""
     tail = f"-workspace-{_digest(run_uid)}"
+    return _dns(run_name)[: NAME_LIMIT - len(tail)].rstrip("-") + tail
+
+
+def shard_name(run_name: str, run_uid: str, index: int) -> str:
+    """Return the name of a run's `index`-th TaskStatusShard, at most `NAME_LIMIT` characters, a DNS label."""
+    tail = f"-{_digest(run_uid)}-{index}"
     return _dns(run_name)[: NAME_LIMIT - len(tail)].rstrip("-") + tail
 
 

@@ -11,7 +11,7 @@ An item whose task cannot have a list yet by these records keeps its own until t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from fairlead.engine import capacity, triggers
@@ -25,7 +25,7 @@ from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import enter, move, path_to_starting
 from fairlead.engine.triggers import Verdict
 
-__all__ = ["NodeRecord", "begin", "restore", "unfold"]
+__all__ = ["NodeRecord", "begin", "count_end", "restore", "unfold"]
 
 
 def begin(graph: Graph, *, uid: str, name: str, namespace: str, started_at: datetime) -> RunState:
@@ -220,13 +220,16 @@ def _set_terminal(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     state.reason, state.message = record.reason, record.message
     state.completed_at = record.completed_at
     if record.phase is Phase.CANCELLED and record.reason in STOPS and run.epoch == 1 and not run.stop_recorded:
-        run.stop_recorded = (
-            record.reason
-        )  # by a release whose status did not say so; what stopped an epoch ends with it
-    if state.parent is not None:
-        return
+        # By a release whose status did not say so; what stopped an epoch ends with it.
+        run.stop_recorded = record.reason
+    if state.parent is None:
+        count_end(graph, run.nodes, record)
+
+
+def count_end(graph: Graph, states: Mapping[str, NodeState], record: NodeRecord) -> None:
+    """Count the recorded end of a task with its children. O(children)."""
     phase = record.phase
-    if phase is Phase.FAILED and state.node.continue_on_failure:
+    if phase is Phase.FAILED and graph.nodes[record.name].continue_on_failure:
         phase = Phase.SUCCEEDED
     for child in graph.children[record.name]:
-        triggers.count_parent(run.nodes[child], phase)
+        triggers.count_parent(states[child], phase)

@@ -156,14 +156,16 @@ class Items:
     """The nodes of a `forEach`, and how far they have come. Belongs to `items.py`.
 
     `states` are in the order of the list; those before `admitted` have been put in line or have ended. `open` is how
-    many are in line or running, `ended` how many have ended in each phase. `digest` is of the list, so that a later
-    epoch can tell whether it is still the same; `exceeded` that more have failed than is tolerated.
+    many are in line or running, `active` how many of those have a live attempt, `ended` how many have ended in each
+    phase. `digest` is of the list, so that a later epoch can tell whether it is still the same; `exceeded` that more
+    have failed than is tolerated.
     """
 
     states: list[NodeState]
     digest: str
     admitted: int = 0
     open: int = 0
+    active: int = 0
     ended: dict[Phase, int] = field(default_factory=dict)
     exceeded: bool = False
 

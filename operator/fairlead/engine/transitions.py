@@ -66,8 +66,9 @@ def enter(run: RunState, state: NodeState, phase: Phase) -> None:
     if state.items is None:
         run.counts[before] -= 1
         run.counts[phase] += 1
+    begun = (phase in ACTIVE) - (before in ACTIVE)
     if state.takes_slot:
-        run.live += (phase in ACTIVE) - (before in ACTIVE)
+        run.live += begun
     over = (phase in TERMINAL) - (before in TERMINAL)
     parent = state.parent
     if parent is None:
@@ -78,6 +79,7 @@ def enter(run: RunState, state: NodeState, phase: Phase) -> None:
     elif parent.items is not None:
         items = parent.items
         items.open += _is_open(phase) - _is_open(before)
+        items.active += begun
         if over:
             items.ended[phase] = items.ended.get(phase, 0) + 1
 

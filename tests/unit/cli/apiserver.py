@@ -12,23 +12,27 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from fairlead.engine.names import shard_name
+
 PATH = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
 ACTIONS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflowactions"
 REVISIONS = "/apis/apps/v1/namespaces/{namespace}/controllerrevisions"
+SHARDS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/taskstatusshards"
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class FakeApiServer:
     """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile.
 
-    `revisions` are the definitions that runs of templates keep to. `actions` are those that were created. `operator` is
-    called with each, and what it returns is its status; None leaves it without an answer. `refusal` is what a write is
-    answered with, if anything. The user is ann.
+    `shards` are TaskStatusShards by name, `revisions` the definitions that runs of templates keep to. `actions` are
+    those that were created. `operator` is called with each, and what it returns is its status; None leaves it without
+    an answer. `refusal` is what a write, or the read of a shard, is answered with, if anything. The user is ann.
     """
 
     def __init__(self) -> None:
         self.workflows: dict[str, dict[str, Any]] = {}
         self.watches: list[list[Any]] = []
+        self.shards: dict[str, dict[str, Any]] = {}
         self.served = True
         self.revisions: dict[str, dict[str, Any]] = {}
         self.actions: list[dict[str, Any]] = []
@@ -43,6 +47,13 @@ class FakeApiServer:
         made = workflow(name, status, tasks, version)
         self.workflows[name] = made
         return made
+
+    def shard(self, index: int, *tasks: tuple[str, str], run: str = "demo") -> None:
+        """Set one of the TaskStatusShards of a run to these tasks and phases."""
+        entries = [{"name": name, "phase": phase} for name, phase in tasks]
+        uid = self.workflows[run]["metadata"]["uid"]
+        shard = {"workflowUID": uid, "index": index, "revision": 1, "tasks": entries}
+        self.shards[shard_name(run, uid, index)] = shard
 
     def kubeconfig(self, directory: Path) -> Path:
         file = directory / "kubeconfig"
@@ -63,6 +74,12 @@ class FakeApiServer:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         found = self.workflows.get(request.match_info["name"])
         self.seen.append(request.path)
+        return web.json_response(found) if found else _not_found()
+
+    async def _get_shard(self, request: web.Request) -> web.StreamResponse:
+        found = self.shards.get(request.match_info["name"])
+        if self.refusal:
+            return _status(*self.refusal)
         return web.json_response(found) if found else _not_found()
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -134,6 +151,7 @@ class FakeApiServer:
         app.router.add_get(PATH + "/{name}", self._get)
         app.router.add_patch(PATH + "/{name}", self._patch)
         app.router.add_get(REVISIONS + "/{name}", self._get_revision)
+        app.router.add_get(SHARDS + "/{name}", self._get_shard)
         app.router.add_post(REVIEWS, self._review)
         app.router.add_post(ACTIONS, self._ask)
         app.router.add_get(ACTIONS, self._watch_actions)

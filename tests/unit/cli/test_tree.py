@@ -174,3 +174,52 @@ def test_ctrl_c_leaves_the_run_alone_and_says_so(server: FakeApiServer, tree: An
     result = tree("demo", "--watch")
     assert result.exit_code == ExitCode.INTERRUPTED
     assert "the run goes on" in result.stderr
+
+
+# -- large runs, whose tasks are in objects of their own
+
+
+def sharded(verdict: str = "Unknown") -> dict[str, Any]:
+    made = status("", "", verdict) | {"shards": {"count": 1}}
+    del made["tasks"]
+    return made
+
+
+def test_tasks_of_a_large_run_are_read_from_its_shards(server: FakeApiServer, tree: Any) -> None:
+    server.add("demo", sharded(), [*TASKS, {"name": "c", "needs": ["b"], "container": COMMAND}])
+    server.shard(0, ("b", "Running"))
+    server.shard(1, ("a", "Succeeded"))
+    result = tree("demo")
+    assert result.exit_code == ExitCode.OK
+    assert [line.split()[:2] for line in result.stdout.splitlines()][1:] == [["✔", "a"], ["●", "b"], ["·", "c"]]
+    shown = json.loads(tree("demo", "-o", "json").stdout)
+    assert [task["name"] for task in shown["tasks"]] == ["b", "a"]
+
+
+def test_watching_a_large_run_looks_at_its_tasks_again(
+    server: FakeApiServer, tree: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.cli.cluster._TASKS_SECONDS", 0.05)
+    server.add("demo", sharded(), TASKS)
+    server.shard(0, ("a", "Running"))
+    ended = threading.Event()
+
+    def goes_on() -> None:
+        server.shard(0, ("a", "Succeeded"), ("b", "Running"))
+        ended.wait(0.3)  # the Workflow itself has not changed meanwhile
+
+    def ends() -> None:
+        server.shard(0, ("a", "Succeeded"), ("b", "Succeeded"))
+
+    server.watches = [[goes_on, ends, {"type": "MODIFIED", "object": workflow("demo", sharded("True"), TASKS, "4")}]]
+    result = tree("demo", "--watch", "-E")
+    assert result.exit_code == ExitCode.OK
+    assert [line.split("  ")[1] for line in result.stderr.splitlines()][:2] == ["a: started", "a: succeeded"]
+
+
+def test_whoever_may_not_read_them_is_told(server: FakeApiServer, tree: Any) -> None:
+    server.add("demo", sharded(), TASKS)
+    server.refusal = (403, "Forbidden", "taskstatusshards is forbidden")
+    result = tree("demo")
+    assert isinstance(result.exception, CliError)
+    assert "taskstatusshards is forbidden" in str(result.exception)

@@ -24,6 +24,7 @@ import pytest
 
 from fairlead import controllers
 from fairlead.api import labels
+from fairlead.api.shard import read_tasks
 from fairlead.controllers import app
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
@@ -31,7 +32,17 @@ from fairlead.engine.names import attempt_name
 from fairlead.kube.asking import impersonation
 from fairlead.kube.credentials import Credentials
 from fairlead.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
-from fairlead.kube.resources import CONFIGMAPS, EVENTS, JOBS, PODS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.resources import (
+    CONFIGMAPS,
+    EVENTS,
+    JOBS,
+    PODS,
+    SELF_SUBJECT_REVIEWS,
+    TASKSTATUSSHARDS,
+    WORKFLOWS,
+    ObjectKey,
+    Resource,
+)
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 
 __all__ = ["LOGS", "NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
@@ -250,7 +261,7 @@ class FakeApi(ApiClient):
         dry_run: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:
-        orjson.dumps(body)
+        body = orjson.loads(orjson.dumps(body))
         if resource == SELF_SUBJECT_REVIEWS:
             return {"status": {"userInfo": {"username": "fairlead"}}}
         async with self._asked("create", resource, body["metadata"]["name"], before_send):
@@ -270,7 +281,7 @@ class FakeApi(ApiClient):
         force: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:
-        orjson.dumps(body)
+        body = orjson.loads(orjson.dumps(body))
         async with self._asked("patch", resource, name):
             found = self._found(resource, name, namespace)
             if isinstance(body, Mapping):
@@ -509,8 +520,14 @@ class Stage:
         return status
 
     def phases(self, name: str = "daily") -> dict[str, str]:
-        """Return the persisted phase of each task."""
-        return {task["name"]: task["phase"] for task in self.status(name).get("tasks", ())}
+        """Return the persisted phase of each task that is recorded, wherever that is."""
+        return {task["name"]: task["phase"] for task in read_tasks(self.status(name), self.shards(name))}
+
+    def shards(self, name: str = "daily") -> list[JsonObject]:
+        """Return the TaskStatusShards of a run."""
+        uid = self.uid(name)
+        found = [each for each in self.api.of(TASKSTATUSSHARDS).values() if each["workflowUID"] == uid]
+        return sorted(found, key=lambda shard: int(shard["index"]))
 
     def condition(self, kind: str, name: str = "daily") -> JsonObject:
         """Return one persisted condition, {} where there is none."""
@@ -653,17 +670,24 @@ def _merged(found: Any, patch: Any, lists: Mapping[str, str]) -> Any:
 
 
 def _operated(found: JsonObject, operations: Sequence[Mapping[str, Any]]) -> JsonObject:
-    """Apply a JSON patch (RFC 6902) of replacing, adding and removing members."""
+    """Apply a JSON patch (RFC 6902) of replacing, adding, removing and testing members of objects and lists."""
     result = deepcopy(found)
     for each in operations:
         *parents, last = each["path"].strip("/").split("/")
-        target = result
+        target: Any = result
         for parent in parents:
-            target = target[parent]
-        if each["op"] == "remove":
-            if last not in target:
-                raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
-            del target[last]
-        else:
-            target[last] = deepcopy(each["value"])
+            target = target[int(parent) if isinstance(target, list) else parent]
+        key: Any = int(last) if isinstance(target, list) and last != "-" else last
+        match each["op"]:
+            case "remove":
+                if isinstance(target, dict) and key not in target:
+                    raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
+                del target[key]
+            case "test":
+                if target[key] != each["value"]:
+                    raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
+            case "add" if isinstance(target, list):
+                target.insert(len(target) if key == "-" else key, deepcopy(each["value"]))
+            case _:
+                target[key] = deepcopy(each["value"])
     return result

@@ -30,15 +30,15 @@ def asked(number: int, **more: Any) -> ActionRecord:
 
 def test_a_run_of_which_nothing_was_asked_says_nothing(run: RunState) -> None:
     assert encode_asked(run) == {}
-    assert (recorded_epoch({}), recorded_actions({}), recorded_stop({})) == (1, [], ("", None))
+    assert (recorded_epoch({}), recorded_actions({}), recorded_stop({})) == ((1, None), [], ("", None))
 
 
 def test_everything_comes_back(run: RunState) -> None:
-    run.epoch = 3
+    run.epoch, run.epoch_at = 3, T0
     run.actions = [asked(1), asked(2, accepted=False, action=ActionKind.STOP, reason="NotRunning", message="m")]
     run.stopping, run.stop_mode = "Cancelled", StopMode.CANCEL
     status = encode_asked(run)
-    assert recorded_epoch(status) == 3
+    assert recorded_epoch(status) == (3, T0)
     assert recorded_actions(status) == run.actions
     assert recorded_stop(status) == ("Cancelled", StopMode.CANCEL)
 

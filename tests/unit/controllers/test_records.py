@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.engine.kit import T0, Bench, FakeWork, Value, at, bench, declared, node
 
 from fairlead.controllers.records import entries, entry, has_entry, recorded_nodes
-from fairlead.engine.model import TERMINAL, FailureClass, ForEach, Phase, Settings, WorkKind
+from fairlead.engine.model import ACTIVE, TERMINAL, FailureClass, ForEach, Phase, Settings, WorkKind
 from fairlead.engine.restore import NodeRecord
 from fairlead.engine.state import Attempt, Items, NodeState
 
@@ -34,7 +34,8 @@ def with_items(*phases: Phase, **of_task: Any) -> Bench:
         for index, phase in enumerate(phases)
     ]
     ended = {phase: phases.count(phase) for phase in TERMINAL if phase in phases}
-    task.items = Items(states=states, digest="d1g3st", ended=ended)
+    active = sum(phase in ACTIVE for phase in phases)
+    task.items = Items(states=states, digest="d1g3st", active=active, ended=ended)
     task.phase = Phase.RUNNING
     for name, value in of_task.items():
         setattr(task, name, value)

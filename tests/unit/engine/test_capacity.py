@@ -4,7 +4,7 @@ import pytest
 from tests.unit.engine.kit import Bench, Value, bench, declared, failed, node, retries, succeeded
 
 from fairlead.engine import capacity
-from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters, size_of
+from fairlead.engine.capacity import MESSAGE_CHARACTERS, attempt_characters, message_characters, size_of
 from fairlead.engine.events import StatusRecorded
 from fairlead.engine.model import Settings, TriggerRule, ValueType
 
@@ -67,6 +67,37 @@ def test_what_the_order_of_ends_decides_is_recorded_before_anything_follows() ->
     assert on.started(StatusRecorded(revision=on.run.revision)) == ["d/1"]
 
 
+def test_outputs_of_one_task_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "NODE_OUTPUT_BYTES", size_of({"x": "2345678901"}) - 1)
+    on = bench(node("a", outputs=TEXT))
+    on.tell(succeeded("a", text=TEN))
+    assert (on.phase("a"), on.state("a").reason) == ("Failed", "OutputTooLarge")
+    assert on.state("a").message.endswith("write large data to storage and output its address")
+
+
+def test_attempts_of_one_task_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "NODE_ATTEMPTS", 2)
+    on = bench(node("a", retry=retries(9)))
+    on.tell(failed("a"), after=1)
+    on.tell(after=1)
+    on.tell(failed("a", 2, end=2), after=2)
+    assert on.phase("a") == "Failed"
+    assert on.state("a").message.endswith("(it has had 2 attempts, the most that one task may)")
+
+
+@pytest.mark.parametrize(("attempts", "characters"), [(0, 1024), (32, 1024), (100, 327), (1000, 32), (5000, 32)])
+def test_messages_of_a_node_are_shorter_where_it_has_had_many_attempts(attempts: int, characters: int) -> None:
+    assert attempt_characters(attempts) == characters
+
+
+def test_limits_fit_into_the_objects_that_hold_them() -> None:
+    # A Workflow: its definition, its results, and some 64 KiB of conditions and users' requests.
+    assert capacity.DEFINITION_BYTES + capacity.RESULT_BYTES + 64 * 1024 < 1_000_000
+    # A shard with one node that has had as many attempts as it may, each with a message of four bytes a character.
+    node_bytes = capacity.NODE_ATTEMPTS * (350 + 4 * attempt_characters(capacity.NODE_ATTEMPTS))
+    assert node_bytes + capacity.NODE_OUTPUT_BYTES < 1_000_000
+
+
 @pytest.mark.parametrize(("tasks", "characters"), [(0, 1024), (1, 1024), (128, 1024), (1000, 131), (10_000, 64)])
 def test_messages_are_shorter_where_there_are_many(tasks: int, characters: int) -> None:
     assert message_characters(tasks) == characters <= MESSAGE_CHARACTERS
@@ -79,15 +110,15 @@ def outputs_of(size: int) -> Bench:
     return on
 
 
-def test_outputs_of_the_run_may_be_as_large_as_those_of_its_tasks() -> None:
-    on = outputs_of(capacity.OUTPUT_BYTES)
+def test_results_of_the_run_may_have_their_size() -> None:
+    on = outputs_of(capacity.RESULT_BYTES)
     assert on.run.outcome is not None
     assert on.run.outcome.succeeded
-    assert size_of(on.run.outputs) == capacity.OUTPUT_BYTES
+    assert size_of(on.run.outputs) == capacity.RESULT_BYTES
 
 
-def test_larger_outputs_of_the_run_fail_it() -> None:
-    on = outputs_of(capacity.OUTPUT_BYTES + 1)
+def test_larger_results_of_the_run_fail_it() -> None:
+    on = outputs_of(capacity.RESULT_BYTES + 1)
     assert on.run.outcome is not None
     assert (on.run.outcome.succeeded, on.run.outcome.reason) == (False, "OutputTooLarge")
     assert on.run.outputs == {}

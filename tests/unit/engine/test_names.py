@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from fairlead.engine.names import LABEL_LIMIT, NAME_LIMIT, attempt_name, bucket, label_value, task_and_index
+from fairlead.engine.names import (
+    LABEL_LIMIT,
+    NAME_LIMIT,
+    attempt_name,
+    bucket,
+    label_value,
+    shard_name,
+    task_and_index,
+)
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -92,3 +100,16 @@ def test_buckets_are_stable_and_in_use() -> None:
     found = {bucket(f"uid-{i}") for i in range(5000)}
     assert found == set(range(256))
     assert bucket("uid-0") == bucket("uid-0")
+
+
+@pytest.mark.parametrize("run", ["daily", "daily.sales", "r" * 253])
+def test_a_shards_name_is_a_short_dns_label(run: str) -> None:
+    name = shard_name(run, "uid", 9_999)
+    assert LABEL.fullmatch(name)
+    assert len(name) <= NAME_LIMIT
+
+
+def test_shards_of_different_runs_and_places_have_different_names() -> None:
+    names = {shard_name("r" * 60, uid, index) for uid in "ab" for index in (1, 11)}
+    assert len(names) == 4
+    assert shard_name("daily", "uid", 0) == "daily-17b788a70e-0"  # for ever: those of an older release are read by it
