@@ -78,6 +78,7 @@ def test_an_empty_list_is_skipped() -> None:
 
 
 @pytest.mark.row("B3")
+@pytest.mark.row("C3")
 def test_a_list_that_is_too_long_is_refused_before_anything_starts() -> None:
     on = bench(over(list(range(11)), limit=10))
     assert (on.phase("m"), on.state("m").reason) == ("Failed", "TooManyItems")
@@ -85,6 +86,7 @@ def test_a_list_that_is_too_long_is_refused_before_anything_starts() -> None:
     assert names(on) == []
 
 
+@pytest.mark.row("C3")
 def test_so_are_more_nodes_than_a_run_can_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "NODES", 5)
     on = bench(over(list(range(5))))
