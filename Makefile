@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit contract e2e e2e-install bench image clean
+.PHONY: help demo test check gen lock wheels fmt unit contract e2e e2e-install bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ e2e-install: $(READY) cluster ## Build the image, install the chart with the rea
 bench: $(READY) ## Hop and makespan against a bare create-and-watch loop, in one run, as ratios
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.bench
+
+scale: $(READY) ## A list of 10,000 items and a graph of 10,000 tasks on simulated nodes; no object over 1 MB
+	@$(DEVCLUSTER) up --kwok-nodes 1
+	@$(BIN)/python -m e2e.scale
 
 image: $(READY) cluster ## Build the operator's image and load it into the dev cluster
 	@$(BIN)/python -m e2e.install --image-only
