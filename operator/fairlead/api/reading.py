@@ -81,15 +81,13 @@ class Reader:
             self.warn(found.field, f"reads task {other!r}, and so comes after it; add it to `needs` to show that")
 
     def _check_default(self, other: str, found: FieldReference) -> None:
-        """Of a task with `onFailure: Continue`, only the defaults are there for sure."""
+        """Of a task with `onFailure: Continue` only the defaults are there for sure; one with items hands on lists."""
         node, output = self.tasks[other].node, found.reference.path[3]
-        if not node.continue_on_failure:
+        if not node.continue_on_failure or node.for_each is not None:
             return
-        why = f"task {other!r} may have failed (`onFailure: Continue`)"
-        if node.for_each is not None:
-            self._refuse(found, why)
-        elif not any(declared.name == output and declared.has_default for declared in node.outputs):
-            self._refuse(found, f"{why} and output {output!r} has no default", "give it one, or ")
+        if not any(declared.name == output and declared.has_default for declared in node.outputs):
+            why = f"task {other!r} may have failed (`onFailure: Continue`) and output {output!r} has no default"
+            self._refuse(found, why, "give it one, or ")
 
     def _refuse(self, found: FieldReference, why: str, remedy: str = "") -> None:
         self.report(found.field, f"{why}, so its output may be missing: {remedy}read it as {_optional_form(found)}")
