@@ -239,6 +239,27 @@ async def test_shards_made_since_the_workflow_was_written_are_read(stage: Stage)
     assert stage.api.count("create", PODS) == len(NAMES)
 
 
+async def test_a_list_is_whole_though_the_ends_of_some_of_its_items_were_not_written(stage: Stage) -> None:
+    work = {"forEach": {"in": "${[0, 1, 2, 3]}"}, "outputs": [{"name": "x", "type": "integer"}]}
+    spec = tasks("m", **work) | {"outputs": [{"name": "all", "value": "${tasks.m.outputs.?x.orValue([])}"}]}
+    await stage.begin()
+    stage.apply(spec)
+    await asyncio.sleep(7)
+    assert stored(stage) == [["m", "m[0]"], ["m[1]", "m[2]"], ["m[3]"]]
+    held_up = stage.api.hold("patch", TASKSTATUSSHARDS, name=shard_name("daily", stage.uid(), 1))
+    for index in range(4):
+        end = {"exitCode": 0, "finishedAt": "2026-11-22T08:00:07Z", "message": f'{{"x": {index}}}'}
+        stage.set_status(stage.pod(f"m[{index}]"), "Succeeded", {"terminated": end})
+    await asyncio.sleep(3)
+    assert (stage.phases()["m"], stage.phases()["m[1]"]) == ("Succeeded", "Starting")
+    held_up.lifted = True
+    await stage.restart()
+    await asyncio.sleep(3)
+    assert stage.status()["outputs"] == {"all": [0, 1, 2, 3]}
+    assert stage.api.count("create", PODS) == 4
+    assert stage.held() == []
+
+
 # -- a run that grows
 
 

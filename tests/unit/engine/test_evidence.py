@@ -107,6 +107,32 @@ def test_one_of_which_an_item_was_started_is_believed() -> None:
     assert believable(LISTED, records) == records
 
 
+@pytest.mark.parametrize("other", [None, Phase.RUNNING, Phase.WAITING])
+def test_the_end_of_a_list_is_believed_when_those_of_all_its_items_are_on_record(other: Phase | None) -> None:
+    task = record("m", Phase.SUCCEEDED, digest="d", total=2, started_at=at(1), completed_at=at(9))
+    records = [record("a", Phase.SUCCEEDED, 1), task, record("m[0]", Phase.SUCCEEDED, 1)]
+    if other is not None:
+        records.append(record("m[1]", other, 1))
+    found = {each.name: each for each in believable(LISTED, records)}
+    assert (found["m"].phase, found["m"].digest, found["m"].started_at) == (Phase.RUNNING, "d", at(1))
+    assert found["m"].completed_at is None
+    complete = [*records[:3], record("m[1]", Phase.FAILED, 1)]
+    assert believable(LISTED, complete) == complete
+
+
+def test_nor_is_what_followed_from_that() -> None:
+    listed = graph(node("m", for_each=ForEach(items=Value([1, 2]))), node("z", "m"))
+    task = record("m", Phase.SUCCEEDED, digest="d", total=2)
+    records = [task, record("m[0]", Phase.SUCCEEDED, 1), record("z", Phase.QUEUED)]
+    assert phases(believable(listed, records)) == {"m": "Running", "m[0]": "Succeeded", "z": "Waiting"}
+
+
+def test_items_of_a_longer_list_in_an_earlier_epoch_do_not_count() -> None:
+    task = record("m", Phase.SUCCEEDED, digest="d", total=2)
+    records = [record("a", Phase.SUCCEEDED, 1), task, record("m[0]", Phase.SUCCEEDED, 1), record("m[5]", Phase.FAILED)]
+    assert phases(believable(LISTED, records))["m"] == "Running"
+
+
 # Epochs.
 
 
