@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from fairlead.cli.exits import CliError, ExitCode
 from fairlead.cli.progress import progress_on
 from fairlead.cli.render.tree import ASCII, GLYPHS, output_lines, run_lines
 from fairlead.cli.terminal import data, print_json, say, speaks_unicode
-from fairlead.cli.view import RunView, declared_needs, view_of_object
+from fairlead.cli.view import RunView, declared_final, declared_needs, view_of_object
 
 __all__ = ["Request", "compiled_needs", "follow_to_end", "show_tree"]
 
@@ -43,11 +43,11 @@ def show_tree(request: Request) -> int:
 async def _show(request: Request) -> int:
     async with connect(request.kubeconfig, request.context, request.namespace) as cluster:
         workflow = await cluster.read(request.name)
-        needs = compiled_needs(workflow)
+        look = _viewer(workflow)
         interrupted = False
         if request.watch:
-            workflow, interrupted = await _watch(cluster, workflow, needs)
-        view = view_of_object(workflow, needs)
+            workflow, interrupted = await _watch(cluster, workflow, look)
+        view = look(workflow)
         if request.as_json:
             print_json(workflow.get("status") or {})
         else:
@@ -60,9 +60,9 @@ async def _show(request: Request) -> int:
 
 async def follow_to_end(cluster: Cluster, workflow: dict[str, Any]) -> ExitCode:
     """Follow a run until it ends, show it, and return its outcome as an exit code. Raises :class:`CliError`."""
-    needs = compiled_needs(workflow)
-    workflow, interrupted = await _watch(cluster, workflow, needs)
-    view = view_of_object(workflow, needs)
+    look = _viewer(workflow)
+    workflow, interrupted = await _watch(cluster, workflow, look)
+    view = look(workflow)
     _draw(view)
     if interrupted:
         say().print(Text("the run goes on"))
@@ -71,13 +71,13 @@ async def follow_to_end(cluster: Cluster, workflow: dict[str, Any]) -> ExitCode:
 
 
 async def _watch(
-    cluster: Cluster, workflow: dict[str, Any], needs: Mapping[str, Sequence[str]]
+    cluster: Cluster, workflow: dict[str, Any], look: Callable[[dict[str, Any]], RunView]
 ) -> tuple[dict[str, Any], bool]:
     """Follow a run until it ends. Returns it as it was seen last, and whether the user had enough before."""
     latest = workflow
 
     def view() -> RunView:
-        now = view_of_object(latest, needs)
+        now = look(latest)
         return replace(now, phase=f"{now.phase} ({cluster.trouble})") if cluster.trouble else now
 
     async def follow() -> None:
@@ -100,6 +100,12 @@ async def _watch(
         finally:
             loop.remove_signal_handler(signal.SIGINT)
     return latest, False
+
+
+def _viewer(workflow: Mapping[str, Any]) -> Callable[[dict[str, Any]], RunView]:
+    """Return how to look at a run, whose definition is written out here and may not be when it is seen again."""
+    needs, final = compiled_needs(workflow), declared_final(workflow["spec"])
+    return lambda latest: view_of_object(latest, needs, final)
 
 
 def compiled_needs(workflow: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:

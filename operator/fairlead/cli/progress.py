@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from fairlead.cli.render.durations import between
-from fairlead.cli.render.tree import ASCII, GLYPHS, run_lines
+from fairlead.cli.render.tree import ASCII, GLYPHS, one_line, run_lines
 from fairlead.cli.terminal import speaks_unicode
 from fairlead.cli.view import RunView, TaskView
 from fairlead.engine.model import ACTIVE, Phase
@@ -33,16 +33,24 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say something to the person who watches."""
 
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody else, as long as the context lasts."""
+
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
-def progress_on(console: Console, view: Callable[[], RunView]) -> Progress:
-    """Return what suits a console: a live picture only where there is a screen to redraw."""
+def progress_on(
+    console: Console, view: Callable[[], RunView], changes: Callable[[], Iterable[TaskView]] | None = None
+) -> Progress:
+    """Return what suits a console: a live picture only where there is a screen to redraw.
+
+    `changes` gives the tasks that may have changed since it was called last; by default all are looked at.
+    """
     screen = console.is_terminal and not console.is_dumb_terminal
-    return LiveTree(console, view) if screen else LinePrinter(console, view)
+    return LiveTree(console, view) if screen else LinePrinter(console, changes or (lambda: view().tasks))
 
 
 class LiveTree:
@@ -57,6 +65,7 @@ class LiveTree:
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
         self._ticker: asyncio.Task[None] | None = None
+        self._resting = False
 
     def changed(self) -> None:
         """Leave it to the next tick."""
@@ -64,6 +73,17 @@ class LiveTree:
     def note(self, text: str) -> None:
         """Print a line above the picture."""
         self._live.console.print(Text(text))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the picture away, and bring it back."""
+        self._resting = True
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._resting = False
+            self._live.start()
 
     async def __aenter__(self) -> Self:
         self._live.start()
@@ -81,29 +101,36 @@ class LiveTree:
 
     async def _tick(self) -> None:
         while True:
-            lines = run_lines(
-                self._view(), datetime.now(UTC), glyphs=self._glyphs, height=self._console.height - 1, live=True
-            )
-            for line in lines:
-                line.truncate(self._console.width - 1, overflow="ellipsis")
-            self._live.update(Group(*lines), refresh=True)
+            if not self._resting:
+                self._draw()
             await asyncio.sleep(_REDRAW_SECONDS)
+
+    def _draw(self) -> None:
+        lines = run_lines(
+            self._view(), datetime.now(UTC), glyphs=self._glyphs, height=self._console.height - 1, live=True
+        )
+        for line in lines:
+            line.truncate(self._console.width - 1, overflow="ellipsis")
+        self._live.update(Group(*lines), refresh=True)
 
 
 class LinePrinter:
-    """A line when a task starts, is tried again and ends: for logs, and for terminals that are none."""
+    """A line when a task starts, is tried again and ends: for logs, and for terminals that are none.
 
-    def __init__(self, console: Console, view: Callable[[], RunView]) -> None:
+    Of items only failures are told, and at their task how many have ended, each time that a tenth of them has.
+    """
+
+    def __init__(self, console: Console, changes: Callable[[], Iterable[TaskView]]) -> None:
         self._console = console
-        self._view = view
+        self._changes = changes
         self._seen: dict[str, TaskView] = {}
 
     def changed(self) -> None:
         """Print what is new."""
         now = datetime.now(UTC)
-        for task in self._view().tasks:
+        for task in self._changes():
             before = self._seen.get(task.name)
-            if before is None or (before.phase, before.attempts) != (task.phase, task.attempts):
+            if before is None or _standing(before) != _standing(task):
                 self._seen[task.name] = task
                 for said in _events(task, before, now):
                     self._console.print(Text(f"{now:%H:%M:%S}  {task.name}: {said}"))
@@ -111,6 +138,10 @@ class LinePrinter:
     def note(self, text: str) -> None:
         """Print it."""
         self._console.print(Text(text))
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Nothing is in anybody's way."""
+        return nullcontext()
 
     async def __aenter__(self) -> Self:
         self.changed()
@@ -122,28 +153,47 @@ class LinePrinter:
         self.changed()
 
 
+def _standing(task: TaskView) -> tuple[object, ...]:
+    """Return what of a task is told when it changes."""
+    return (task.phase, task.attempts, _tenths(task))
+
+
+def _tenths(task: TaskView) -> int:
+    return 0 if task.items is None else 10 * task.items.ended // task.items.total
+
+
 def _events(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[str]:
     """Say what has happened to a task since it was seen last."""
     known = len(before.retried) if before else 0
     for number, message in enumerate(task.retried[known:], start=known + 1):
-        yield f"attempt {number} failed: {_one_line(message)}"
-    message = f": {_one_line(task.message)}" if task.message else ""
+        yield f"attempt {number} failed: {one_line(message)}"
+    if not task.is_item or task.phase is Phase.FAILED:
+        yield from _moves(task, before, now)
+
+
+def _moves(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[str]:
+    message = f": {one_line(task.message)}" if task.message else ""
     match task.phase:
         case Phase.WAITING | Phase.QUEUED | Phase.BACKOFF:
             pass
         case Phase.STARTING | Phase.RUNNING:
             if before is None or before.attempts < task.attempts or before.phase not in ACTIVE:
-                yield "started" + (f", attempt {task.attempts}" if task.attempts > 1 else "")
+                yield "started" + _which(task, before)
+            if task.items is not None and _tenths(task) > (0 if before is None else _tenths(before)):
+                yield f"{task.items.ended}/{task.items.total} items"
         case Phase.SUCCEEDED:
             took = between(task.started_at, task.completed_at, now)
-            yield f"succeeded in {took}" if took else "succeeded"
+            yield (f"succeeded in {took}" if took else "succeeded") + message
         case Phase.FAILED:
             yield f"failed: {task.reason}{message}"
         case Phase.SKIPPED | Phase.UPSTREAM_FAILED | Phase.CANCELLED:
             yield task.phase.value + message
 
 
-def _one_line(text: str) -> str:
-    """Return the last line of a message, where programs say what went wrong. The log has all of it."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if len(lines) == 1 else f"… {lines[-1]}" if lines else ""
+def _which(task: TaskView, before: TaskView | None) -> str:
+    """Say how many times a task has been started, or over how many items."""
+    if task.items is not None:
+        return f": {task.items.total} items"
+    if task.round > (1 if before is None else before.round):
+        return f", round {task.round}"
+    return f", attempt {task.attempts}" if task.attempts > 1 else ""

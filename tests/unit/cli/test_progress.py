@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fairlead.cli import progress
 from fairlead.cli.progress import LinePrinter, LiveTree, progress_on
-from fairlead.cli.view import RunView, TaskView
+from fairlead.cli.view import ItemCounts, RunView, TaskView
 from fairlead.engine.model import Phase
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ async def test_lines_tell_each_event_once() -> None:
         TaskView(name="a", phase=Phase.FAILED, attempts=3, retried=("1", "2"), reason="ExitCode", message="exit 9"),
     ]
     left = iter(steps)
-    async with LinePrinter(console, lambda: replace(RUN, tasks=(next(left, steps[-1]),))) as shown:
+    async with LinePrinter(console, lambda: (next(left, steps[-1]),)) as shown:
         for _ in steps:
             shown.changed()
     told = [line.split("  ", 1)[1] for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
@@ -99,3 +99,33 @@ async def test_lines_tell_each_event_once() -> None:
         "a: started, attempt 3",
         "a: failed: ExitCode: exit 9",
     ]
+
+
+async def test_of_a_long_list_each_tenth_is_told_and_what_fails() -> None:
+    console = Console(file=io.StringIO(), width=10_000)
+
+    def step(ended: int, phase: Phase = Phase.RUNNING) -> TaskView:
+        return TaskView(name="m", phase=phase, started_at=T0, items=ItemCounts(total=1000, succeeded=ended))
+
+    failed = TaskView(name="m[7]", phase=Phase.FAILED, attempts=1, reason="ExitCode", message="exit code 1")
+    steps = [(step(0),), *((step(n), TaskView(name=f"m[{n}]", phase=Phase.SUCCEEDED)) for n in range(250)), (failed,)]
+    left = iter(steps)
+    async with LinePrinter(console, lambda: next(left, ())) as shown:
+        for _ in steps:
+            shown.changed()
+    told = [line.split("  ", 1)[1] for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert told == [
+        "m: started: 1000 items",
+        "m: 100/1000 items",
+        "m: 200/1000 items",
+        "m[7]: failed: ExitCode: exit code 1",
+    ]
+
+
+async def test_the_picture_makes_way_for_a_question() -> None:
+    console = _terminal(color_system=None)
+    async with LiveTree(console, lambda: RUN) as shown:
+        with shown.paused():
+            before = _written(console)
+            await asyncio.sleep(0)
+            assert _written(console) == before

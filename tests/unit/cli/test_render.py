@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fairlead.cli.render.durations import between, duration
 from fairlead.cli.render.layers import layers
 from fairlead.cli.render.tree import ASCII, run_lines
-from fairlead.cli.view import RunView, TaskView
+from fairlead.cli.view import ItemCounts, RunView, TaskView
 from fairlead.engine.model import Phase
 
 T0 = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
@@ -65,6 +65,45 @@ def test_a_failure_shows_its_reason_and_all_of_its_message() -> None:
     ]
 
 
+def test_items_are_counted_at_their_task_and_the_first_that_went_wrong_are_told() -> None:
+    counts = ItemCounts(total=1000, running=3, succeeded=600, failed=5)
+    items = [
+        task(f"load[{n}]", Phase.FAILED, took=1, reason="ExitCode", message=f"exit code {n}: x\nno such table")
+        if n % 100 == 0
+        else task(f"load[{n}]", Phase.SUCCEEDED, took=1)
+        for n in range(500)
+    ]
+    busy = task("load[500]", Phase.BACKOFF, reason="Backoff", message="next attempt at 08:00", attempts=2)
+    lines = drawn(task("load", Phase.RUNNING, items=counts), *items, busy, task("sum", Phase.WAITING, "load"))
+    assert lines == [
+        "demo  Running  0/2 tasks  10s",
+        "    ● load     10s  605/1000 items, 3 running, 5 failed",
+        "        ✘ load[0]  ExitCode: … no such table",
+        "        ✘ load[100]  ExitCode: … no such table",
+        "        ✘ load[200]  ExitCode: … no such table",
+        "        … and 3 more",
+        "    · sum",
+    ]
+
+
+def test_items_that_wait_for_somebody_are_named() -> None:
+    items = [task(f"ask[{n}]", Phase.RUNNING, reason="WaitingForApproval", message="somebody has to") for n in range(2)]
+    lines = drawn(task("ask", Phase.RUNNING, items=ItemCounts(total=2, running=2)), *items)
+    assert lines[2:] == [f"        ● ask[{n}]  WaitingForApproval: somebody has to" for n in range(2)]
+
+
+def test_rounds_are_counted_apart_from_attempts() -> None:
+    lines = drawn(
+        task("a", Phase.RUNNING, round=3, attempts=3), task("b", Phase.RUNNING, round=2, attempts=4), phase="Running"
+    )
+    assert [line.split("10s")[1].strip() for line in lines[1:]] == ["round 3", "round 2  ×4"]
+
+
+def test_finally_comes_below_all_else() -> None:
+    lines = drawn(task("notify", Phase.WAITING, final=True), task("a", Phase.RUNNING), task("b", Phase.WAITING, "a"))
+    assert [line.strip() for line in lines[1:]] == ["● a          10s", "· b", "finally", "· notify"]
+
+
 def test_whatever_did_not_run_says_why() -> None:
     skipped = task("a", Phase.SKIPPED, reason="WhenFalse", message="its condition `when` is false")
     assert drawn(skipped)[1].split(maxsplit=2)[2] == "Skipped: its condition `when` is false"
@@ -110,6 +149,7 @@ def test_a_picture_never_exceeds_the_height_it_was_given(phases: list[Phase], he
             phase,
             *(f"t{m}" for m in data.draw(st.sets(st.integers(0, n - 1), max_size=3)) if n),
             message="x\ny",
+            final=n % 5 == 4,
         )
         if n
         else task("t0", phase)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fairlead.cli.view import declared_needs, view_of_object
+from fairlead.cli.view import ItemCounts, declared_needs, view_of_object
 from fairlead.engine.model import Phase
 
 STATUS = {
@@ -49,12 +49,30 @@ def test_a_workflow_without_a_status_waits_for_an_operator() -> None:
     assert [task.phase for task in view.tasks] == [Phase.WAITING]
 
 
+def test_items_and_rounds_are_read_from_a_status() -> None:
+    status = {
+        **STATUS,
+        "tasks": [
+            {"name": "m", "phase": "Failed", "items": {"total": 3, "succeeded": 1, "failed": 1, "cancelled": 1}},
+            {"name": "m[1]", "phase": "Failed", "attempts": [{}, {"iteration": 2}]},
+            {"name": "tidy", "phase": "Succeeded"},
+        ],
+    }
+    view = view_of_object(_workflow(status), {"m": (), "tidy": ()}, {"tidy"})
+    task, item, final = view.tasks
+    assert task.items == ItemCounts(total=3, succeeded=1, failed=1, cancelled=1)
+    assert (item.task, item.is_item, item.round) == ("m", True, 2)
+    assert (task.final, item.final, final.final) == (False, False, True)
+    assert (view.whole, view.ended) == ((task, final), 2)
+
+
 def test_a_group_stands_for_its_tasks() -> None:
     spec = {
         "tasks": [
             {"name": "a", "group": "g"},
             {"name": "b", "group": "g"},
             {"name": "c", "needs": ["g", "a", "nobody"]},
-        ]
+        ],
+        "finally": [{"name": "d"}, {"name": "e", "needs": ["d"]}],
     }
-    assert declared_needs(spec) == {"a": (), "b": (), "c": ("a", "b")}
+    assert declared_needs(spec) == {"a": (), "b": (), "c": ("a", "b"), "d": (), "e": ("d",)}

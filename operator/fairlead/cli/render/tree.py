@@ -10,7 +10,8 @@
       └ · audit            ← extract
 
 Layers, not indentation: a task with many parents has no single place in a tree, and a chain of a hundred must not run
-off the screen. A task that comes after something else than the whole layer above it says so (`←`).
+off the screen. A task that comes after something else than the whole layer above it says so (`←`). Items are counted at
+their task, and only the first few that did not go well have a line. What belongs to `finally` comes below all else.
 
 For a screen, layers are folded until all fits: what is over first, what has not begun next, what runs last.
 """
@@ -18,7 +19,7 @@ For a screen, layers are folded until all fits: what is over first, what has not
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -27,10 +28,10 @@ from rich.text import Text
 
 from fairlead.cli.render.durations import between
 from fairlead.cli.render.layers import few, layers, origin
-from fairlead.cli.view import RunView, TaskView
+from fairlead.cli.view import ItemCounts, RunView, TaskView
 from fairlead.engine.model import TERMINAL, Phase
 
-__all__ = ["ASCII", "GLYPHS", "STYLES", "Glyphs", "output_lines", "run_lines"]
+__all__ = ["ASCII", "GLYPHS", "STYLES", "Glyphs", "one_line", "output_lines", "run_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,18 @@ STYLES = {
     Phase.UPSTREAM_FAILED: "magenta",
     Phase.CANCELLED: "yellow",
 }
-_RUN_STYLES = {"Succeeded": "bold green", "Failed": "bold red", "Suspended": "bold yellow"}
+_RUN_STYLES = {
+    "Succeeded": "bold green",
+    "Failed": "bold red",
+    "Suspended": "bold yellow",
+    "Cancelled": "bold yellow",
+}
 _QUIET = frozenset({Phase.WAITING, Phase.RUNNING, Phase.SUCCEEDED})
 _OVER = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
 _NEVER_RAN = frozenset({Phase.SKIPPED, Phase.UPSTREAM_FAILED, Phase.CANCELLED})
 _MANY = 4
+_ITEMS_SHOWN = 3
+_ITEM_PHASES = (Phase.FAILED, Phase.BACKOFF, Phase.RUNNING)
 _SPINS_PER_SECOND = 4
 _NAME_WIDTH = 40
 
@@ -125,6 +133,7 @@ class _Frame:
     glyphs: Glyphs
     names: int
     messages: bool
+    items: Mapping[str, Sequence[TaskView]]
 
     def glyph(self, phase: Phase, *, running: bool) -> Text:
         if phase is Phase.RUNNING and running:
@@ -144,13 +153,18 @@ def run_lines(
     With `height` it has at most so many lines. `live` draws running tasks with a spinner and leaves out the messages
     that would make lines jump; otherwise each task that needs an explanation has it in full.
     """
-    longest = max((len(task.name) for task in view.tasks), default=0)
-    frame = _Frame(now, glyphs, min(longest, _NAME_WIDTH), not live)
+    whole = view.whole
+    longest = max((len(task.name) for task in whole), default=0)
+    frame = _Frame(now, glyphs, min(longest, _NAME_WIDTH), not live, _items_to_tell(view.tasks))
     lines = [_headline(view, frame)]
-    blocks = _blocks(layers(view.tasks), frame, live)
+    blocks = _blocks(layers([task for task in whole if not task.final]), frame, live)
+    final = _blocks(layers([task for task in whole if task.final]), frame, live)
+    if final:
+        final[0].head = [Text("  finally", "dim")]
+        blocks += final
     if height is not None:
         blocks = _fit(blocks, height - len(lines), frame)
-    return lines + [line for block in blocks for line in block.lines]
+    return lines + [line for block in blocks for line in block.all_lines]
 
 
 def output_lines(view: RunView) -> list[Text]:
@@ -168,7 +182,7 @@ def _headline(view: RunView, frame: _Frame) -> Text:
         (view.name, "bold"),
         "  ",
         (view.phase, _RUN_STYLES.get(view.phase, "bold cyan")),
-        (f"  {view.ended}/{len(view.tasks)} tasks" if view.tasks else ""),
+        (f"  {view.ended}/{len(view.whole)} tasks" if view.tasks else ""),
         (f"  {took}" if took else "", "dim"),
     )
     # A failed task tells its own story further down, word for word.
@@ -180,11 +194,17 @@ def _headline(view: RunView, frame: _Frame) -> Text:
 
 @dataclass(slots=True)
 class _Block:
-    """One layer as it is drawn: in full, or folded to a line for each phase."""
+    """One layer as it is drawn: in full, or folded to a line for each phase; below a `head`, which is never folded."""
 
     layer: Sequence[TaskView]
     lines: list[Text]
     folded: bool = False
+    head: Sequence[Text] = ()
+
+    @property
+    def all_lines(self) -> list[Text]:
+        """Its lines, with the head."""
+        return [*self.head, *self.lines]
 
     @property
     def weight(self) -> int:
@@ -240,16 +260,62 @@ def _task_lines(task: TaskView, bracket: str, after: str, frame: _Frame, live: b
         (f"{task.name:<{frame.names}}", "dim" if task.phase in (Phase.WAITING, Phase.SKIPPED) else ""),
         (f"  {took:>6}", "dim"),
     )
-    if task.attempts > 1:
+    if task.round > 1:
+        line.append(f"  round {task.round}", "dim")
+    if task.attempts > task.round:
         line.append(f"  {glyphs.times}{task.attempts}", "yellow")
+    if task.items is not None:
+        line.append(f"  {_counted(task.items)}", "dim")
     if task.phase not in _QUIET or (task.phase is Phase.RUNNING and task.reason):
         line.append(f"  {_said(task)}", STYLES[task.phase])
     if after:
         line.append(f"  {glyphs.after} {after.replace('…', glyphs.cut)}", "dim")
     line.rstrip()
-    if not (frame.messages and task.message and task.phase in (Phase.FAILED, Phase.BACKOFF)):
-        return [line]
-    return [line, *(Text(f"        {part}", STYLES[task.phase]) for part in task.message.splitlines())]
+    lines = [line]
+    if frame.messages and task.message and task.phase in (Phase.FAILED, Phase.BACKOFF):
+        lines += [Text(f"        {part}", STYLES[task.phase]) for part in task.message.splitlines()]
+    return lines + list(_item_lines(frame.items.get(task.name, ()), frame))
+
+
+def _counted(items: ItemCounts) -> str:
+    """Say how far items have come."""
+    parts = [f"{items.ended}/{items.total} items"]
+    for number, what in (
+        (items.running, "running"),
+        (items.failed, "failed"),
+        (items.skipped, "skipped"),
+        (items.cancelled, "cancelled"),
+    ):
+        parts += [f"{number} {what}"] if number else []
+    return ", ".join(parts)
+
+
+def _items_to_tell(tasks: Sequence[TaskView]) -> Mapping[str, Sequence[TaskView]]:
+    """Return, by task, the items that have something to say: what went wrong, or what they wait for."""
+    found: dict[str, list[TaskView]] = {}
+    for task in tasks:
+        if task.is_item and task.phase in _ITEM_PHASES and task.reason:
+            found.setdefault(task.task, []).append(task)
+    for items in found.values():
+        items.sort(key=lambda item: _ITEM_PHASES.index(item.phase))  # stable: else in the order of the list
+    return found
+
+
+def _item_lines(items: Sequence[TaskView], frame: _Frame) -> Iterator[Text]:
+    for item in items[:_ITEMS_SHOWN]:
+        said = item.reason
+        if item.message and (frame.messages or item.phase is Phase.RUNNING):
+            said += f": {one_line(item.message)}".replace("…", frame.glyphs.cut)
+        attempts = f"  {frame.glyphs.times}{item.attempts}" if item.attempts > item.round else ""
+        yield Text.assemble(
+            "        ",
+            frame.glyph(item.phase, running=not frame.messages),
+            f" {item.name}",
+            (attempts, "yellow"),
+            (f"  {said}", STYLES[item.phase]),
+        )
+    if len(items) > _ITEMS_SHOWN:
+        yield Text(f"        {frame.glyphs.cut} and {len(items) - _ITEMS_SHOWN} more", "dim")
 
 
 def _common_line(tasks: Sequence[TaskView], bracket: str, frame: _Frame) -> Text:
@@ -270,9 +336,15 @@ def _said(task: TaskView) -> str:
     return task.reason + (f": {task.message}" if task.message else "")
 
 
+def one_line(text: str) -> str:
+    """Return the last line of a message, where programs say what went wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else f"… {lines[-1]}" if lines else ""
+
+
 def _fit(blocks: list[_Block], height: int, frame: _Frame) -> list[_Block]:
     """Fold layers until all fits; if it never does, keep what is at work and say how much is left out."""
-    size = sum(len(block.lines) for block in blocks)
+    size = sum(len(block.all_lines) for block in blocks)
     order = sorted(range(len(blocks)), key=lambda i: (blocks[i].weight, -i if blocks[i].weight == 1 else i))
     for index in order:
         if size <= height:
@@ -311,7 +383,7 @@ def _seconds(task: TaskView, now: datetime) -> float:
 
 def _crop(blocks: list[_Block], height: int, frame: _Frame) -> list[_Block]:
     """Show a window on the lines that begins a little above the first task at work."""
-    lines = [(line, block) for block in blocks for line in block.lines]
+    lines = [(line, block) for block in blocks for line in block.all_lines]
     room = max(1, height - 2)
     at_work = next((i for i, (_, block) in enumerate(lines) if block.weight == 3), 0)
     begin = max(0, min(at_work - 2, len(lines) - room))
