@@ -65,7 +65,7 @@ def workflows(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Work
     wait_until("the default service account", lambda: _has_service_account(cluster, name), 30)
     assert cluster.audit_log is not None, "the end-to-end suite reads the audit log of the dev cluster"
     yield Workflows(cluster, name, AuditLog.from_now(Path(cluster.audit_log)))
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 def _has_service_account(cluster: Cluster, namespace: str) -> bool:

@@ -115,7 +115,8 @@ class ShardWriter:
         while not run.closed:
             try:
                 metadata = await self._store(run, ledger, shard)
-            except NotFound:
+            except NotFound as error:
+                log.warning("shard %d: %s; writing it again", shard.index, error, extra={"workflow": run.owner.name})
                 ledger.vanished(shard)
             except (AlreadyExists, Conflict) as error:
                 settled = await self._compare(run, ledger, shard, error)
