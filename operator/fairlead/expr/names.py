@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from fairlead.api.problems import nearest
 from fairlead.engine.expressions import Declarations, ExpressionError, Reference
 from fairlead.engine.model import ValueType
 from fairlead.engine.references import ROOTS, Occurrence, scan
@@ -227,7 +227,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'day'?" for a name that is close to a known one, else the few there are, else ""."""
     known = sorted(known)
     lowered = {candidate.lower(): candidate for candidate in known}
-    close = [lowered[match] for match in get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
+    close = [lowered[match] for match in nearest(name.lower(), lowered, 2)]
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
     if 0 < len(known) <= 5:
