@@ -57,14 +57,21 @@ def identities() -> tuple[Identity, ...]:
 def make_all(at: Layout) -> None:
     """Make the authority, every certificate, the service-account key and nothing else."""
     at.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
-    authority = ["openssl", "req", "-x509", *_new_key(at.pki / "ca.key"), "-out", str(at.pki / "ca.crt")]
-    authority += ["-days", _DAYS, "-subj", "/CN=fairlead-devcluster"]
-    run([*authority, "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"])
+    run(authority_command(at.pki, "/CN=fairlead-devcluster"))
     for identity in identities():
         run(issue_command(at.pki, identity))
     key = at.pki / "service-account.key"
     run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-out", str(key)])
     run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(at.pki / "service-account.pub")])
+
+
+def authority_command(pki: Path, subject: str) -> list[str]:
+    """The openssl command that makes the authority, which signs itself: `ca.key` and `ca.crt`."""
+    return [
+        *("openssl", "req", "-x509", *_new_key(pki / "ca.key"), "-out", str(pki / "ca.crt")),
+        *("-days", _DAYS, "-subj", subject),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"),
+    ]
 
 
 def issue_command(pki: Path, identity: Identity) -> list[str]:

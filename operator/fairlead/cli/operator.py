@@ -14,6 +14,7 @@ EXAMPLES = (
     "fairlead operator",
     "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
     "fairlead operator --http-allow-private 10.96.0.0/12",
+    "fairlead operator --webhook-port 9443 --webhook-cert tls.crt --webhook-key tls.key",
 )
 
 
@@ -45,10 +46,34 @@ def operator(
     context: Annotated[
         str | None, typer.Option("--context", help="A context of the kubeconfig. Default: its current one.")
     ] = None,
-    listen: Annotated[str, typer.Option("--listen", help="Where probes and metrics are served.")] = "0.0.0.0",
+    listen: Annotated[
+        str, typer.Option("--listen", help="Where probes, metrics and the webhook are served.")
+    ] = "0.0.0.0",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of probes and metrics; 0 takes a free one.")
     ] = 8080,
+    webhook_port: Annotated[
+        int | None,
+        typer.Option(
+            "--webhook-port",
+            min=0,
+            max=65535,
+            help="Port of `POST /validate`, which tells the API server what is wrong with a new definition; 0 takes a "
+            "free one. Default: not served.",
+        ),
+    ] = None,
+    webhook_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--webhook-cert",
+            metavar="FILE",
+            help="Certificate chain of the webhook, PEM; read again when it changes. Without one it is plain HTTP, "
+            "which the API server does not speak.",
+        ),
+    ] = None,
+    webhook_key: Annotated[
+        Path | None, typer.Option("--webhook-key", metavar="FILE", help="Its private key, PEM.")
+    ] = None,
     log_format: Annotated[
         _LogFormat, typer.Option("--log-format", help="`auto` is text on a terminal and JSON elsewhere.")
     ] = _LogFormat.AUTO,
@@ -90,11 +115,18 @@ def operator(
         networks = tuple(map(parse_network, http_allow_private or ()))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None
+    if (webhook_cert is None) is not (webhook_key is None):
+        raise typer.BadParameter("goes together with --webhook-key", param_hint="--webhook-cert")
+    if webhook_cert is not None and webhook_port is None:
+        raise typer.BadParameter("needs --webhook-port", param_hint="--webhook-cert")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
         listen=listen,
         port=port,
+        webhook_port=webhook_port,
+        webhook_cert=webhook_cert,
+        webhook_key=webhook_key,
         log_format=LogFormat(log_format.value),
         log_level=log_level.value,
         max_in_flight=max_in_flight,

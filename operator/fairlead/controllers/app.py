@@ -37,6 +37,7 @@ from .actions import Actions
 from .apply import Applier
 from .caches import Cache
 from .carrier import Carrier
+from .certificate import ServingCertificate
 from .cleanup import Cleaner
 from .concurrency import Concurrency
 from .condition import Conditions
@@ -54,6 +55,7 @@ from .store import WorkflowStore
 from .subworkflow import SubworkflowCarrier
 from .templates import Templates
 from .views import job_view, pod_view
+from .webhook import WebhookServer
 from .workflow import WorkflowController
 from .writer import StatusWriter
 
@@ -149,6 +151,7 @@ class Operator:
         self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
+        self.webhook = WebhookServer(client, evaluator, self.metrics, _certificate(options))
         self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics)
         self.controller = WorkflowController(
             store=self.store,
@@ -182,6 +185,9 @@ class Operator:
         probes = ProbeServer(self.metrics, live=self._live_checks(), ready=self._ready_checks())
         port = await probes.start(self._options.listen, self._options.port)
         log.info("fairlead %s serves %s; probes and metrics on port %d", __version__, self._credentials.host, port)
+        if self._options.webhook_port is not None:
+            port = await self.webhook.start(self._options.listen, self._options.webhook_port)
+            log.info("new definitions are checked on port %d", port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -217,6 +223,7 @@ class Operator:
             await self._shut_down(shell)
         finally:
             stop.cancel()
+            await self.webhook.close()
             await probes.close()
             await self._session.close()
         return 0 if clean else 1
@@ -419,6 +426,12 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
     def build(self, **_: Any) -> Any:
         return {}
+
+
+def _certificate(options: OperatorOptions) -> ServingCertificate | None:
+    if options.webhook_cert is None or options.webhook_key is None:
+        return None
+    return ServingCertificate(options.webhook_cert, options.webhook_key)
 
 
 def _too_long(seconds: float, limit: float, what: str) -> str:

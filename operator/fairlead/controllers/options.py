@@ -19,6 +19,9 @@ class OperatorOptions:
         which cluster to serve, outside of one; None means the pod's own service account, else the default file.
     listen, port
         where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes a free one.
+    webhook_port, webhook_cert, webhook_key
+        where to answer the API server's questions about new definitions, None for nowhere, and the certificate for it:
+        without one, it is plain HTTP.
     log_format, log_level
         how to log, and from which level on.
     max_in_flight
@@ -33,6 +36,9 @@ class OperatorOptions:
     context: str | None = None
     listen: str = "0.0.0.0"
     port: int = 8080
+    webhook_port: int | None = None
+    webhook_cert: Path | None = None
+    webhook_key: Path | None = None
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "INFO"
     max_in_flight: int = 64

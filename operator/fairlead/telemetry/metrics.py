@@ -56,6 +56,20 @@ SPECS: tuple[MetricSpec, ...] = (
         "WorkflowActions that were answered, by what was asked for and whether it was accepted.",
         ("action", "result"),
     ),
+    MetricSpec(
+        "counter",
+        "fairlead_admission_requests_total",
+        "Questions of the API server about new definitions, by kind and result: allowed or refused; and timeout, error "
+        "and unreadable, which let the object in.",
+        ("kind", "result"),
+    ),
+    MetricSpec(
+        "histogram",
+        "fairlead_admission_duration_seconds",
+        "Time from such a question to its answer.",
+        ("kind",),
+        _USUAL,
+    ),
     MetricSpec("gauge", "fairlead_runs", "Runs known to this replica, by phase.", ("phase",)),
     MetricSpec(
         "counter",
@@ -225,6 +239,11 @@ class Metrics:
     def action_answered(self, action: str, accepted: bool) -> None:
         """Somebody who asked something of a run was told whether it is done."""
         self._counters["fairlead_actions_total"].labels(action, "accepted" if accepted else "refused").inc()
+
+    def admission_answered(self, kind: str, result: str, seconds: float) -> None:
+        """The API server was told whether it may keep an object; see `SPECS` for the results."""
+        self._counters["fairlead_admission_requests_total"].labels(kind, result).inc()
+        self._histograms["fairlead_admission_duration_seconds"].labels(kind).observe(seconds)
 
     def runs(self, by_phase: Mapping[str, int]) -> None:
         """How many runs are in each phase now; a phase no longer mentioned has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -36,3 +37,29 @@ def test_what_is_no_network(started: list[OperatorOptions], network: str) -> Non
     result = CliRunner().invoke(app, ["operator", "--http-allow-private", network])
     assert (result.exit_code, started) == (ExitCode.USAGE, [])
     assert "--http-allow-private" in result.output
+
+
+def test_the_webhook_is_off_unless_it_has_a_port(started: list[OperatorOptions]) -> None:
+    assert CliRunner().invoke(app, ["operator"]).exit_code == ExitCode.OK
+    assert started[0].webhook_port is None
+
+
+def test_a_webhook_with_its_certificate(started: list[OperatorOptions]) -> None:
+    arguments = ["--webhook-port", "9443", "--webhook-cert", "tls.crt", "--webhook-key", "tls.key"]
+    assert CliRunner().invoke(app, ["operator", *arguments]).exit_code == ExitCode.OK
+    found = started[0]
+    assert (found.webhook_port, found.webhook_cert, found.webhook_key) == (9443, Path("tls.crt"), Path("tls.key"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--webhook-port", "1", "--webhook-cert", "tls.crt"], "--webhook-key"),
+        (["--webhook-port", "1", "--webhook-key", "tls.key"], "--webhook-cert"),
+        (["--webhook-cert", "tls.crt", "--webhook-key", "tls.key"], "--webhook-port"),
+    ],
+)
+def test_parts_of_a_webhook(started: list[OperatorOptions], arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["operator", *arguments])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert words in result.output
