@@ -171,7 +171,7 @@ def _succeed_or_repeat(p: Pass, state: NodeState, attempt: Attempt) -> None:
         end_node(p, state, Phase.FAILED, reason="MaxIterations", message=message, at=at)
     elif message := _no_more_attempts(p, state):
         end_node(p, state, Phase.FAILED, reason="MaxIterations", message=message, at=at)
-    elif _stops(p, state):
+    elif p.stops(state):
         end_node(p, state, Phase.CANCELLED, reason=p.run.stopping, at=at)
     else:
         _wait_for_next(p, state, at + timedelta(seconds=repeat.delay_seconds), "NextIteration", "")
@@ -187,11 +187,6 @@ def _no_more_attempts(p: Pass, state: NodeState) -> str:
     return ""
 
 
-def _stops(p: Pass, state: NodeState) -> bool:
-    """Tell whether the run is being stopped so that this node starts nothing more."""
-    return bool(p.run.stopping) and not state.node.final
-
-
 def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
     decision = decide_retry(p.graph, p.run, state, attempt)
     if decision.again and (why := _no_more_attempts(p, state)):
@@ -202,7 +197,7 @@ def _fail_or_retry(p: Pass, state: NodeState, attempt: Attempt) -> None:
         message = attempt.message + decision.why
         end_node(p, state, Phase.FAILED, reason=attempt.reason, message=message, at=at)
         return
-    if _stops(p, state):
+    if p.stops(state):
         end_node(p, state, Phase.CANCELLED, reason=p.run.stopping, at=at)
         return
     # One whose list is over its tolerance is cancelled once all facts are in, so that their order does not matter.

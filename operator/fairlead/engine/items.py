@@ -125,7 +125,7 @@ def limit_of(state: NodeState, settings: Settings) -> int | None:
 def _let_in(p: Pass, item: NodeState) -> None:
     spec = item.node.for_each
     assert spec is not None
-    if p.run.stopping and not item.node.final:
+    if p.stops(item):
         end_node(p, item, Phase.CANCELLED, reason=p.run.stopping)
         return
     try:

@@ -237,7 +237,7 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
         return
     if attempt.created or attempt.finished_at is not None:
         return
-    ending = attempt.ending or (p.run.stopping if not state.node.final else "")
+    ending = attempt.ending or (p.run.stopping if p.stops(state) else "")
     if p.run.hold_until is not None:
         p.run.hold_until = p.now  # answered: whatever the answer was, another may ask
     if refused.retry_at is None and not ending:

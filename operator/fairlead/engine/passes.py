@@ -13,7 +13,7 @@ from heapq import heappush
 from fairlead.engine import capacity, triggers
 from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import Command, EventType, RecordEvent
-from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope, Settings
+from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope, Settings, StopMode
 from fairlead.engine.scopes import scope_of
 from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
@@ -35,6 +35,10 @@ class Pass:
     def scope(self, state: NodeState | None) -> Scope:
         """Return what the expressions of a node (or, for None, the run's own outputs) see."""
         return scope_of(self.graph, self.run, state)
+
+    def stops(self, state: NodeState) -> bool:
+        """Tell whether the run is being stopped so that this node starts nothing more."""
+        return bool(self.run.stopping) and (not state.node.final or self.run.stop_mode is StopMode.TERMINATE)
 
 
 def note(p: Pass, type_: EventType, reason: str, message: str, key: str) -> None:

@@ -148,7 +148,7 @@ def _pull_trigger(p: Pass, state: NodeState) -> None:
 
 def _ask_when(p: Pass, state: NodeState) -> None:
     """The trigger of a node has fired: does it want to run?"""
-    if p.run.stopping and not state.node.final:
+    if p.stops(state):
         end_node(p, state, Phase.CANCELLED, reason=p.run.stopping)
         return
     try:

@@ -316,6 +316,18 @@ def test_nothing_is_tried_again_after_a_stop() -> None:
     assert on.phase("a") == "Cancelled"
 
 
+def test_nothing_of_finally_is_tried_again_after_it_was_terminated() -> None:
+    on = bench(node("a"), node("f", retry=retries(3), final=True))
+    on.tell(succeeded("a"))
+    on.recorded()
+    on.tell(seen("f", running=2))
+    on.tell(asked("Stop", mode=StopMode.TERMINATE))
+    on.tell(failed("f", end=3), after=60)
+    assert on.phase("f") == "Cancelled"
+    assert on.run.outcome is not None
+    assert on.run.outcome.reason == "Terminated"
+
+
 @pytest.mark.row("G3")
 def test_cancel_ends_what_runs_and_is_over_only_when_that_is_gone() -> None:
     on = bench(node("a"), node("b", "a"))
