@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.property.reference import Task
+from tests.property.script import DONE, EVICTED, FAILS, REFUSED, Fixed, Task
 
-from fairlead.engine.model import FailureClass, TriggerRule
-from fairlead.engine.state import Result
+from fairlead.engine.model import TriggerRule
 
-USER, INFRASTRUCTURE, REFUSED = FailureClass.USER, FailureClass.INFRASTRUCTURE, FailureClass.CONFIGURATION
-ENDS: st.SearchStrategy[FailureClass | Result] = st.sampled_from(
-    [*[Result.SUCCEEDED] * 4, USER, USER, INFRASTRUCTURE, INFRASTRUCTURE, REFUSED]
-)
+ENDS = st.sampled_from([*[DONE] * 4, FAILS, FAILS, EVICTED, EVICTED, REFUSED])
 RULES = st.sampled_from([TriggerRule.ALL_SUCCEEDED, *TriggerRule])
 
 
@@ -23,7 +19,7 @@ def tasks(draw: st.DrawFn, *, most: int = 8) -> list[Task]:
             name=name,
             needs=draw(st.lists(st.sampled_from(names[:i]), unique=True, max_size=3)) if i else [],
             trigger=draw(RULES),
-            when=draw(st.sampled_from([None, None, None, True, False])),
+            when=draw(st.sampled_from([None, None, None, Fixed(True), Fixed(False)])),
             limit=draw(st.integers(0, 2)),
             infrastructure_limit=draw(st.integers(0, 2)),
             ends=draw(st.lists(ENDS, min_size=1, max_size=4)),

@@ -7,9 +7,10 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tests.property.reference import Task, interpret
+from tests.property.reference import interpret
+from tests.property.script import DONE, Task
 from tests.property.strategies import PARALLELISM, tasks
-from tests.property.world import World, node_of
+from tests.property.world import World, end_of, node_of
 from tests.unit.engine.kit import RUN, T0, UID, Bench, Cluster, at, driven
 
 from fairlead.engine import graph as graphs
@@ -17,7 +18,6 @@ from fairlead.engine.commands import Command, RecordEvent
 from fairlead.engine.events import Event
 from fairlead.engine.model import Settings
 from fairlead.engine.plan import begin, plan
-from fairlead.engine.state import Result
 
 SEEDS = st.integers(0, 2**16).map(Random)
 INDEX = st.integers(0, 50)
@@ -86,9 +86,10 @@ def test_an_undisturbed_run_comes_to_the_end_of_the_reference(of: list[Task], pa
     graph = graphs.build([node_of(task) for task in of])
     run = begin(graph, uid=UID, name=RUN, namespace="default", started_at=T0)
     ends = {task.name: task.ends for task in of}
-    cluster = Cluster(lambda name, number: ends[name][min(number, len(ends[name])) - 1])
+    cluster = Cluster(lambda name, number: end_of(ends[name][min(number, len(ends[name])) - 1]))
     on = driven(Bench(graph, run, Settings(parallelism=parallelism)), cluster)
-    assert {name: state.phase for name, state in on.run.nodes.items()} == interpret(of)
+    expected = {name: told.phase for name, told in interpret(of).items()}
+    assert {name: state.phase for name, state in on.run.nodes.items()} == expected
 
 
 @given(of=tasks(), seed=st.integers(0, 2**16), shuffles=st.lists(SEEDS, min_size=2, max_size=4))
@@ -119,7 +120,7 @@ def _rebuilt(world: World, random: Random) -> tuple[object, ...]:
 @given(of=tasks(most=5))
 def test_the_same_calls_give_the_same_plans(of: list[Task]) -> None:
     def told() -> list[object]:
-        world = World([Task(**{**vars(task), "ends": [Result.SUCCEEDED]}) for task in of], 2)
+        world = World([Task(**{**vars(task), "ends": [DONE]}) for task in of], 2)
         said: list[object] = []
         for step in range(10):
             while world.pending:

@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.property.reference import Task
+from tests.property.script import DONE, EVICTED, FAILS, Fixed, Task
 from tests.property.world import World, wander
 
 from fairlead.engine import ends, observe, plan, restore, retry, transitions, triggers
 from fairlead.engine.model import FailureClass, Graph, Phase, TriggerRule
 from fairlead.engine.names import attempt_name
 from fairlead.engine.passes import Pass
-from fairlead.engine.state import Attempt, NodeState, Result, RunState
+from fairlead.engine.state import Attempt, NodeState, RunState
 from fairlead.engine.triggers import Verdict
 
 RUNS = 300
@@ -25,22 +25,16 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 def random_world(random: Random) -> World:
     rules = list(TriggerRule)
-    ends: list[FailureClass | Result] = [
-        Result.SUCCEEDED,
-        Result.SUCCEEDED,
-        FailureClass.USER,
-        FailureClass.INFRASTRUCTURE,
-    ]
     names = [f"t{i}" for i in range(random.randint(1, 8))]
     tasks = [
         Task(
             name=name,
             needs=random.sample(names[:i], min(i, random.randrange(4))),
             trigger=random.choice([TriggerRule.ALL_SUCCEEDED, *rules]),
-            when=random.choice([None, None, None, True, False]),
+            when=random.choice([None, None, None, Fixed(True), Fixed(False)]),
             limit=random.randrange(3),
             infrastructure_limit=random.randrange(3),
-            ends=random.choices(ends, k=random.randint(1, 4)),
+            ends=random.choices([DONE, DONE, FAILS, EVICTED], k=random.randint(1, 4)),
         )
         for i, name in enumerate(names)
     ]

@@ -13,7 +13,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from tests.property.reference import Task, interpret, succeeds
+from tests.property.reference import interpret, succeeds
+from tests.property.script import EVICTED, End, Task, Way
 from tests.unit.engine.kit import RUN, T0, UID, Body, Cluster, FakeWork, Value, at
 
 from fairlead.controllers.records import recorded_nodes
@@ -27,7 +28,18 @@ from fairlead.engine.restore import restore
 from fairlead.engine.retry import backoff_seconds
 from fairlead.engine.state import Result, RunState
 
+_ENDS: dict[Way, FailureClass | Result] = {
+    Way.DONE: Result.SUCCEEDED,
+    Way.EXIT: FailureClass.USER,
+    Way.EVICTED: FailureClass.INFRASTRUCTURE,
+    Way.REFUSED: FailureClass.CONFIGURATION,
+}
+
 BACKOFF = Backoff(initial_seconds=8, factor=2, max_seconds=60, jitter=Jitter.FULL)
+
+
+def end_of(end: End) -> FailureClass | Result:
+    return _ENDS[end.way]
 
 
 def node_of(task: Task) -> Node:
@@ -78,6 +90,9 @@ class World:
         self.look(Random(0))
 
     def _script(self, name: str, number: int) -> FailureClass | Result:
+        return end_of(self._scripted(name, number))
+
+    def _scripted(self, name: str, number: int) -> End:
         ends = next(task for task in self.tasks if task.name == name).ends
         return ends[min(number, len(ends)) - 1]
 
@@ -273,7 +288,7 @@ class World:
             return
         class_ = previous.outcome.failure_class
         assert class_ is not None
-        failures = sum(self._end_of(start.node, number) is class_ for number in range(1, start.number))
+        failures = sum(end_of(self._end_of(start.node, n)) is class_ for n in range(1, start.number))
         delay = backoff_seconds(BACKOFF, failures, f"{UID}/{start.node}/{previous.number}")
         due = previous.outcome.finished_at + timedelta(seconds=delay)
         assert at(self.seconds) >= due, "S5: back-off was cut short"
@@ -289,9 +304,9 @@ class World:
         assert attempt.finished_at == body.outcome.finished_at, "S4: released before its end was recorded"
         assert attempt.failure_class is body.outcome.failure_class, "S4: recorded as another end"
 
-    def _end_of(self, name: str, number: int) -> FailureClass | Result:
+    def _end_of(self, name: str, number: int) -> End:
         stolen = any((self.gone[n].node, self.gone[n].number) == (name, number) for n in self.stolen)
-        return FailureClass.INFRASTRUCTURE if stolen else self._script(name, number)
+        return EVICTED if stolen else self._scripted(name, number)
 
     # The end of the story: faults stop.
 
@@ -326,9 +341,10 @@ class World:
             for task in self.tasks
         ]
         expected = interpret(tasks)
-        assert {name: state.phase for name, state in self.run.nodes.items()} == expected, "L1: not the right end"
+        phases = {name: told.phase for name, told in expected.items()}
+        assert {name: state.phase for name, state in self.run.nodes.items()} == phases, "L1: not the right end"
         assert self.run.outcome is not None
-        assert self.run.outcome.succeeded == succeeds(expected)
+        assert self.run.outcome.succeeded == succeeds(tasks, expected)
         for task in tasks:
             attempts = self.run.nodes[task.name].attempts
             failures = [attempt.failure_class for attempt in attempts]
