@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit contract e2e e2e-install bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential contract e2e e2e-install bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test: check unit contract ## Everything but the end-to-end suite: checks, unit a
 
 unit: $(READY) ## Unit and property tests; no cluster
 	@$(BIN)/pytest tests --ignore tests/contract
+
+differential: $(READY) ## The engine against the reference interpreter on N random scenarios (20,000)
+	@$(BIN)/python -m tests.property.differential --count $(or $(N),20000)
 
 contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract
