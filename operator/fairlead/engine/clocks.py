@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from fairlead.engine import podless
 from fairlead.engine.commands import EventType
 from fairlead.engine.deadlines import LOST_SECONDS, attempt_limits, node_deadline, queue_deadline, run_deadline
+from fairlead.engine.endings import RUN_DEADLINE
 from fairlead.engine.ends import cancel, conclude, end_attempt, outcome_of_ending
 from fairlead.engine.model import ACTIVE, OBJECT_KINDS, Phase, StopMode, WorkKind
 from fairlead.engine.passes import Pass, arm, end_node, enqueue, note
@@ -19,7 +20,6 @@ from fairlead.engine.stops import stop
 
 __all__ = ["check", "check_run", "final_deadline", "watch"]
 
-RUN_DEADLINE = "RunDeadlineExceeded"
 FINALLY_DEADLINE = "FinallyDeadlineExceeded"
 
 

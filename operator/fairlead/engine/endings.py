@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from fairlead.engine.model import FailureClass
 
-__all__ = ["ENDINGS", "ENDING_MESSAGES"]
+__all__ = ["ENDINGS", "ENDING_MESSAGES", "RUN_DEADLINE"]
+
+#: The reason of what is ended because the run as a whole has taken too long.
+RUN_DEADLINE = "RunDeadlineExceeded"
 
 #: The class that an end is charged to, by the reason for which we asked for it. None: it was cancelled, not failed.
 ENDINGS: dict[str, FailureClass | None] = {
@@ -18,7 +21,7 @@ ENDINGS: dict[str, FailureClass | None] = {
     "NodeLost": FailureClass.INFRASTRUCTURE,
     "Cancelled": None,
     "FinallyDeadlineExceeded": None,
-    "RunDeadlineExceeded": None,
+    RUN_DEADLINE: None,
     "Stopped": None,
     "Superseded": None,
     "Terminated": None,
@@ -34,5 +37,5 @@ ENDING_MESSAGES = {
     "ContainerConfig": "the container could not be created",
     "NodeLost": "its node did not answer for longer than onNodeLost.replaceAfterSeconds",
     "FinallyDeadlineExceeded": "`finally` took longer than finallyDeadlineSeconds",
-    "RunDeadlineExceeded": "the run took longer than its deadlineSeconds",
+    RUN_DEADLINE: "the run took longer than its deadlineSeconds",
 }

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from fairlead.engine import capacity
 from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
 from fairlead.engine.deadlines import node_deadline
-from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS
+from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS, RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
-from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase
+from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase, StopMode
 from fairlead.engine.outputs import OutputError, check_values, read_outputs
 from fairlead.engine.passes import Pass, arm, end_node, note, shorten
 from fairlead.engine.retry import RetryDecision, decide_retry
@@ -98,10 +98,17 @@ def conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> N
         case Result.SKIPPED:
             end_node(p, state, Phase.SKIPPED, reason=reason, message=message, at=outcome.finished_at)
         case Result.CANCELLED:
+            _remember_deadline(p.run, reason)
             end_node(p, state, Phase.CANCELLED, reason=reason, message=message, at=outcome.finished_at)
         case Result.FAILED:
             _fail_or_retry(p, state, attempt)
     _count(p, state, attempt)
+
+
+def _remember_deadline(run: RunState, reason: str) -> None:
+    """An object that was ended for the run's deadline tells a restarted controller that this has passed."""
+    if reason == RUN_DEADLINE and not run.stopping:
+        run.stop_recorded, run.stop_mode = reason, StopMode.CANCEL
 
 
 def record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fairlead.engine import capacity
 from fairlead.engine.commands import EventType
+from fairlead.engine.endings import RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import Graph, Phase
 from fairlead.engine.passes import Pass, note, shorten
@@ -68,14 +69,14 @@ def _was_cut_off(state: NodeState) -> bool:
 
 def _cancelled(run: RunState, graph: Graph, cause: str) -> _Verdict:
     # A deadline is nobody's decision: the run has failed by it.
-    by_user = cause in STOPS and cause != "RunDeadlineExceeded"
+    by_user = cause in STOPS and cause != RUN_DEADLINE
     reason, why = _CANCELLED_BECAUSE.get(cause, (cause, cause))
     return _Verdict(succeeded=False, reason=reason, message=f"{why}; {_summary(run, graph)}", cancelled=by_user)
 
 
 #: The reason of the run and the words for people, by the reason for which its tasks were cancelled.
 _CANCELLED_BECAUSE = {
-    "RunDeadlineExceeded": ("DeadlineExceeded", "the run took longer than its deadlineSeconds"),
+    RUN_DEADLINE: ("DeadlineExceeded", "the run took longer than its deadlineSeconds"),
     "Stopped": ("Stopped", "the run was stopped"),
     "Cancelled": ("Cancelled", "the run was cancelled"),
     "Terminated": ("Terminated", "the run was terminated"),

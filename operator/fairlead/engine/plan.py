@@ -74,6 +74,9 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
             asked.append(event)
         else:
             observe(p, event)
+    while asked and asked[0].kind is ActionKind.STOP:
+        # Told again after a restart, it may be what has ended some attempts already: they have no consequences.
+        actions.apply(p, asked.pop(0))
     # Nothing is started any more when somebody asks in the same breath to stop.
     _advance(p, start=not any(action.kind is ActionKind.STOP for action in asked))
     for action in asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead.engine.endings import RUN_DEADLINE
 from fairlead.engine.ends import cancel
 from fairlead.engine.model import ACTIVE, StopMode, WorkKind
 from fairlead.engine.passes import Pass
@@ -17,7 +18,7 @@ STOP_REASONS = {
 }
 
 #: Reasons for which a run is stopped as a whole. A stop that has begun is never taken back, but may be hastened.
-STOPS = frozenset({"RunDeadlineExceeded", *STOP_REASONS.values()})
+STOPS = frozenset({RUN_DEADLINE, *STOP_REASONS.values()})
 
 #: What a graceful stop lets finish is work that goes on; nobody is going to wait for these.
 _NOT_WORK = frozenset({WorkKind.WAIT, WorkKind.APPROVAL})

@@ -358,6 +358,16 @@ def test_a_stop_survives_a_restart() -> None:
     assert again.phase("b") == "Cancelled"
 
 
+def test_what_a_stop_has_ended_before_it_was_on_record_has_no_consequences_after_a_restart() -> None:
+    on = bench(node("a"), node("b", "a"))
+    on.tell(seen("a", running=1))
+    again = on.restarted()
+    stop = asked("Stop", mode=StopMode.CANCEL)
+    on.tell(stop)
+    again.tell(cut_off("a"), stop)
+    assert again.phases() == {"a": "Cancelled", "b": "Cancelled"}
+
+
 def test_a_stopped_run_can_be_retried() -> None:
     on = bench(node("a"), node("b", "a"), node("w", "b", repeat=Repeat(until=Value(True), max_iterations=2)))
     on.tell(succeeded("a"))

@@ -61,6 +61,15 @@ def test_it_does_not_come_after_terminate() -> None:
     assert on.phase("f") == "Cancelled"
 
 
+def test_a_restarted_controller_learns_of_the_deadline_from_what_was_ended_for_it() -> None:
+    on = bench(node("a"), last(), settings=Settings(deadline_seconds=60))
+    on.tell(seen("a", running=1), after=1)
+    again = on.restarted()
+    assert on.ended(after=60) == [("a/1", "RunDeadlineExceeded")]
+    again.tell(cut_off("a", reason="RunDeadlineExceeded", end=61), after=61)
+    assert again.run.stopping == "RunDeadlineExceeded"
+
+
 @pytest.mark.row("B7")
 def test_it_comes_after_the_run_s_deadline_and_outside_of_it() -> None:
     on = bench(node("a"), last(), settings=Settings(deadline_seconds=60))
