@@ -65,7 +65,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     if not attempt.created:
         p.run.touch(state)
         p.run.hold_until = None
-        state.queued_at = None
+        state.queued_at = state.refused = None
     attempt.created, attempt.held = True, seen.held
     if state.node.work.kind in OBJECT_KINDS:
         attempt.started_at = seen.started_at
@@ -259,7 +259,8 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
         # What keeps one from starting keeps the others, too: one of them asks again, then.
         p.run.hold_until = refused.retry_at
     enqueue(p, state)
-    state.reason, state.message = refused.reason, shorten(refused.message)
+    state.refused = refused.reason, shorten(refused.message)
+    state.reason, state.message = state.refused
 
 
 def _status_recorded(p: Pass, recorded: StatusRecorded) -> None:

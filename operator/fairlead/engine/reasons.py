@@ -59,6 +59,8 @@ def _why_active(run: RunState, state: NodeState, attempt: Attempt) -> tuple[str,
     if kind in OBJECT_KINDS:
         if state.phase is Phase.RUNNING:
             return "", ""
+        if not attempt.created and state.refused is not None:
+            return state.refused  # it is asked again, now and then, and the answer has not come
         created = "exists and does not run yet" if attempt.created else "is being created"
         return "Starting", f"{kind.value} {attempt.object_name} {created}"
     if (state.name, attempt.number) in run.unsent:

@@ -178,6 +178,7 @@ class NodeState:
     why a node waits is computed when somebody asks (`reasons.py`), never stored.
     The counters of parents by their end belong to `triggers.py`; `not_before` holds a queued node back (back-off,
     quota), `queued_at` is since when it is in line.
+    `refused` is what its next attempt was refused with last, for a while: reason and message.
     `items` are those of a `forEach` task whose list is known; `parent`, `index` and `item` are set for an item.
     `past` has what was recorded of the items of a list that is not known yet, by index.
     `epoch_start` is how many attempts it had before this epoch: budgets count from there.
@@ -194,6 +195,7 @@ class NodeState:
     completed_at: datetime | None = None
     queued_at: datetime | None = None
     not_before: datetime | None = None
+    refused: tuple[str, str] | None = None
     pending: int = 0
     succeeded: int = 0
     failed: int = 0

@@ -44,6 +44,15 @@ def test_the_server_refused_it_for_now() -> None:
 
 
 @pytest.mark.row("G5")
+def test_that_stays_the_reason_while_it_is_asked_again() -> None:
+    on = bench(node("a"))
+    on.tell(refused("a", until=5, reason="QuotaExceeded"))
+    assert on.started(after=5) == ["a/1"]
+    assert reason(on, "a") == ("QuotaExceeded", "the server said no")
+    on.tell(seen("a", started=5), after=6)
+    assert reason(on, "a") == ("Starting", f"Pod {name_of('a')} exists and does not run yet")
+
+
 def test_it_waits_for_its_next_attempt() -> None:
     on = bench(node("a", retry=retries(1, seconds=90)))
     on.tell(failed("a", end=5))
