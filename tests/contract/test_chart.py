@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 from e2e import install
-from e2e.devcluster import binaries
+from e2e.devcluster import binaries, certificates
+from e2e.devcluster.progress import run as run_openssl
 from e2e.kubectl import Cluster, CommandFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,3 +226,100 @@ def test_names_and_labels(helm: Path) -> None:
         labels = document["metadata"]["labels"]
         assert labels["app.kubernetes.io/part-of"] == "fairlead"
         assert labels["helm.sh/chart"] == "fairlead-0.1.0"
+
+
+# -- the webhook
+
+CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+BY_SECRET = {"webhook__enabled": "true", "webhook__certSecretName": '"tls"', "webhook__caBundle": json.dumps(CA)}
+BY_CERT_MANAGER = {"webhook__enabled": "true", "webhook__certManager__enabled": "true"}
+
+
+def test_there_is_no_webhook_unless_it_is_asked_for(helm: Path) -> None:
+    documents = render(helm)
+    assert not {"ValidatingWebhookConfiguration", "Certificate", "Issuer"} & {each["kind"] for each in documents}
+    [container] = pod(documents)["spec"]["containers"]
+    assert "webhook" not in json.dumps([container, pod(documents)["spec"]["volumes"]])
+
+
+def test_a_webhook_with_a_secret_of_the_user(helm: Path) -> None:
+    documents = render(helm, **BY_SECRET)
+    spec = pod(documents)["spec"]
+    [volume] = [each for each in spec["volumes"] if each["name"] == "webhook-certificate"]
+    assert volume["secret"] == {"secretName": "tls", "optional": True}
+    [container] = spec["containers"]
+    [mount] = [each for each in container["volumeMounts"] if each["name"] == "webhook-certificate"]
+    assert {
+        f"--webhook-{name}={mount['mountPath']}/tls.{end}" for name, end in (("cert", "crt"), ("key", "key"))
+    } <= set(container["args"])
+    configuration = only(documents, "ValidatingWebhookConfiguration")
+    assert "annotations" not in configuration["metadata"]
+    [webhook] = configuration["webhooks"]
+    assert b64decode(webhook["clientConfig"]["caBundle"]).decode() == CA
+    assert not {"Certificate", "Issuer"} & {each["kind"] for each in documents}
+
+
+def test_the_api_server_finds_the_port_of_the_webhook(helm: Path) -> None:
+    documents = render(helm, **BY_SECRET)
+    [webhook] = only(documents, "ValidatingWebhookConfiguration")["webhooks"]
+    asked = webhook["clientConfig"]["service"]
+    [service] = [each for each in documents if each["kind"] == "Service" and each["metadata"]["name"] == asked["name"]]
+    assert (service["metadata"]["namespace"], asked["path"]) == (asked["namespace"], "/validate")
+    [port] = [each for each in service["spec"]["ports"] if each["port"] == asked["port"]]
+    [container] = pod(documents)["spec"]["containers"]
+    [target] = [each for each in container["ports"] if each["name"] == port["targetPort"]]
+    assert f"--webhook-port={target['containerPort']}" in container["args"]
+    assert service["spec"]["selector"].items() <= pod(documents)["metadata"]["labels"].items()
+
+
+def test_the_operator_is_not_asked_about_what_it_creates(helm: Path) -> None:
+    [webhook] = only(render(helm, **BY_SECRET, serviceAccount__name='"baton"'), "ValidatingWebhookConfiguration")[
+        "webhooks"
+    ]
+    assert any("'system:serviceaccount:ns:baton'" in each["expression"] for each in webhook["matchConditions"])
+
+
+@pytest.mark.parametrize(
+    ("issuer", "expected"),
+    [
+        ({}, {"group": "cert-manager.io", "kind": "Issuer", "name": "fairlead-webhook"}),
+        (
+            {"webhook__certManager__issuerName": '"ours"', "webhook__certManager__issuerKind": '"ClusterIssuer"'},
+            {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "ours"},
+        ),
+    ],
+    ids=["the chart's own issuer", "another issuer"],
+)
+def test_a_webhook_with_cert_manager(helm: Path, issuer: dict[str, str], expected: Object) -> None:
+    documents = render(helm, **BY_CERT_MANAGER, **issuer)
+    certificate = only(documents, "Certificate")
+    assert certificate["spec"]["issuerRef"] == expected
+    assert ("Issuer" in {each["kind"] for each in documents}) is (not issuer)
+    configuration = only(documents, "ValidatingWebhookConfiguration")
+    name = certificate["metadata"]["name"]
+    assert configuration["metadata"]["annotations"] == {"cert-manager.io/inject-ca-from": f"ns/{name}"}
+    [webhook] = configuration["webhooks"]
+    service = webhook["clientConfig"]["service"]
+    assert "caBundle" not in webhook["clientConfig"]  # cert-manager writes it, and Helm must not take it away
+    assert certificate["spec"]["dnsNames"] == [f"{service['name']}.{service['namespace']}.svc"]
+    [volume] = [each for each in pod(documents)["spec"]["volumes"] if each["name"] == "webhook-certificate"]
+    assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
+
+
+@pytest.mark.parametrize("missing", ["webhook__certSecretName", "webhook__caBundle"])
+def test_a_webhook_without_a_certificate_is_refused(helm: Path, missing: str) -> None:
+    with pytest.raises(CommandFailed, match=r"webhook\.enabled needs a certificate"):
+        render(helm, **{key: value for key, value in BY_SECRET.items() if key != missing})
+
+
+def test_the_api_server_takes_the_webhook(helm: Path, cluster: Cluster, restricted: str, tmp_path: Path) -> None:
+    run_openssl(certificates.authority_command(tmp_path, "/CN=contract"))
+    settings = BY_SECRET | {"webhook__caBundle": json.dumps((tmp_path / "ca.crt").read_text())}
+    documents = render(helm, **settings)
+    parts = [only(documents, "ValidatingWebhookConfiguration"), pod(documents)]
+    for part in parts:
+        namespace = () if part["kind"].startswith("Validating") else ("-n", restricted)
+        printed = cluster.kubectl(
+            "create", "--dry-run=server", "--validate=strict", *namespace, "-f", "-", stdin=json.dumps(part)
+        )
+        assert "created (server dry run)" in printed

@@ -24,6 +24,11 @@
 {{- default (ternary (include "fairlead.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
+{{/* Where the webhook's certificate is. */}}
+{{- define "fairlead.webhookSecret" -}}
+{{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
+{{- end }}
+
 {{/* Never changes during the life of a release: a Deployment's selector cannot. */}}
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "fairlead.name" . }}

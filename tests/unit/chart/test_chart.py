@@ -12,7 +12,11 @@ import pytest
 import yaml
 
 import fairlead
+from fairlead.api.action import WorkflowAction
+from fairlead.api.template import WorkflowTemplate
+from fairlead.api.workflow import Workflow
 from fairlead.controllers.identity import POLICY, is_in_force
+from fairlead.controllers.webhook import _ANSWER_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "fairlead"
@@ -65,6 +69,8 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"image": {"pullPolicy": "Sometimes"}},
         {"imagePullSecrets": ["name"]},
         {"crds": {"keep": "true"}},
+        {"webhook": {"caBundle": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t"}},
+        {"webhook": {"certManager": {"issuerKind": "Secret"}}},
         {"logLevel": "LOUD"},
         {"http": {"allowPrivate": "10.0.0.0/8"}},
         {"http": {"allowPrivate": ["internal.example"]}},
@@ -153,3 +159,31 @@ def test_the_policy_and_its_binding_have_the_name_that_the_operator_looks_for() 
     policy, binding = documents("admission-policy.yaml")
     assert policy["metadata"]["name"] == binding["metadata"]["name"] == POLICY
     assert is_in_force(policy, binding)
+
+
+# -- the webhook
+
+
+def test_the_webhook_is_asked_about_what_it_judges_and_can_be_away() -> None:
+    configuration = documents("webhook.yaml")[0]
+    [webhook] = configuration["webhooks"]
+    [rule] = webhook["rules"]
+    assert set(rule["resources"]) == {model.PLURAL for model in (Workflow, WorkflowTemplate, WorkflowAction)}
+    assert set(rule["operations"]) == {"CREATE", "UPDATE"}
+    assert (rule["apiGroups"], rule["apiVersions"]) == ([Workflow.GROUP], [Workflow.VERSION])
+    assert (webhook["failurePolicy"], webhook["sideEffects"], webhook["matchPolicy"]) == (
+        "Ignore",
+        "None",
+        "Equivalent",
+    )
+    assert webhook["admissionReviewVersions"] == ["v1"]
+
+
+def test_the_webhook_answers_before_nobody_waits_any_more() -> None:
+    [webhook] = documents("webhook.yaml")[0]["webhooks"]
+    assert webhook["timeoutSeconds"] > _ANSWER_SECONDS
+
+
+def test_no_replica_writes_the_configuration() -> None:
+    """They would overwrite each other's authority."""
+    assert "webhookconfigurations" not in TEMPLATES["rbac.yaml"]
