@@ -9,7 +9,7 @@ from typing import Any
 from fairlead.api.problems import did_you_mean
 from fairlead.cli.exits import CliError
 
-__all__ = ["read_values", "split_assignments", "with_arguments"]
+__all__ = ["read_value", "read_values", "split_assignments", "with_arguments"]
 
 
 def split_assignments(given: Iterable[str], option: str) -> dict[str, str]:
@@ -39,7 +39,7 @@ def with_arguments(spec: Mapping[str, Any], from_file: Mapping[str, Any], texts:
             )
     values = {argument["name"]: argument.get("value") for argument in spec.get("arguments") or ()}
     values |= from_file
-    values |= {name: _read(name, text, declared[name]) for name, text in texts.items()}
+    values |= {name: read_value(name, text, declared[name]) for name, text in texts.items()}
     if not values:
         return dict(spec)
     return {**spec, "arguments": [{"name": name, "value": value} for name, value in values.items()]}
@@ -52,7 +52,7 @@ def read_values(given: Iterable[str], declared: Mapping[str, str], option: str) 
     taken for a string. Raises :class:`CliError`.
     """
     return {
-        name: _read(name, text, declared[name], option) if name in declared else _guess(text)
+        name: read_value(name, text, declared[name], option) if name in declared else _guess(text)
         for name, text in split_assignments(given, option).items()
     }
 
@@ -64,7 +64,8 @@ def _guess(text: str) -> Any:
         return text
 
 
-def _read(name: str, text: str, type_: str, option: str = "-p") -> Any:
+def read_value(name: str, text: str, type_: str, option: str = "-p") -> Any:
+    """Return a text as a value of a type; JSON, unless that is `string`. Raises :class:`CliError`."""
     if type_ == "string":
         return text
     try:

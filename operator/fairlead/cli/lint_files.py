@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,11 @@ from fairlead.api.lint import Templates, lint_documents, read_templates
 from fairlead.api.problems import Problem, Severity
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.cli.output import LintFormat
-from fairlead.cli.source import is_ours, load_yaml, read_text
+from fairlead.cli.source import find_files, is_ours, load_yaml, read_text
 from fairlead.cli.terminal import data, print_json, say
 from fairlead.expr.cel import CelEvaluator
 
 __all__ = ["lint_paths"]
-
-_PATTERNS = ("*.yaml", "*.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class _Report:
 def lint_paths(paths: Iterable[Path], *, output: LintFormat, strict: bool) -> int:
     """Check files and print what is wrong; returns the exit code. Raises :class:`CliError`."""
     evaluator = CelEvaluator()
-    texts = {file: _text(file) for file in _files(paths)}
+    texts = {file: _text(file) for file in find_files(paths)}
     templates = read_templates(text for text in texts.values() if isinstance(text, str))
     reports = [_check(file, text, templates, evaluator) for file, text in texts.items()]
     match output:
@@ -58,22 +56,6 @@ def lint_paths(paths: Iterable[Path], *, output: LintFormat, strict: bool) -> in
             _print_summary(reports)
     bad = any(report.errors or (strict and report.warnings) for report in reports)
     return ExitCode.FAILED if bad else ExitCode.OK
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files to check, each once; those of a directory in the order of their names."""
-    seen: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            found = sorted({file for pattern in _PATTERNS for file in path.rglob(pattern) if file.is_file()})
-            if not found:
-                raise CliError(f"{path} has no YAML files")
-        else:
-            found = [path]
-        for file in found:
-            if file not in seen:
-                seen.add(file)
-                yield file
 
 
 def _text(file: Path) -> str | Problem:

@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
 from rich.text import Text
 
-from fairlead.api.compile import Compiled, compile_workflow
-from fairlead.api.lint import Templates
 from fairlead.api.problems import InvalidSpec, Problem, Severity
-from fairlead.api.resolution import merge_definition
-from fairlead.cli.arguments import split_assignments, with_arguments
+from fairlead.cli.answers import answer_to
+from fairlead.cli.arguments import split_assignments
 from fairlead.cli.exits import CliError, ExitCode
+from fairlead.cli.local_check import Given, Source, check
 from fairlead.cli.progress import Progress, progress_on
+from fairlead.cli.prompts import Prompter
 from fairlead.cli.render.tree import ASCII, GLYPHS, output_lines, run_lines
-from fairlead.cli.source import load_yaml, pick_workflow, read_text
 from fairlead.cli.terminal import data, print_json, say, speaks_unicode
-from fairlead.cli.view import RunView, view_of_state
+from fairlead.cli.view import RunView, TaskView, tasks_of_state, view_of_state
 from fairlead.controllers.status import encode, invalid_status
-from fairlead.engine.model import TERMINAL, Phase
-from fairlead.expr.cel import CelEvaluator
-from fairlead.local.refusals import find_refusals
-from fairlead.local.runner import LocalRun
-from fairlead.local.sandbox import base_environment
+from fairlead.engine.model import Phase, WorkKind
+from fairlead.local.questions import Answer, Question, nobody
+from fairlead.local.runner import LocalRun, Surroundings
+from fairlead.local.sandbox import Sandbox, base_environment
 
 __all__ = ["Request", "run_local"]
 
+_LOGS_SHOWN = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,21 +55,31 @@ class Request:
     keep: bool = False
     logs: bool = False
     ignore_suspend: bool = False
+    templates: Sequence[Path] = ()
+    answers: Sequence[str] = ()
     as_json: bool = False
 
 
 def run_local(request: Request) -> int:
     """Run a workflow to its end; returns the exit code. Raises :class:`CliError`."""
-    documents = load_yaml(read_text(request.file), request.file)
-    workflow = pick_workflow(documents, request.file, request.name)
-    passed = _passed_environment(request.env)
+    source = Source.read(request.file, request.name, request.templates)
+    passed, console = _passed_environment(request.env), say()
+    prompter = Prompter(console, sys.stdin.fileno()) if _can_ask(request, console) else None
+    given = Given(
+        params=request.params,
+        param_file=request.param_file,
+        passed=passed,
+        answers=request.answers,
+        can_ask=prompter is not None,
+    )
     try:
-        compiled = _compiled(workflow, Templates(documents), request, passed)
+        compiled, answers, advice = check(source, given)
     except InvalidSpec as invalid:
         _show_problems(invalid.problems, request.file)
         if request.as_json:
             print_json(invalid_status(invalid.problems, generation=1, previous={}, now=datetime.now(UTC)))
         return ExitCode.USAGE
+    _show_problems(advice, request.file)
     if compiled.settings.suspend and not request.ignore_suspend:
         raise CliError(
             "spec.suspend is true: nothing would start, and nobody could resume it here",
@@ -79,10 +88,14 @@ def run_local(request: Request) -> int:
     limit = request.parallelism or compiled.settings.parallelism or os.cpu_count() or 1
     settings = replace(compiled.settings, suspend=False, parallelism=limit)
     with _workdir(request, compiled.name) as workdir:
-        run = LocalRun(
-            compiled, settings=settings, uid=str(uuid4()), workdir=workdir.path, base=base_environment(passed)
+        surroundings = Surroundings(
+            base=base_environment(passed),
+            answerer=partial(_answer, answers, prompter),
+            find_template=source.find,
+            on_ended=partial(_print_log, console) if request.logs else _leave_log,
         )
-        stopped_by = asyncio.run(_watched(run, request))
+        run = LocalRun(compiled, settings=settings, uid=str(uuid4()), workdir=workdir.path, surroundings=surroundings)
+        stopped_by = asyncio.run(_watched(run, console, prompter))
         outcome = run.state.outcome
         assert outcome is not None
         workdir.keep |= not outcome.succeeded or stopped_by is not None
@@ -95,40 +108,16 @@ def run_local(request: Request) -> int:
     return ExitCode.OK if outcome.succeeded else ExitCode.FAILED
 
 
-def _compiled(
-    workflow: Mapping[str, Any], templates: Templates, request: Request, passed: Mapping[str, str]
-) -> Compiled:
-    """Check everything there is to check. Raises :class:`InvalidSpec` and :class:`CliError`.
-
-    The template that the Workflow names, if it does, must stand in the same file.
-    """
-    spec = workflow.get("spec")
-    if not isinstance(spec, dict):
-        raise InvalidSpec([Problem("spec", "must be an object")])
-    metadata = workflow.get("metadata") or {}
-    name = metadata.get("name") or f"{metadata.get('generateName') or request.file.stem}{secrets.token_hex(3)}"
-    definition = templates.of(workflow)
-    whole = spec if definition is None else merge_definition(spec, definition)
-    texts = split_assignments(request.params, "-p")
-    from_file = _param_file(request.param_file)
-    if texts or from_file:
-        spec = {**spec, "arguments": with_arguments(whole, from_file, texts)["arguments"]}
-    namespace = metadata.get("namespace") or "default"
-    compiled = compile_workflow(spec, evaluator=CelEvaluator(), name=name, namespace=namespace, definition=definition)
-    problems = [*compiled.warnings, *find_refusals(whole, passed)]
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise InvalidSpec(problems)
-    _show_problems(problems, request.file)
-    return compiled
+def _can_ask(request: Request, console: Console) -> bool:
+    """Tell whether somebody can be asked: sits at a terminal, and has not given us a file by it."""
+    return str(request.file) != "-" and sys.stdin.isatty() and console.is_terminal
 
 
-def _param_file(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    documents = load_yaml(read_text(path), path) or [{}]
-    if len(documents) > 1 or not isinstance(documents[0], dict):
-        raise CliError(f"{path} must be one mapping of parameters to values")
-    return documents[0]
+async def _answer(answers: Mapping[str, Answer], prompter: Prompter | None, question: Question) -> Answer:
+    """Answer by what was given on the command line, else ask."""
+    if (given := answer_to(question, answers)) is not None:
+        return given
+    return await (nobody(question) if prompter is None or question.kind is WorkKind.WAIT else prompter.ask(question))
 
 
 def _passed_environment(given: Iterable[str]) -> dict[str, str]:
@@ -189,18 +178,23 @@ def _workdir(request: Request, name: str) -> Iterator[_Workdir]:
             shutil.rmtree(made.path, ignore_errors=True)
 
 
-async def _watched(run: LocalRun, request: Request) -> int | None:
+async def _watched(run: LocalRun, console: Console, prompter: Prompter | None) -> int | None:
     """Run to the end, showing how it gets on. Returns the signal that stopped it, or None."""
-    console = say()
-    progress = progress_on(console, lambda: view_of_state(run.state, run.settings))
-    logs = _LogPrinter(run, console) if request.logs else None
+    changed: dict[str, None] = dict.fromkeys(run.state.nodes)
 
-    def on_change() -> None:
-        if logs is not None:
-            logs.print_ended()
+    def changes() -> Iterable[TaskView]:
+        found = tasks_of_state(run.state, run.settings, changed)
+        changed.clear()
+        return found
+
+    def on_change(names: Collection[str]) -> None:
+        changed.update(dict.fromkeys(names))
         progress.changed()
 
+    progress = progress_on(console, lambda: view_of_state(run.state, run.settings), changes)
     run.on_change = on_change
+    if prompter is not None:
+        prompter.paused, prompter.ended = progress.paused, run.stop
     with _stopping_on_signals(run, progress) as received:
         async with progress:
             await run.execute()
@@ -218,7 +212,8 @@ def _stopping_on_signals(run: LocalRun, progress: Progress) -> Iterator[list[int
             run.kill()
             return
         run.stop()
-        progress.note("stopping: running tasks are asked to end; once more ends them at once")
+        then = ", then `finally` runs" if run.graph.final else ""
+        progress.note(f"stopping: running tasks are asked to end{then}; once more ends all at once")
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
@@ -230,24 +225,14 @@ def _stopping_on_signals(run: LocalRun, progress: Progress) -> Iterator[list[int
             loop.remove_signal_handler(number)
 
 
-class _LogPrinter:
-    """Prints the log of each attempt once it has ended, each line with the name of its task."""
+def _print_log(console: Console, label: str, sandbox: Sandbox) -> None:
+    """Print the log of an attempt that has ended, each line with the name of its task."""
+    for line in sandbox.read_log().splitlines():
+        console.print(Text.assemble((f"{label} | ", "cyan"), line), soft_wrap=True)
 
-    def __init__(self, run: LocalRun, console: Console) -> None:
-        self._run = run
-        self._console = console
-        self._printed: set[tuple[str, int]] = set()
 
-    def print_ended(self) -> None:
-        """Print what has not been printed yet."""
-        for name, state in self._run.state.nodes.items():
-            for attempt in state.attempts:
-                if attempt.finished_at is None or (name, attempt.number) in self._printed:
-                    continue
-                self._printed.add((name, attempt.number))
-                label = name if attempt.number == 1 else f"{name} #{attempt.number}"
-                for line in self._run.sandbox(name, attempt.number).read_log().splitlines():
-                    self._console.print(Text.assemble((f"{label} | ", "cyan"), line), soft_wrap=True)
+def _leave_log(_label: str, _sandbox: Sandbox) -> None:
+    pass
 
 
 def _sum_up(run: LocalRun, workdir: _Workdir) -> None:
@@ -263,15 +248,17 @@ def _sum_up(run: LocalRun, workdir: _Workdir) -> None:
         console.print(Text("outputs:", "bold"))
         for line in output_lines(view):
             console.print(line, soft_wrap=True)
-    failed = [task for task in view.tasks if task.phase is Phase.FAILED and task.attempts]
-    if failed:
+    failed = list(run.logs_of_failures())
+    if failed and workdir.keep:
         console.print(Text("logs of what failed:", "bold"))
-        for task in failed:
-            console.print(Text(f"  {run.sandbox(task.name, task.attempts).log}"), soft_wrap=True)
+        for log in failed[:_LOGS_SHOWN]:
+            console.print(Text(f"  {log}"), soft_wrap=True)
+        if len(failed) > _LOGS_SHOWN:
+            console.print(Text(f"  and {len(failed) - _LOGS_SHOWN} more"), soft_wrap=True)
     if workdir.keep:
         console.print(Text.assemble(("working directories: ", "bold"), str(workdir.path)), soft_wrap=True)
 
 
 def _stopped(view: RunView) -> str:
-    never = sum(task.phase in TERMINAL and not task.attempts for task in view.tasks)
+    never = sum(task.phase is Phase.CANCELLED and task.started_at is None for task in view.whole)
     return "stopped before its end" + (f"; {never} tasks were never started" if never else "")

@@ -14,6 +14,7 @@ EXAMPLES = (
     "fairlead run examples/hello.yaml --local",
     'fairlead run flow.yaml --local -p day=2026-01-31 -p \'regions=["eu","us"]\'',
     "fairlead run flow.yaml --local -f params.yaml --logs --workdir ./work",
+    "fairlead run flow.yaml --local --templates templates/ --answer sign-off=Approve --answer sign-off.percent=10",
 )
 
 
@@ -59,6 +60,21 @@ def run(
     ignore_suspend: Annotated[
         bool, typer.Option("--ignore-suspend", help="Run even though spec.suspend is true.")
     ] = False,
+    templates: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--templates", metavar="FILE", help="A YAML file, or a directory, with WorkflowTemplates that it runs."
+        ),
+    ] = None,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--answer",
+            metavar="TASK=ANSWER",
+            help="To an approval: Approve, Reject or an option; to a callback: its outputs as JSON. TASK.FIELD=VALUE "
+            "gives one value.",
+        ),
+    ] = None,
     output: Annotated[
         Format, typer.Option("-o", "--output", help="`json` prints the status as the operator would write it.")
     ] = Format.PRETTY,
@@ -69,7 +85,10 @@ def run(
     The PATH begins with the Python that runs fairlead, so `python3` has the packages installed next to it. Tasks have
     your rights.
 
-    Ctrl-C asks what runs to end and prints a summary; a second one ends it at once.
+    Approvals are asked for on the terminal, unless --answer decides them. Templates are found in the same file, and
+    where --templates says.
+
+    Ctrl-C asks what runs to end, runs `finally` and prints a summary; a second one ends all at once.
 
     Exit codes: 0 succeeded, 1 failed, 2 the workflow or the command is wrong, 130 stopped by Ctrl-C.
     """
@@ -89,6 +108,8 @@ def run(
         keep=keep,
         logs=logs,
         ignore_suspend=ignore_suspend,
+        templates=templates or [],
+        answers=answer or [],
         as_json=output is Format.JSON,
     )
     raise typer.Exit(run_local(request))

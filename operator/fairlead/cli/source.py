@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fairlead.cli.exits import CliError
 
-__all__ = ["is_ours", "load_yaml", "pick_workflow", "read_text"]
+__all__ = ["find_files", "is_ours", "load_yaml", "pick_workflow", "read_text"]
 
 _Document = dict[str, Any]
+
+_PATTERNS = ("*.yaml", "*.yml")
 
 
 def read_text(path: Path) -> str:
@@ -23,6 +26,22 @@ def read_text(path: Path) -> str:
         raise CliError(f"{path} is a directory; name one file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(f"{path} cannot be read: {error}") from error
+
+
+def find_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield files, each once; of a directory its YAML files, in the order of their names. Raises :class:`CliError`."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.is_dir():
+            found = sorted({file for pattern in _PATTERNS for file in path.rglob(pattern) if file.is_file()})
+            if not found:
+                raise CliError(f"{path} has no YAML files")
+        else:
+            found = [path]
+        for file in found:
+            if file not in seen:
+                seen.add(file)
+                yield file
 
 
 def load_yaml(text: str, path: Path) -> list[Any]:

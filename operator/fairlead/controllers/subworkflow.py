@@ -29,6 +29,7 @@ from typing import Any
 
 from fairlead.api import labels
 from fairlead.api.work import RenderedWorkflow
+from fairlead.engine.capacity import MOST_DEEP
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
 from fairlead.engine.model import StopMode, WorkKind
@@ -45,12 +46,9 @@ from .run import Run
 from .start import Departure, Refused, failed_start, name_conflict
 from .store import Workflow, WorkflowStore
 
-__all__ = ["MOST_DEEP", "SubworkflowCarrier"]
+__all__ = ["SubworkflowCarrier"]
 
 log = logging.getLogger(__name__)
-
-#: How many Workflows may be above one. Templates that name each other would go on for ever.
-MOST_DEEP = 8
 
 _RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0)
 

@@ -16,6 +16,7 @@ __all__ = [
     "ATTEMPTS",
     "DEFINITION_BYTES",
     "MESSAGE_CHARACTERS",
+    "MOST_DEEP",
     "NODES",
     "NODE_ATTEMPTS",
     "NODE_OUTPUT_BYTES",
@@ -26,6 +27,9 @@ __all__ = [
     "message_characters",
     "size_of",
 ]
+
+#: How many Workflows may be above one. Templates that run each other would go on for ever.
+MOST_DEEP = 8
 
 #: Tasks of a run.
 TASKS = 10_000

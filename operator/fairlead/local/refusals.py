@@ -1,7 +1,7 @@
 """What only a cluster can do, found in a definition before anything of it is started.
 
-*Refused* is what would change the meaning of a task if it were left out: an object of the cluster, somebody's
-approval, an init container, a value from a Secret, the entrypoint of an image. *Ignored*, with a warning, is what a
+*Refused* is what would change the meaning of a task if it were left out: an object of the cluster, an init container,
+a value from a Secret, the entrypoint of an image, an answer that nobody can give. *Ignored*, with a warning, is what a
 task may get along without: volumes (a directory is better passed as a parameter), a working directory inside an image,
 probes. What only places or limits a pod (images, resources, scheduling, security) needs no word: it cannot apply to a
 process.
@@ -9,11 +9,13 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fairlead.api.environment import FILES
 from fairlead.api.problems import Problem, Severity
+from fairlead.local.definitions import Find, definitions, tasks_of
 
 __all__ = ["find_refusals"]
 
@@ -32,42 +34,77 @@ _IGNORED = {
 _KINDS = {
     "job": "is a Job: run it on a cluster, or make it a `container` task",
     "resource": "makes an object of the cluster: run it there",
-    "workflow": "runs a template, which is in the cluster: run it there",
-    "approval": "waits for somebody's approval, and here is nobody to give it: run it on a cluster",
-}
-
-_WAITS = {
-    "condition": "waits for an object of the cluster: run it there",
-    "callback": "waits for somebody outside to call back, which only works on a cluster",
 }
 
 
-def find_refusals(spec: _Json, passed: Collection[str] = ()) -> list[Problem]:
+def find_refusals(
+    spec: _Json,
+    passed: Collection[str] = (),
+    *,
+    find: Find = lambda _: None,
+    can_answer: Callable[[str, str], bool] = lambda _task, _kind: False,
+) -> list[Problem]:
     """Return what this machine cannot do (errors) and what it will leave out (warnings), by field.
 
     Expects a spec that compiles. `passed` are the variables that the user gives to every task, which stand in for
-    values from the cluster.
+    values from the cluster. `find` returns templates by their names: what they need is told at the field that names
+    them. `can_answer(task, kind)` tells whether there is an answer for an `approval` or a `callback`.
     """
+    problems: list[Problem] = []
+    for definition in definitions(spec, find):
+        if definition.spec is None:
+            words = (
+                f"there is no WorkflowTemplate {definition.template!r} among the files; name the one that has it "
+                "with `--templates`"
+            )
+            problems.append(Problem(definition.field, words))
+            continue
+        found = _of_definition(definition.spec, passed, can_answer)
+        if definition.template:
+            found = [
+                replace(each, path=definition.field, message=f"WorkflowTemplate {definition.template!r}: {each}")
+                for each in found
+            ]
+        problems += found
+    return problems
+
+
+def _of_definition(spec: _Json, passed: Collection[str], can_answer: Callable[[str, str], bool]) -> list[Problem]:
     problems: list[Problem] = []
     defaults = spec.get("taskDefaults") or {}
     problems += _pod(defaults.get("pod"), "spec.taskDefaults.pod")
     problems += _env(defaults.get("env"), "spec.taskDefaults.env", passed)
     problems += _ignored(defaults, "spec.taskDefaults")
-    for section in ("tasks", "finally"):
-        for index, task in enumerate(spec.get(section) or ()):
-            path = f"spec.{section}[{index}]"
-            problems += _task(task, path, passed)
-            problems += _pod(task.get("pod"), f"{path}.pod")
-            problems += _env(task.get("env"), f"{path}.env", passed)
+    for path, task in tasks_of(spec):
+        problems += _task(task, path, passed)
+        problems += _questions(task, path, can_answer)
+        problems += _pod(task.get("pod"), f"{path}.pod")
+        problems += _env(task.get("env"), f"{path}.env", passed)
     return problems
+
+
+def _questions(task: _Json, path: str, can_answer: Callable[[str, str], bool]) -> Iterator[Problem]:
+    name = task.get("name")
+    if "approval" in task and not can_answer(str(name), "approval"):
+        yield Problem(
+            f"{path}.approval",
+            f"task {name!r} waits for approval, and here is no terminal to ask on; answer it with "
+            f"`--answer {name}=Approve` (or `Reject`, or one of its options)",
+        )
+    if (task.get("wait") or {}).get("callback") and not can_answer(str(name), "callback"):
+        yield Problem(
+            f"{path}.wait.callback",
+            f"task {name!r} waits for somebody outside to call back; answer it with `--answer {name}={{…}}`, "
+            "its outputs as JSON",
+        )
 
 
 def _task(task: _Json, path: str, passed: Collection[str]) -> Iterator[Problem]:
     name = task.get("name")
     for kind in _KINDS.keys() & task.keys():
         yield Problem(f"{path}.{kind}", f"task {name!r} {_KINDS[kind]}")
-    for way in _WAITS.keys() & (task.get("wait") or {}).keys():
-        yield Problem(f"{path}.wait.{way}", f"task {name!r} {_WAITS[way]}")
+    if "condition" in (task.get("wait") or {}):
+        yield Problem(f"{path}.wait.condition", f"task {name!r} waits for an object of the cluster: run it there")
     for index, header in enumerate((task.get("http") or {}).get("headers") or ()):
         if header.get("valueFrom"):
             at = f"{path}.http.headers[{index}].valueFrom"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,7 @@ class Program:
 
     def __init__(self, file: Path, workdir: Path) -> None:
         self.workdir = workdir
+        self.err = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fairlead.cli.main", "run", str(file), "--local", "--workdir", str(workdir)],
             stdout=subprocess.PIPE,
@@ -210,7 +213,7 @@ class Program:
         _eventually((workdir / "a/1/work/ready").exists)
 
     def ended(self) -> tuple[int, str]:
-        out, _ = self.process.communicate(timeout=10)
+        out, self.err = self.process.communicate(timeout=10)
         return self.process.returncode, out
 
     def left(self) -> list[int]:
@@ -233,6 +236,58 @@ def test_a_signal_ends_the_run_cleanly(
     assert "1 tasks were never started" in out
     assert "tidied" in (tmp_path / "work/a/1/log").read_text()
     assert program.left() == []
+
+
+def test_ctrl_c_runs_finally_and_says_so(write: Callable[..., Path], tmp_path: Path) -> None:
+    tidy = shell("tidy", f"touch {tmp_path}/tidied")
+    program = Program(write(shell("a", "touch ready; sleep 60"), **{"finally": [tidy]}), tmp_path / "work")
+    program.process.send_signal(signal.SIGINT)
+    returned, out = program.ended()
+    assert returned == ExitCode.INTERRUPTED
+    assert "then `finally` runs" in program.err
+    assert (tmp_path / "tidied").exists()
+    assert "demo  Stopped" in out
+
+
+def test_a_second_ctrl_c_runs_no_finally(write: Callable[..., Path], tmp_path: Path) -> None:
+    tidy = shell("tidy", "touch ready; sleep 60")
+    program = Program(write(shell("a", "touch ready; sleep 60"), **{"finally": [tidy]}), tmp_path / "work")
+    program.process.send_signal(signal.SIGINT)
+    _eventually((tmp_path / "work/tidy/1/work/ready").exists)
+    program.process.send_signal(signal.SIGINT)
+    returned, out = program.ended()
+    assert returned == ExitCode.INTERRUPTED
+    assert "◼ tidy" in out
+
+
+def _all_shown(keyboard: int) -> str:
+    """Return all that was shown on a terminal that nobody has open any more."""
+    shown = b""
+    with suppress(OSError):  # that is how it ends
+        while found := os.read(keyboard, 4096):
+            shown += found
+    os.close(keyboard)
+    return shown.decode()
+
+
+def test_on_a_terminal_approvals_are_asked_for(write: Callable[..., Path]) -> None:
+    keyboard, terminal = pty.openpty()
+    file = write(ASK, shell("b", needs=["ask"]))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fairlead.cli.main", "run", str(file), "--local", "-o", "json"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        env={**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    os.close(terminal)
+    os.write(keyboard, b"approve\n10\n")
+    out, _ = process.communicate(timeout=20)
+    shown = _all_shown(keyboard)
+    assert process.returncode == ExitCode.OK
+    assert json.loads(out)["tasks"][0]["outputs"]["percent"] == 10
+    assert "ask: Publish?" in shown
 
 
 def test_a_second_ctrl_c_does_not_wait_for_those_that_will_not_end(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -270,4 +325,101 @@ def test_a_template_in_the_same_file_is_run(write: Callable[..., Path]) -> None:
     file.write_text(yaml.safe_dump(workflow))
     result = run(file)
     assert result.exit_code == ExitCode.USAGE
-    assert "there is no WorkflowTemplate 'daily'" in result.output
+    assert "there is no WorkflowTemplate 'daily' among the files; name the one that has it with" in result.output
+    (file.parent / "templates").mkdir()
+    (file.parent / "templates/daily.yaml").write_text(yaml.safe_dump(template))
+    assert run(file, "-p", "day=monday", "--templates", str(file.parent / "templates")).exit_code == ExitCode.OK
+
+
+def with_template(file: Path, *tasks: dict[str, Any], **spec: Any) -> Path:
+    """Add a template `part` to a file."""
+    template = yaml.safe_load(file.read_text())
+    template |= {"kind": "WorkflowTemplate", "metadata": {"name": "part"}}
+    template["spec"] = {"taskDefaults": {"image": "unused"}, **spec, "tasks": list(tasks)}
+    file.write_text(file.read_text() + "---\n" + yaml.safe_dump(template))
+    return file
+
+
+SUB = {"name": "sub", "workflow": {"templateRef": {"name": "part"}}}
+
+
+def test_a_sub_workflow_is_one_line_and_its_logs_bear_its_name(write: Callable[..., Path], temporary: Path) -> None:
+    result = run(with_template(write(SUB), shell("x", "echo hello; exit 3")), "--logs")
+    assert result.exit_code == ExitCode.FAILED
+    assert "sub/x | hello" in result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:2]] == [["✘", "sub"]]
+    assert "task 'x' failed: ExitCode: exit code 3: hello" in result.stdout
+    (kept,) = temporary.iterdir()
+    assert str(kept / "sub/1/x/1/log") in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({"name": "x", "resource": {"preset": "Job", "manifest": {"apiVersion": "batch/v1", "kind": "Job"}}}, "makes"),
+        ({"name": "x", "approval": {"message": "?"}}, "--answer x=Approve"),
+        ({"name": "x", "container": {}}, "runs its image's entrypoint"),
+        (shell("x", needs=["nobody"]), "spec.tasks[0].needs[0]: "),
+        ({"name": "x", "workflow": {"templateRef": {"name": "other"}}}, "there is no WorkflowTemplate 'other'"),
+    ],
+)
+def test_what_a_template_needs_is_told_at_the_task_that_runs_it(
+    write: Callable[..., Path], temporary: Path, task: dict[str, Any], said: str
+) -> None:
+    result = run(with_template(write(SUB), task))
+    assert result.exit_code == ExitCode.USAGE
+    assert "spec.tasks[0].workflow.templateRef.name: " in result.stderr
+    assert said in result.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_template_wants_its_parameters(write: Callable[..., Path]) -> None:
+    result = run(with_template(write(SUB), shell("x"), params=[{"name": "day"}]))
+    assert result.exit_code == ExitCode.USAGE
+    assert "parameter 'day' of WorkflowTemplate 'part' has no value" in result.stderr
+
+
+ASK = {"name": "ask", "approval": {"message": "Publish?", "form": [{"name": "percent", "type": "integer"}]}}
+CALL = {"name": "call", "wait": {"callback": True}, "outputs": [{"name": "rows", "type": "integer"}]}
+
+
+def test_answers_are_given_up_front(write: Callable[..., Path]) -> None:
+    answers = ("--answer", "ask=Approve", "--answer", "ask.percent=10", "--answer", 'call={"rows": 7}')
+    result = run(write(ASK, CALL), *answers, "-o", "json")
+    tasks = {task["name"]: task for task in json.loads(result.stdout)["tasks"]}
+    assert tasks["ask"]["outputs"]["percent"] == 10
+    assert tasks["call"]["outputs"] == {"rows": 7}
+
+
+def test_without_them_nothing_starts_and_the_remedy_is_named(write: Callable[..., Path], temporary: Path) -> None:
+    result = run(write(ASK, CALL))
+    assert result.exit_code == ExitCode.USAGE
+    assert "here is no terminal to ask on; answer it with `--answer ask=Approve`" in result.stderr
+    assert "answer it with `--answer call={…}`" in result.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_answer_that_cannot_be_is_a_rejection_with_its_reason(write: Callable[..., Path]) -> None:
+    ask = {"name": "ask", "approval": {"message": "?", "form": [{"name": "percent", "type": "integer", "maximum": 1}]}}
+    result = run(write(ask), "--answer", "ask.percent=2")
+    assert result.exit_code == ExitCode.FAILED
+    assert "rejected by you: ask: `percent` must be at most 1, not 2" in result.stdout
+
+
+def test_a_long_list_is_a_few_lines(write: Callable[..., Path]) -> None:
+    task = {
+        "name": "m",
+        "forEach": {"in": list(range(1000)), "tolerate": {"count": 1000}},
+        "wait": {"seconds": 0},
+    }
+    result = run(write(task))
+    assert result.exit_code == ExitCode.OK
+    assert len(result.stdout.splitlines()) == 2
+    assert "1000/1000 items" in result.stdout
+    assert len(result.stderr.splitlines()) <= 12
+
+
+def test_finally_runs_at_the_end_and_is_drawn_last(write: Callable[..., Path]) -> None:
+    result = run(write(shell("a", "exit 1"), **{"finally": [shell("tidy")]}))
+    assert [line.split()[:2] for line in result.stdout.splitlines()[3:5]] == [["finally"], ["✔", "tidy"]]

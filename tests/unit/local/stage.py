@@ -15,7 +15,7 @@ from fairlead.api.work import RenderedWork
 from fairlead.api.workspace import Workspace
 from fairlead.engine import graph
 from fairlead.engine.model import Backoff, Node, RetryPolicy, Scope, Settings, WorkKind
-from fairlead.local.runner import LocalRun
+from fairlead.local.runner import LocalRun, Surroundings
 from fairlead.local.sandbox import base_environment
 
 NO_DELAY = Backoff(initial_seconds=0)
@@ -71,9 +71,8 @@ def prepared(
     compiled = Compiled(
         name="test-run", namespace="default", graph=graph.build(nodes), settings=settings, workspace=workspace
     )
-    return LocalRun(
-        compiled, settings=settings, uid="uid-1", workdir=workdir, base=base_environment(passed or {}), **more
-    )
+    surroundings = Surroundings(base=base_environment(passed or {}))
+    return LocalRun(compiled, settings=settings, uid="uid-1", workdir=workdir, surroundings=surroundings, **more)
 
 
 async def executed(workdir: Path, *nodes: Node, **more: Any) -> LocalRun:

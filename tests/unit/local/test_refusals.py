@@ -23,7 +23,10 @@ def _found(spec: dict[str, Any], passed: tuple[str, ...] = ()) -> list[tuple[str
         ({"tasks": [{"name": "a", "job": {"spec": {}}}]}, "spec.tasks[0].job"),
         ({"finally": [{"name": "a", "job": {"spec": {}}}]}, "spec.finally[0].job"),
         ({"tasks": [{"name": "a", "resource": {"manifest": {}}}]}, "spec.tasks[0].resource"),
-        ({"tasks": [{"name": "a", "workflow": {"templateRef": {}}}]}, "spec.tasks[0].workflow"),
+        (
+            {"tasks": [{"name": "a", "workflow": {"templateRef": {"name": "t"}}}]},
+            "spec.tasks[0].workflow.templateRef.name",
+        ),
         ({"tasks": [{"name": "a", "approval": {"message": "?"}}]}, "spec.tasks[0].approval"),
         ({"tasks": [{"name": "a", "wait": {"condition": {}}}]}, "spec.tasks[0].wait.condition"),
         ({"tasks": [{"name": "a", "wait": {"callback": True}}]}, "spec.tasks[0].wait.callback"),
