@@ -272,11 +272,12 @@ def _phase_of(outcome: RunOutcome) -> str:
 
 def blocked(run: RunState) -> str:
     """Return what a task waits for that only somebody with rights over the operator can give; "" for nothing."""
-    if run.outcome is not None or not run.counts[Phase.QUEUED]:
+    if run.outcome is not None or run.hold_until is None:
         return ""
     for state in run.nodes.values():
-        if state.phase is Phase.QUEUED and state.reason == OPERATOR_FORBIDDEN:
-            return f"the operator may not go on: {state.message}"
+        # Also while one of them asks again: the condition is not to come and go.
+        if state.phase in (Phase.QUEUED, Phase.STARTING) and state.refused and state.refused[0] == OPERATOR_FORBIDDEN:
+            return f"the operator may not go on: {state.refused[1]}"
     return ""
 
 
