@@ -261,7 +261,7 @@ def test_a_second_ctrl_c_runs_no_finally(write: Callable[..., Path], tmp_path: P
 
 
 def _all_shown(keyboard: int) -> str:
-    """Return all that was shown on a terminal that nobody has open any more."""
+    """Return all that is shown on a terminal until nobody has it open any more."""
     shown = b""
     with suppress(OSError):  # that is how it ends
         while found := os.read(keyboard, 4096):
@@ -283,8 +283,8 @@ def test_on_a_terminal_approvals_are_asked_for(write: Callable[..., Path]) -> No
     )
     os.close(terminal)
     os.write(keyboard, b"approve\n10\n")
-    out, _ = process.communicate(timeout=20)
     shown = _all_shown(keyboard)
+    out, _ = process.communicate(timeout=20)
     assert process.returncode == ExitCode.OK
     assert json.loads(out)["tasks"][0]["outputs"]["percent"] == 10
     assert "ask: Publish?" in shown
