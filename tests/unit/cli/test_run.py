@@ -287,7 +287,7 @@ def test_on_a_terminal_approvals_are_asked_for(write: Callable[..., Path]) -> No
     out, _ = process.communicate(timeout=20)
     assert process.returncode == ExitCode.OK
     assert json.loads(out)["tasks"][0]["outputs"]["percent"] == 10
-    assert "ask: Publish?" in shown
+    assert ": Publish?" in shown
 
 
 def test_a_second_ctrl_c_does_not_wait_for_those_that_will_not_end(write: Callable[..., Path], tmp_path: Path) -> None:
