@@ -176,8 +176,9 @@ class Concurrency:
 
     def _is_under(self, workflow: Workflow, group: _Group) -> bool:
         """Tell whether a run is a sub-workflow of one that holds the key: each would wait for the other."""
-        above = self._store.get(workflow.parent_uid)
-        while above is not None:
+        above, seen = self._store.get(workflow.parent_uid), {workflow.uid}
+        while above is not None and above.uid not in seen:  # anybody can make two Workflows each other's owners
+            seen.add(above.uid)
             if above.uid in self._holders.get(group, ()) or self._let_through.get(above.uid) == group:
                 return True
             above = self._store.get(above.parent_uid)
@@ -248,6 +249,8 @@ class Concurrency:
             self._let_through.pop(known.uid, None)  # its start is on record
         if new is None or new.deleting or is_finished(new.status):
             self._leave(known.uid)
+        elif old is not None and not _lacks_template(old) and _lacks_template(new):
+            self._wake(known.uid)  # it is in nobody's way before its template is there
         if new is None:
             self.not_started(known.uid)
 
@@ -335,10 +338,15 @@ def _held_by(workflow: Workflow | None) -> _Group | None:
 
 def _may_have_key(workflow: Workflow, key: str) -> bool:
     status = workflow.status
-    if "startTime" in status or workflow.deleting or is_finished(status):
+    if "startTime" in status or workflow.deleting or is_finished(status) or _lacks_template(workflow):
         return False
     recorded = status.get("concurrencyKey")
     return bool(recorded == key) if recorded is not None else "concurrencyKey" in workflow.spec
+
+
+def _lacks_template(workflow: Workflow) -> bool:
+    conditions = workflow.status.get("conditions") or ()
+    return any((each["type"], each["reason"]) == ("Succeeded", "TemplateNotFound") for each in conditions)
 
 
 def _why(place: _Place, holders: list[Workflow], before: int) -> str:

@@ -120,6 +120,8 @@ class Definitions:
         waiting = self._waiting.get(key, set())
         if uid in waiting:
             waiting.discard(uid)
+            if not waiting:
+                del self._waiting[key]
             self._notify(uid)
 
     async def _keep(self, workflow: Workflow, definition: Definition) -> None:

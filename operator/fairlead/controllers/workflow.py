@@ -41,6 +41,7 @@ from .status import (
     invalid_status,
     is_finished,
     is_invalid,
+    operations,
     refused_status,
     unready_status,
 )
@@ -405,7 +406,12 @@ class WorkflowController:
         self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=status["message"], key=key))
 
     async def _write(self, workflow: Workflow, status: Mapping[str, Any]) -> bool:
-        """Persist the status of a run that is not under way. Returns False where somebody was faster."""
+        """Persist the status of a run that is not under way.
+
+        Returns False where it says nothing new, or somebody was faster.
+        """
+        if not operations(workflow.status, status):
+            return False
         try:
             await self._writer.write(workflow.owner, workflow.version, workflow.status, status)
         except (Conflict, NotFound):

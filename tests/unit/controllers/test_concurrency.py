@@ -11,7 +11,7 @@ from tests.unit.controllers.fake_api import Stage, looptime, tasks
 from tests.unit.controllers.test_actions import ask
 
 from fairlead.kube.errors import ServerError
-from fairlead.kube.resources import WORKFLOWACTIONS, WORKFLOWS
+from fairlead.kube.resources import WORKFLOWACTIONS, WORKFLOWS, WORKFLOWTEMPLATES
 
 pytestmark = looptime
 
@@ -314,6 +314,48 @@ async def test_a_sub_workflow_with_the_key_of_its_parent_runs_under_it(stage: St
     stage.apply(keyed(onConflict="Replace"), "child", metadata=metadata)
     await asyncio.sleep(3)
     assert phases(stage, "one", "two", "child") == ["Running", "Pending", "Running"]
+
+
+async def test_workflows_that_own_each_other_or_themselves_hold_up_nobody(stage: Stage) -> None:
+    await stage.begin()
+    for name, uid, above in (("a", "u-a", "u-a"), ("b", "u-b", "u-c"), ("c", "u-c", "u-b")):
+        owner = {"apiVersion": WORKFLOWS.api_version, "kind": "Workflow", "name": "x", "uid": above, "controller": True}
+        metadata = {"namespace": "ns", "name": name, "uid": uid, "ownerReferences": [owner]}
+        stage.apply(keyed(name), name, metadata=metadata)
+    await asyncio.sleep(3)
+    assert phases(stage, "a", "b", "c") == ["Running"] * 3
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_run_without_its_template_is_in_nobodys_way(stage: Stage, restarted: bool) -> None:
+    await stage.begin()
+    stage.apply({"concurrencyKey": {"key": "mine"}, "templateRef": {"name": "missing"}}, "old")
+    await asyncio.sleep(2)
+    if restarted:
+        await stage.restart()
+    await applied(stage, "new", key="other")
+    assert phases(stage, "old", "new") == ["Pending", "Running"]
+
+
+async def test_whoever_was_behind_a_run_that_turns_out_to_lack_its_template_starts(stage: Stage) -> None:
+    await stage.begin()
+    held = stage.api.hold("get", WORKFLOWTEMPLATES)
+    stage.apply({"concurrencyKey": {"key": "mine"}, "templateRef": {"name": "missing"}}, "old")
+    await asyncio.sleep(2)
+    await applied(stage, "new", key="other")
+    assert phases(stage, "new") == ["Pending"]
+    held.lift()
+    await asyncio.sleep(3)
+    assert phases(stage, "new") == ["Running"]
+
+
+async def test_a_line_that_does_not_move_costs_no_writes(stage: Stage) -> None:
+    await stage.begin()
+    await applied(stage, "one", "two", "three")
+    await asyncio.sleep(100)
+    before = [each for each in stage.api.asked if each.verb in ("create", "patch", "delete")]
+    await asyncio.sleep(600)
+    assert [each for each in stage.api.asked if each.verb in ("create", "patch", "delete")] == before
 
 
 async def test_a_retry_waits_for_its_turn_as_well(stage: Stage) -> None:
