@@ -191,16 +191,16 @@ class Applier:
                 ),
             )
             if end.force and end.kind is WorkKind.JOB:
-                await self._end_pods_of_job(run, key)
+                await self._end_pods_of_job(run, key, uid)
         except (NotFound, Conflict) as error:
             if isinstance(error, Conflict) and not error.is_wrong_uid:
                 raise
             return AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
         return None
 
-    async def _end_pods_of_job(self, run: Run, key: ObjectKey) -> None:
+    async def _end_pods_of_job(self, run: Run, key: ObjectKey, uid: str) -> None:
         """Delete the pods of a Job without waiting for their node: the garbage collector would."""
-        for pod in await pods_of_job(self._client, key):
+        for pod in await pods_of_job(self._client, key, uid):
             metadata = pod["metadata"]
             delete = partial(
                 self._client.delete,

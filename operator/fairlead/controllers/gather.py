@@ -28,7 +28,7 @@ from .pods import node_labels, owner_reference
 from .run import Run
 from .start import RESOURCES
 from .stdout import StdoutReader
-from .views import with_pods_of_job
+from .views import identity_of, with_pods_of_job
 
 __all__ = ["JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
 
@@ -48,6 +48,7 @@ class Gatherer:
         self._changed: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._heard_at: dict[str, float] = {}
+        self._again: set[str] = set()
         self._stdout = StdoutReader(client, notify)
 
     def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
@@ -93,8 +94,9 @@ class Gatherer:
 
     async def facts(self, run: Run) -> list[Event]:
         """Return what is new about a run: answers to its commands, then changed objects in order of their attempts."""
-        changed = self._pending_jobs(run) | self._changed.pop(run.uid, {})
-        left = self._left.pop(run.uid, {})
+        # Owners are in the namespace of what they own; in another one, somebody only claims that it is ours.
+        changed = self._pending_jobs(run) | _within(run, self._changed.pop(run.uid, {}))
+        left = _within(run, self._left.pop(run.uid, {}))
         try:
             facts = await self._facts_of(run, changed, left)
         except ApiError:
@@ -186,9 +188,20 @@ class Gatherer:
             return True
         except ApiError as error:
             log.warning("cannot tell whether %s is gone: %s; trying again", key, error)
-            self._left.setdefault(run.uid, {})[kind, key] = view
-            asyncio.get_running_loop().call_later(1.0, self._notify, run.uid)
+            if error.status != 422:  # what is refused for good, such as a second controller, waits for the next resync
+                self._left.setdefault(run.uid, {})[kind, key] = view
+                self._look_again(run.uid)
         return False
+
+    def _look_again(self, uid: str) -> None:
+        """Have a run looked at in a second, once, however many of its objects that is for."""
+        if uid not in self._again:
+            self._again.add(uid)
+            asyncio.get_running_loop().call_later(1.0, self._notify_again, uid)
+
+    def _notify_again(self, uid: str) -> None:
+        self._again.discard(uid)
+        self._notify(uid)
 
     async def _claim_again(self, kind: WorkKind, key: ObjectKey, view: Any, run: Run) -> None:
         """Somebody took our labels or its owner off: put back what we find it by. Those of others stay."""
@@ -220,7 +233,7 @@ class Gatherer:
         if known:
             run.pending_jobs.discard(key)
             return job
-        job = with_pods_of_job(job, await pods_of_job(self._client, key))
+        job = with_pods_of_job(job, await pods_of_job(self._client, key, job.uid))
         if job.succeeded is None and (job.pod is None or job.pod.running_at is None):
             run.pending_jobs.add(key)
         else:
@@ -228,10 +241,18 @@ class Gatherer:
         return job
 
 
-async def pods_of_job(client: ApiClient, job: ObjectKey) -> list[JsonObject]:
-    """Return the pods of a Job, which no informer watches. Raises `ApiError`."""
+async def pods_of_job(client: ApiClient, job: ObjectKey, uid: str) -> list[JsonObject]:
+    """Return the pods of the Job with this UID, which no informer watches. Raises `ApiError`.
+
+    Those that only have its label, which anybody can put on a pod, are none of them.
+    """
     selector = f"batch.kubernetes.io/job-name={job.name}"
-    return [pod async for page in client.list_pages(PODS, job.namespace, label_selector=selector) for pod in page.items]
+    pages = client.list_pages(PODS, job.namespace, label_selector=selector)
+    return [pod async for page in pages for pod in page.items if identity_of(pod["metadata"])["owner_uid"] == uid]
+
+
+def _within(run: Run, views: dict[tuple[WorkKind, ObjectKey], View]) -> dict[tuple[WorkKind, ObjectKey], View]:
+    return {(kind, key): view for (kind, key), view in views.items() if key.namespace == run.owner.namespace}
 
 
 def is_recorded(run: Run, view: Any) -> bool:

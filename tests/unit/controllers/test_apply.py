@@ -101,8 +101,12 @@ async def test_a_job_is_ended_with_its_pods_without_their_node(stage: Stage) -> 
     await asyncio.sleep(1)
     name = stage.pod("a")
     pod = {"namespace": "ns", "name": f"{name}-x", "labels": {"batch.kubernetes.io/job-name": name}}
-    stage.api.put(PODS, {"metadata": pod | {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    stage.api.put(PODS, {"metadata": pod | {"name": "of-somebody-else"}})
+    owners = [{"kind": "Job", "name": name, "uid": stage.jobs()[name]["metadata"]["uid"], "controller": True}]
+    more = {"ownerReferences": owners, "finalizers": ["batch.kubernetes.io/job-tracking"]}
+    stage.api.put(PODS, {"metadata": pod | more})
     stage.operator.applier.dispatch(stage.run(), by_force(stage, WorkKind.JOB))
     await asyncio.sleep(2)
     assert stage.pods()[f"{name}-x"]["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert "of-somebody-else" in stage.pods()
     assert stage.api.count("delete", JOBS) >= 1

@@ -11,6 +11,7 @@ from tests.unit.controllers.fake_api import Stage, looptime, tasks
 from fairlead.api import labels
 from fairlead.controllers.views import pod_view
 from fairlead.engine.model import WorkKind
+from fairlead.kube.errors import Invalid, ServerError
 from fairlead.kube.resources import PODS, ObjectKey
 
 pytestmark = looptime
@@ -78,17 +79,63 @@ async def test_an_owner_is_put_back_beside_those_of_others(stage: Stage) -> None
     assert {owner["uid"] for owner in owners} == {"somebody", stage.uid()}
 
 
-async def test_a_pod_of_nobody_is_left_alone(stage: Stage) -> None:
+async def test_a_pod_that_somebody_else_controls_by_now_is_looked_at_once_a_minute(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.api.fail(Invalid(422, "Invalid", "Only one reference can have Controller set to true"), "patch", PODS)
+    other = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "somebody", "controller": True}
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(ownerReferences=[other], finalizers=[]))
+    await asyncio.sleep(5)
+    before = stage.api.count("get", PODS)
+    await asyncio.sleep(600)
+    assert stage.api.count("get", PODS) - before <= 11
+    stage.api.drop(PODS, stage.pod("a"))
+    await asyncio.sleep(65)
+    assert stage.status()["tasks"][0]["attempts"][0]["class"] == "Infrastructure"
+
+
+async def test_an_outage_is_asked_about_once_a_second_however_often_a_run_is_looked_at(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    stage.api.fail(ServerError(500, "InternalError", "etcd is away"), "get", PODS)
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(finalizers=[]))
+    stage.api.drop(PODS, stage.pod("a"))
+    for _ in range(20):
+        stage.operator.queue.add(stage.uid())
+        await asyncio.sleep(0.1)
+    before = stage.api.count("get", PODS)
+    await asyncio.sleep(20)
+    assert stage.api.count("get", PODS) - before <= 21
+
+
+async def test_a_pod_of_another_namespace_is_no_attempt(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "suspend": True})
+    await asyncio.sleep(1)
+    owner = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "name": "daily", "uid": stage.uid()}
+    metadata = {
+        "namespace": "elsewhere",
+        "name": stage.pod("a"),
+        "ownerReferences": [owner | {"controller": True}],
+        "labels": {labels.RUN_UID: stage.uid()},
+        "annotations": {labels.NODE: "a"},
+    }
+    stage.api.put(PODS, {"metadata": metadata, "spec": {}, "status": {"phase": "Succeeded"}})
+    await asyncio.sleep(65)
+    assert stage.phases() == {"a": "Queued"}
+
+
+async def test_a_pod_of_nobody_is_asked_for_nothing(stage: Stage) -> None:
     await stage.begin()
     metadata = {
         "namespace": "ns",
         "name": "x-1",
         "labels": {labels.RUN_UID: "nobody"},
-        "finalizers": [labels.FINALIZER],
     }
     stage.api.put(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
     await asyncio.sleep(120)
-    assert stage.holds("x-1")
     assert [each for each in stage.api.asked if each.name == "x-1"] == []
 
 

@@ -147,8 +147,13 @@ async def test_a_job_prints_in_its_pod(stage: Stage) -> None:
     stage.apply({"tasks": [{"name": "a", "job": job, "outputs": PRINTS}]})
     await asyncio.sleep(1)
     name = stage.pod("a")
-    labels = {"batch.kubernetes.io/job-name": name}
-    stage.api.put(PODS, {"metadata": {"namespace": "ns", "name": f"{name}-x", "labels": labels}, "spec": {}})
+    metadata = {
+        "namespace": "ns",
+        "name": f"{name}-x",
+        "labels": {"batch.kubernetes.io/job-name": name},
+        "ownerReferences": [{"kind": "Job", "uid": stage.jobs()[name]["metadata"]["uid"], "controller": True}],
+    }
+    stage.api.put(PODS, {"metadata": metadata, "spec": {}})
     stage.ends(f"{name}-x")
     stage.api.logs[f"{name}-x"] = "hello\n"
     complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T08:00:09Z"}
