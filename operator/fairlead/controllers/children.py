@@ -120,7 +120,7 @@ def _carried(metadata: Mapping[str, Any]) -> tuple[int, int, datetime] | None:
     try:
         note = json.loads((metadata.get("annotations") or {})[labels.CARRIES])
         return int(note["attempt"]), int(note["epoch"]), datetime.fromisoformat(note["since"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None  # there is none, or somebody else wrote it
 
 

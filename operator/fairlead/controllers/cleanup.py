@@ -8,11 +8,13 @@ hold a run's record stay held while the run is there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fairlead.api import labels
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
+from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
@@ -22,6 +24,7 @@ from .caches import View
 from .children import ChildView, observe_child
 from .gather import Gatherer
 from .shard_release import ShardReleaser
+from .start import RESOURCES
 from .status import condition, finished_at
 from .store import Workflow, WorkflowStore
 from .writer import StatusWriter
@@ -82,6 +85,8 @@ class Cleaner:
         objects = self._gatherer.take(uid) or self._gatherer.objects(uid)
         held = False
         for (kind, key), view in objects.items():
+            if isinstance(view, ChildView) and view.epoch > view.carries:
+                continue  # its user has had it go on by itself, which is no business of this run any more
             if not _has_ended(view):
                 held = True
                 if view.deleting_at is None:
@@ -136,6 +141,7 @@ class Cleaner:
     async def sweep(self) -> None:
         """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
         held = await self._releaser.held()
+        ownerless = [(kind, key, view.uid) for (kind, key), view in self._gatherer.objects("").items() if view.held]
         seen: set[str] = set()
         alive: set[str] = set()
         known_before = {workflow.uid for workflow in self._store}
@@ -152,6 +158,19 @@ class Cleaner:
             self._store.remove(uid)
             self._notify(uid)
         await self._releaser.release_orphans(held, alive)
+        for kind, key, uid in ownerless:
+            await self._release_ownerless(kind, key, uid, alive)
+
+    async def _release_ownerless(self, kind: WorkKind, key: ObjectKey, uid: str, alive: Container[str]) -> None:
+        """Release an object without an owner if its run is gone, too: deleted with `--cascade=orphan`, for one."""
+        try:
+            found = await self._client.get(RESOURCES[kind], key.name, key.namespace, metadata_only=True)
+        except ApiError as error:
+            if not isinstance(error, NotFound):
+                log.warning("cannot read %s: %s; it is looked at again in a minute", key, error)
+            return
+        if (found["metadata"].get("labels") or {}).get(labels.RUN_UID) not in alive:
+            self._applier.release(kind, key, uid)
 
     async def _reread_one(self, metadata: Mapping[str, Any]) -> None:
         try:
@@ -201,9 +220,12 @@ class Cleaner:
             return None
         try:
             await self._client.delete(WORKFLOWS, workflow.name, workflow.namespace, uid=workflow.uid)
-        except (NotFound, Conflict):
+        except NotFound:
             self._store.remove(workflow.uid)
         except ApiError as error:
+            if isinstance(error, Conflict) and error.is_wrong_uid:
+                self._store.remove(workflow.uid)
+                return None
             log.warning("cannot delete %s after its TTL: %s", workflow.name, error)
             return 10.0
         return None

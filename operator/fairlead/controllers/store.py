@@ -6,6 +6,7 @@ integers: KEP-5504).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from .pods import Owner
 
 __all__ = ["Workflow", "WorkflowStore"]
 
+log = logging.getLogger(__name__)
 
 #: How many removed UIDs are kept in mind: a late answer is late by seconds.
 _REMEMBERED = 10_000
@@ -136,4 +138,7 @@ class WorkflowStore:
 
     def _tell(self, old: Workflow | None, new: Workflow | None) -> None:
         for listener in self._listeners:
-            listener(old, new)
+            try:
+                listener(old, new)
+            except Exception:  # a bug there, about one Workflow, must not keep us from hearing of the others
+                log.exception("a change of a Workflow was not taken in")

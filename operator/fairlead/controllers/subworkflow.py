@@ -234,8 +234,8 @@ class SubworkflowCarrier:
         parent = self._store.get(run.uid)
         if parent is not None:
             self._pass_on_suspension(parent)
-        for child in list(self.children.by_owner(run.uid).values()):
-            if child.epoch < child.carries:
+        for key, child in list(self.children.by_owner(run.uid).items()):
+            if key.namespace == run.owner.namespace and child.epoch < child.carries:
                 self._spawn(self._ask_to_retry(run.owner.namespace, child))
         missing = {
             state.name: attempt
@@ -272,9 +272,15 @@ class SubworkflowCarrier:
 
     def _pass_on_suspension(self, parent: Workflow) -> None:
         suspend = bool(parent.spec.get("suspend"))
-        for child in self.children.by_owner(parent.uid).values():
+        for key, child in self.children.by_owner(parent.uid).items():
             found = self._store.get(child.uid)
-            if found is None or child.final or child.finished_at is not None or child.deleting_at is not None:
+            if (
+                found is None
+                or key.namespace != parent.namespace
+                or child.final
+                or child.finished_at is not None
+                or child.deleting_at is not None
+            ):
                 continue
             if suspend and not found.spec.get("suspend"):
                 self._spawn(self._suspend(parent.namespace, child, suspend=True))

@@ -9,7 +9,7 @@ from copy import deepcopy
 import pytest
 from tests.unit.controllers.fake_api import Refusal, Stage, looptime, tasks
 
-from fairlead.kube.errors import Forbidden, ServerError
+from fairlead.kube.errors import Conflict, Forbidden, ServerError
 from fairlead.kube.resources import PODS, WORKFLOWS
 
 pytestmark = looptime
@@ -126,6 +126,32 @@ async def test_the_sweep_finds_what_no_watch_told(stage: Stage) -> None:
     stage.api.drop(WORKFLOWS, "daily")
     await asyncio.sleep(65)
     assert stage.held() == []
+
+
+async def test_what_a_run_that_is_gone_has_orphaned_while_nobody_looked_is_released(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    stage.apply(tasks("a"), "other")
+    await asyncio.sleep(1)
+    orphan, live = stage.pod("a"), stage.pod("a", run="other")
+    await stage.crash()
+    stage.api.drop(WORKFLOWS, "daily")  # with --cascade=orphan
+    for pod in (orphan, live):
+        stage.api.edit(PODS, pod, lambda raw: raw["metadata"].pop("ownerReferences"))
+    await stage.restart()
+    await asyncio.sleep(65)
+    assert stage.held() == [live]
+
+
+async def test_a_conflict_does_not_make_us_forget_a_run_that_is_there(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"ttlSecondsAfterFinished": 0, **tasks("a")})
+    await asyncio.sleep(1)
+    busy = Conflict(409, "Conflict", "please apply your changes to the latest version and try again")
+    stage.api.fail(busy, "delete", WORKFLOWS, times=2)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(60)
+    assert stage.api.of(WORKFLOWS) == {}
 
 
 async def test_an_answer_that_is_late_does_not_bring_a_deleted_workflow_back(stage: Stage) -> None:

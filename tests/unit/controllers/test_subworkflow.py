@@ -174,6 +174,48 @@ async def test_a_workflow_that_a_manifest_makes_is_judged_by_the_expressions_of_
     assert stage.status(stage.pod("sub"))["phase"] == "Running"
 
 
+async def test_a_workflow_of_another_namespace_is_no_child(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"tasks": [child()], "suspend": True})
+    await asyncio.sleep(3)
+    owner = {"apiVersion": WORKFLOWS.api_version, "kind": "Workflow", "name": "daily", "uid": stage.uid()}
+    metadata = {
+        "namespace": "elsewhere",
+        "name": stage.pod("sub"),
+        "ownerReferences": [owner | {"controller": True}],
+        "labels": {labels.RUN_UID: stage.uid()},
+        "annotations": {labels.NODE: "sub"},
+    }
+    stage.apply({"tasks": [widget("w", successWhen="${true}")]}, metadata=metadata)
+    await asyncio.sleep(70)
+    assert stage.phases() == {"sub": "Queued"}
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "never", 7])
+async def test_a_note_on_a_child_that_makes_no_sense_is_none(stage: Stage, since: object) -> None:
+    name = await begun(stage)
+    note = json.dumps({"attempt": 1, "epoch": 1, "since": since})
+    stage.api.edit(WORKFLOWS, name, lambda raw: raw["metadata"]["annotations"].update({labels.CARRIES: note}))
+    finish(stage, name)
+    await asyncio.sleep(10)
+    assert stage.status()["phase"] == "Succeeded"
+
+
+async def test_a_child_that_its_user_retries_by_itself_goes_on(stage: Stage) -> None:
+    name = await begun(stage)
+    finish(stage, name, "Broken")
+    await asyncio.sleep(10)
+    assert stage.status()["phase"] == "Failed"
+    spec = {"workflowName": name, "workflowUID": stage.uid(name), "action": "Retry", "requestedBy": {"username": "ann"}}
+    metadata = {"namespace": NAMESPACE, "name": "again"}
+    stage.api.put(WORKFLOWACTIONS, {"kind": "WorkflowAction", "metadata": metadata, "spec": spec})
+    await asyncio.sleep(70)
+    assert stage.status(name)["phase"] == "Running"
+    says(stage, attempt_name(name, stage.uid(name), "w", 2), state="Done")
+    await asyncio.sleep(10)
+    assert (stage.status(name)["phase"], stage.status()["phase"]) == ("Succeeded", "Failed")
+
+
 # -- crashes
 
 
