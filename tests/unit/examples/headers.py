@@ -13,12 +13,16 @@ import yaml
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
-_LINE = re.compile(r"^# (expect|tasks|outputs|local): (.+)$", re.MULTILINE)
+_LINE = re.compile(r"^# (expect|tasks|outputs|local|answer|server): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One file. `reason` and `after` are empty where the head names none; `tasks` has only those it names."""
+    """One file. `reason` and `after` are empty where the head names none; `tasks` has only those it names.
+
+    `answers` are what somebody has to say to its tasks, `server` is what the server answers that it asks by the
+    parameter `url`.
+    """
 
     path: Path
     succeeds: bool
@@ -27,6 +31,8 @@ class Example:
     tasks: dict[str, str]
     outputs: dict[str, Any] | None
     local: bool
+    answers: tuple[str, ...] = ()
+    server: str = ""
 
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
@@ -36,6 +42,24 @@ class Example:
     def workflow(self) -> dict[str, Any]:
         (found,) = [document for document in self.documents if document["kind"] == "Workflow"]
         return found
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The spec that has the tasks: the run's own, or that of its template."""
+        spec: dict[str, Any] = self.workflow["spec"]
+        if "templateRef" not in spec:
+            return spec
+        (found,) = [
+            document["spec"]
+            for document in self.documents
+            if document["kind"] == "WorkflowTemplate" and document["metadata"]["name"] == spec["templateRef"]["name"]
+        ]
+        return dict(found)
+
+    @property
+    def defined(self) -> list[dict[str, Any]]:
+        """Its tasks, with those of `finally`."""
+        return [*self.definition["tasks"], *self.definition.get("finally", ())]
 
     @property
     def name(self) -> str:
@@ -59,6 +83,8 @@ def read(path: Path) -> Example:
         tasks=dict(task.split("=") for line in lines["tasks"] for task in line.split()),
         outputs=json.loads(lines["outputs"][0]) if "outputs" in lines else None,
         local={"yes": True, "no": False}[lines["local"][0].split()[0]],
+        answers=tuple(lines.get("answer", ())),
+        server=lines["server"][0] if "server" in lines else "",
     )
 
 

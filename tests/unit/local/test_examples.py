@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.unit.examples.headers import EXAMPLES, Example, nycflights, small
+from tests.unit.examples.server import answering
 
 from fairlead.cli.exits import ExitCode
 
@@ -36,8 +38,17 @@ def run(path: Path, temporary: Path, *options: str) -> Ended:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
     """All of them, a few at a time: most of their time is spent asleep."""
     temporary = tmp_path_factory.mktemp("runs")
-    with ThreadPoolExecutor(4) as pool:
-        yield {example.name: pool.submit(run, example.path, temporary) for example in HERE}
+    with ThreadPoolExecutor(4) as pool, ExitStack() as servers:
+        yield {example.name: pool.submit(run, example.path, temporary, *_given(example, servers)) for example in HERE}
+        pool.shutdown()
+
+
+def _given(example: Example, servers: ExitStack) -> list[str]:
+    """Return what the head says that has to be given along with it."""
+    answers = [option for answer in example.answers for option in ("--answer", answer)]
+    if not example.server:
+        return answers
+    return [*answers, "-p", f"url={servers.enter_context(answering(example.server))}"]
 
 
 @pytest.mark.parametrize("example", HERE, ids=lambda example: example.name)
