@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from fairlead.api.parsing import Outline
@@ -11,7 +12,14 @@ from fairlead.api.problems import did_you_mean
 from fairlead.engine.graph import find_cycle
 from fairlead.engine.model import TriggerRule
 
-__all__ = ["Ordering", "resolve_needs"]
+__all__ = ["MAX_EDGES", "Ordering", "resolve_needs"]
+
+#: How often tasks may need one another, groups written out: 5,000 that need a group of 5,000 would fill the memory.
+MAX_EDGES = 1_000_000
+_TOO_MANY_EDGES = (
+    f"with this one, tasks need one another more than {MAX_EDGES:,} times, groups written out: put one task "
+    "between two large groups, that needs the first of them and is needed by the second"
+)
 
 
 def resolve_needs(tasks: Sequence[Outline], report: Report) -> dict[str, tuple[str, ...]]:
@@ -36,6 +44,7 @@ def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) 
             groups.setdefault(task.group, []).append(task.name)
             if task.group in needs or task.group in beyond:
                 report(f"{task.path}.group", f"must not be {task.group!r}, which is the name of a task")
+    known, edges = needs.keys() | groups.keys(), 0
     for task in tasks:
         parents: dict[str, None] = {}
         for position, name in enumerate(task.needs):
@@ -43,8 +52,12 @@ def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) 
                 parents[name] = None
             elif name in groups and task.name not in groups[name]:
                 parents.update(dict.fromkeys(groups[name]))
-            elif problem := _wrong_need(task, name, needs, groups, beyond):
+            elif problem := _wrong_need(task, name, known, groups, beyond):
                 report(f"{task.path}.needs[{position}]", problem)
+        edges += len(parents)
+        if edges > MAX_EDGES:
+            report(f"{task.path}.needs", _TOO_MANY_EDGES)
+            break
         needs[task.name] = tuple(parents)
     return needs
 
@@ -52,7 +65,7 @@ def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) 
 def _wrong_need(
     task: Outline,
     name: str,
-    names: Collection[str],
+    known: AbstractSet[str],
     groups: Mapping[str, Sequence[str]],
     beyond: Collection[str],
 ) -> str:
@@ -67,7 +80,7 @@ def _wrong_need(
             return f"{name!r} must not be named: all tasks before `finally` have ended by then"
         return f"{name!r} must not be named: it is one of `finally`, and so comes after all other tasks"
     what = "task or group" if groups else "task"
-    return f"no {what} named {name!r}{did_you_mean(name, [*names, *groups])}"
+    return f"no {what} named {name!r}{did_you_mean(name, known)}"
 
 
 @dataclass(slots=True)

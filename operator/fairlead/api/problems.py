@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["InvalidSpec", "Problem", "Severity", "did_you_mean", "listed", "nearest"]
+__all__ = ["COMPARED", "InvalidSpec", "Problem", "Severity", "did_you_mean", "listed", "nearest"]
 
 #: With how many names one is compared in every way: each takes 20 µs, and a definition may have thousands of both.
-_COMPARED = 64
+COMPARED = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -59,9 +60,9 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 def nearest(name: str, known: Collection[str], count: int) -> list[str]:
     """Return at most so many known names that may have been meant. Of many, only those that are one slip away."""
-    if len(known) <= _COMPARED:
+    if len(known) <= COMPARED:
         return difflib.get_close_matches(name, known, n=count, cutoff=0.6)
-    names = set(known)
+    names = known if isinstance(known, Mapping | AbstractSet) else set(known)
     return sorted({slip for slip in _slips(name) if slip in names})[:count]
 
 

@@ -15,7 +15,7 @@ from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS, RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase, StopMode
 from fairlead.engine.outputs import OutputError, check_values, read_outputs
-from fairlead.engine.passes import Pass, arm, end_node, note, shorten
+from fairlead.engine.passes import Pass, arm, end_node, give_back, note, shorten
 from fairlead.engine.retry import RetryDecision, decide_retry
 from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move
@@ -225,8 +225,7 @@ def _wait_for_next(p: Pass, state: NodeState, due: datetime, reason: str, messag
     move(p.run, state, Phase.BACKOFF)
     state.reason, state.message = reason, message
     state.not_before = due
-    if state.parent is not None:
-        p.run.unsettled.append(state.parent.name)
+    give_back(p.run, state)
     arm(p.run, state.name, due)
     deadline = node_deadline(state)
     if deadline is not None:

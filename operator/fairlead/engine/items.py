@@ -88,18 +88,19 @@ def settle(p: Pass, state: NodeState) -> None:
     if items.exceeded or items.ended.get(Phase.FAILED, 0) > tolerated:
         _close(p, state, items)
     else:
+        items.returned.clear()
         _admit(p, state, items)
     if sum(items.ended.values()) == len(items.states):
         _finish(p, state, items)
 
 
 def _close(p: Pass, state: NodeState, items: Items) -> None:
-    """Let nothing more start. What runs may finish; O(items) once, and once for each that would be tried again."""
-    waiting = [item for item in items.states if not item.is_over and item.current is None]
+    """Let nothing more start. What runs may finish. O(items) once, then only those that would be tried again."""
+    candidates, items.returned = items.returned, []
     if not items.exceeded:
-        items.exceeded = True
+        items.exceeded, candidates = True, items.states
         p.run.touch(state)
-    for item in waiting:
+    for item in [each for each in candidates if not each.is_over and each.current is None]:
         message = "too many other items have failed"
         end_node(p, item, Phase.CANCELLED, reason="ToleranceExceeded", message=message)
 

@@ -17,7 +17,7 @@ from fairlead.engine.ends import conclude, end_attempt, keep_until_recorded, out
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded, UserAction
 from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Phase
 from fairlead.engine.names import attempt_name
-from fairlead.engine.passes import Pass, end_node, enqueue, shorten
+from fairlead.engine.passes import Pass, end_node, enqueue, give_back, shorten
 from fairlead.engine.retry import most_attempts
 from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move, path_to_starting
@@ -259,6 +259,7 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
         # What keeps one from starting keeps the others, too: one of them asks again, then.
         p.run.hold_until = refused.retry_at
     enqueue(p, state)
+    give_back(p.run, state)
     state.refused = refused.reason, shorten(refused.message)
     state.reason, state.message = state.refused
 

@@ -18,7 +18,7 @@ from fairlead.engine.scopes import scope_of
 from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
 
-__all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "join_queue", "note", "shorten"]
+__all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "give_back", "join_queue", "note", "shorten"]
 
 
 @dataclass(slots=True)
@@ -70,6 +70,13 @@ def enqueue(p: Pass, state: NodeState) -> None:
         return
     state.not_before = None
     join_queue(p.graph, p.run, state)
+
+
+def give_back(run: RunState, state: NodeState) -> None:
+    """Tell the list of an item that this has no attempt any more, and is to have another."""
+    if state.parent is not None and state.parent.items is not None:
+        state.parent.items.returned.append(state)
+        run.unsettled.append(state.parent.name)
 
 
 def join_queue(graph: Graph, run: RunState, state: NodeState) -> None:

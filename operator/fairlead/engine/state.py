@@ -158,7 +158,7 @@ class Items:
     `states` are in the order of the list; those before `admitted` have been put in line or have ended. `open` is how
     many are in line or running, `active` how many of those have a live attempt, `ended` how many have ended in each
     phase. `digest` is of the list, so that a later epoch can tell whether it is still the same; `exceeded` that more
-    have failed than is tolerated.
+    have failed than is tolerated, and `returned` has those that would have been started again since that was found.
     """
 
     states: list[NodeState]
@@ -168,6 +168,7 @@ class Items:
     active: int = 0
     ended: dict[Phase, int] = field(default_factory=dict)
     exceeded: bool = False
+    returned: list[NodeState] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

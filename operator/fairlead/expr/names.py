@@ -9,10 +9,10 @@ for, which lets all expressions share one CEL environment. Columns are mapped ba
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from fairlead.api.problems import nearest
+from fairlead.api.problems import COMPARED, nearest
 from fairlead.engine.expressions import Declarations, ExpressionError, Reference
 from fairlead.engine.model import ValueType
 from fairlead.engine.references import ROOTS, Occurrence, scan
@@ -165,7 +165,7 @@ def _check(occurrence: Occurrence, source: str, declarations: Declarations) -> N
     reference = occurrence.reference
     match reference.path:
         case ("params", name):
-            known: Iterable[str] = declarations.params
+            known: Collection[str] = declarations.params
             problem = _unknown(f"no parameter {name!r}", name, known)
         case ("run", name):
             known = [*RUN_FIELDS, *declarations.run]
@@ -189,7 +189,7 @@ def _check(occurrence: Occurrence, source: str, declarations: Declarations) -> N
         raise ExpressionError(problem, reference.column)
 
 
-def _unknown_part(task: str, field: str, output: list[str], outputs: Iterable[str]) -> str | None:
+def _unknown_part(task: str, field: str, output: list[str], outputs: Collection[str]) -> str | None:
     if field not in {"phase", "outputs"}:
         return f"tasks[{task!r}] has 'phase' and 'outputs', not {field!r}"
     if not output:
@@ -199,12 +199,11 @@ def _unknown_part(task: str, field: str, output: list[str], outputs: Iterable[st
     return _unknown(f"task {task!r} has no output {output[0]!r}", output[0], outputs)
 
 
-def _unknown(message: str, name: str, known: Iterable[str]) -> str | None:
-    known = list(known)
+def _unknown(message: str, name: str, known: Collection[str]) -> str | None:
     return None if name in known else message + did_you_mean(name, known)
 
 
-def _subtraction(occurrence: Occurrence, source: str, declared: Iterable[str]) -> str | None:
+def _subtraction(occurrence: Occurrence, source: str, declared: Collection[str]) -> str | None:
     """Say how a name with a dash is written, if one was meant: a path ends at `tasks.sign`, and `-off` follows."""
     last = occurrence.reference.path[-1]
     start = occurrence.end - len(last)
@@ -223,11 +222,14 @@ def _subtraction(occurrence: Occurrence, source: str, declared: Iterable[str]) -
     return None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return "; did you mean 'day'?" for a name that is close to a known one, else the few there are, else ""."""
-    known = sorted(known)
-    lowered = {candidate.lower(): candidate for candidate in known}
-    close = [lowered[match] for match in nearest(name.lower(), lowered, 2)]
+    if len(known) > COMPARED:  # letters by their case are told only of a few: 10,000 names may be asked for as often
+        close = nearest(name, known, 2)
+    else:
+        known = sorted(known)
+        lowered = {candidate.lower(): candidate for candidate in known}
+        close = [lowered[match] for match in nearest(name.lower(), lowered, 2)]
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
     if 0 < len(known) <= 5:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.api.definitions import compiled, problems, spec, task, warnings
 
+from fairlead.api import ordering
 from fairlead.engine.model import TriggerRule
 
 ROWS = [{"name": "rows", "type": "integer"}]
@@ -222,3 +223,13 @@ def test_one_thousand_tasks_in_a_chain_that_read_the_first() -> None:
         task(f"t{index}", needs=[f"t{index - 1}"], when="${tasks.t0.outputs.rows > 0}") for index in range(1, 1000)
     ]
     assert len(compiled(spec(*chain)).graph.nodes) == 1000
+
+
+def test_groups_that_need_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordering, "MAX_EDGES", 5)
+    first = [task(f"a{index}", group="all") for index in range(2)]
+    then = [task(f"b{index}", needs=["all"]) for index in range(3)]
+    assert needs(spec(*first, *then[:2]), "b1") == ("a0", "a1")
+    ((path, message),) = problems(spec(*first, *then))
+    assert path == "spec.tasks[4].needs"
+    assert "put one task between two large groups" in message

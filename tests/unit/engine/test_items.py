@@ -13,6 +13,7 @@ from tests.unit.engine.kit import (
     declared,
     failed,
     node,
+    refused,
     retries,
     seen,
     succeeded,
@@ -163,6 +164,27 @@ def test_over_tolerance_nothing_starts_and_what_runs_finishes() -> None:
     assert on.phase("m[1]") == "Cancelled"
     on.tell(succeeded("m[2]"))
     assert (on.phase("m"), on.phase("m[2]")) == ("Failed", "Succeeded")
+
+
+@pytest.mark.row("fine:over-tolerance")
+def test_over_tolerance_an_item_whose_start_was_refused_does_not_ask_again() -> None:
+    on = bench(over([1, 2, 3], max_parallel=2))
+    on.tell(failed("m[0]"))
+    assert on.phase("m") == "Running"
+    on.tell(refused("m[1]", until=5))
+    assert (on.phase("m"), on.phase("m[1]")) == ("Failed", "Cancelled")
+
+
+def test_what_is_over_tolerance_is_looked_through_once() -> None:
+    on = bench(over(list(range(20)), retry=retries(1)), settings=Settings(parallelism=3))
+    items = on.state("m").items
+    assert items is not None
+    on.tell(failed("m[0]"), after=2)
+    on.tell(failed("m[0]", 2))
+    assert items.exceeded
+    items.states.clear()  # whatever is asked of all of them from now on would see none
+    on.tell(failed("m[1]"))
+    assert on.phase("m[1]") == "Cancelled"
 
 
 @pytest.mark.parametrize(
