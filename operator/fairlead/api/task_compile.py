@@ -156,6 +156,7 @@ class TaskCompiler:
             start_seconds=start_seconds,
             run_seconds=run_seconds,
             deadline_seconds=task.deadline_seconds,
+            heartbeat_seconds=task.wait.heartbeat_seconds if task.wait is not None else None,
         )
 
 

@@ -230,6 +230,6 @@ def test_groups_that_need_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     first = [task(f"a{index}", group="all") for index in range(2)]
     then = [task(f"b{index}", needs=["all"]) for index in range(3)]
     assert needs(spec(*first, *then[:2]), "b1") == ("a0", "a1")
-    ((path, message),) = problems(spec(*first, *then))
+    ((path, message),) = problems(spec(*first, *then)).items()
     assert path == "spec.tasks[4].needs"
     assert "put one task between two large groups" in message
