@@ -171,10 +171,12 @@ class Actions:
         for key, view in self.pending(workflow):
             if view.uid in decided:
                 continue
-            refused = _misaddressed(key, view, workflow) or _malformed(view)
-            if refused is None:
+            if (refused := _misaddressed(key, view, workflow)) is not None:
+                self._tell(key, view, refused)
+            elif (refused := _malformed(view)) is not None:
+                self._tell(key, view, refused, workflow)
+            else:
                 return await self._request(key, view)
-            self._tell(key, view, refused)
         return None
 
     async def stop_of(self, workflow: Workflow, why_not_started: str) -> UserAction | None:
@@ -222,7 +224,7 @@ class Actions:
         """Refuse a request of which the engine is not told."""
         for key, view in self._unanswered(run.uid):
             if view.uid == asked.uid:
-                self._tell(key, view, _Verdict(False, reason, message))
+                self._tell(key, view, _Verdict(False, reason, message), self._store.get(run.uid))
 
     def settle(self, workflow: Workflow) -> None:
         """Begin to tell the verdicts that are on a run's record, and to make the run the owner of its requests."""
@@ -242,7 +244,10 @@ class Actions:
     def refuse(self, workflow: Workflow, reason: str, message: str) -> None:
         """Refuse what is asked of a run that cannot be taken up (again)."""
         for key, view in self.pending(workflow):
-            self._tell(key, view, _misaddressed(key, view, workflow) or _Verdict(False, reason, message))
+            if (misaddressed := _misaddressed(key, view, workflow)) is not None:
+                self._tell(key, view, misaddressed)
+            else:
+                self._tell(key, view, _Verdict(False, reason, message), workflow)
 
     async def answer_strays(self, uid: str) -> None:
         """Answer requests on a run that is being deleted or that we know nothing of. Raises `ApiError`."""

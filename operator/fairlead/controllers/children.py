@@ -149,7 +149,8 @@ def _finished_at(status: Mapping[str, Any], finished: Mapping[str, Any]) -> date
 
 def _refused(status: Mapping[str, Any], name: str) -> str:
     for each in status.get("actions") or ():
-        if each.get("name") == name and each.get("accepted") is False:
+        ours = each.get("action") == "Retry" and (each["name"] == name or each["name"].startswith(f"{name}-"))
+        if ours and each.get("accepted") is False:
             return f"{each.get('reason', '')}: {each.get('message', '')}"
     return ""
 

@@ -23,7 +23,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +50,9 @@ __all__ = ["SubworkflowCarrier"]
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0)
+
+#: Names that are tried for a request, where others have taken them.
+_NAMES_TRIED = 3
 
 
 class SubworkflowCarrier:
@@ -216,8 +218,18 @@ class SubworkflowCarrier:
                 "requestedBy": {"username": await self._own_name()},
             },
         }
-        with suppress(AlreadyExists):
-            await self._client.create(WORKFLOWACTIONS, manifest, namespace, metadata_only=True)
+        for _ in range(_NAMES_TRIED):
+            try:
+                await self._client.create(WORKFLOWACTIONS, manifest, namespace, metadata_only=True)
+            except AlreadyExists:
+                taken = await self._client.get(WORKFLOWACTIONS, manifest["metadata"]["name"], namespace)
+                asked, wanted = taken["spec"], {"workflowUID": child.uid, **spec}
+                if all(asked.get(key) == value for key, value in wanted.items()):
+                    return
+                # Anybody can work out its name, and may have taken it for something else.
+                manifest["metadata"]["name"] += "-" + taken["metadata"]["uid"][:8]
+            else:
+                return
 
     async def _own_name(self) -> str:
         """Return the operator's name as the API server knows it."""

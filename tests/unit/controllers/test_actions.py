@@ -357,6 +357,7 @@ async def test_a_request_that_means_nothing_is_refused_with_what_is_wrong(stage:
     for name in ("please", "unknown"):
         assert answer(stage, name)["Accepted"] == ("False", "InvalidRequest")
     assert "spec.mode: is required for Stop" in action(stage)["status"]["conditions"][0]["message"]
+    assert action(stage)["metadata"]["ownerReferences"][0]["uid"] == stage.uid()  # collected with the run
     assert engine.told == []
 
 

@@ -443,6 +443,23 @@ async def test_a_request_to_run_again_survives_a_crash_before_it(stage: Stage) -
     assert len(widgets(stage)) == 2
 
 
+@pytest.mark.parametrize("asked", [{"action": "Stop", "mode": "Graceful"}, {"action": "Approve", "tasks": ["w"]}])
+async def test_a_name_that_somebody_else_has_taken_keeps_it_from_nothing(stage: Stage, asked: dict[str, Any]) -> None:
+    name = await begun(stage)
+    for mine in (f"{name}-retry-1", f"{name}-cancel-2"):
+        spec = {"workflowName": name, "workflowUID": stage.uid(name), "requestedBy": {"username": "mallory"}, **asked}
+        metadata = {"namespace": NAMESPACE, "name": mine}
+        stage.api.put(WORKFLOWACTIONS, {"kind": "WorkflowAction", "metadata": metadata, "spec": spec})
+    finish(stage, name, "Broken")
+    await asyncio.sleep(10)
+    ask(stage, "again", action="Retry")
+    await asyncio.sleep(5)
+    assert (stage.phases(name), stage.phases()) == ({"w": "Starting"}, {"sub": "Running"})
+    ask(stage, "enough", action="Stop", mode="Cancel", created="2026-11-22T09:00:00Z")
+    await asyncio.sleep(30)
+    assert (stage.status(name)["phase"], stage.status()["phase"]) == ("Cancelled", "Cancelled")
+
+
 async def test_a_child_that_is_gone_is_replaced_when_its_parent_is_retried(stage: Stage) -> None:
     name = await begun(stage)
     finish(stage, name, "Broken")
