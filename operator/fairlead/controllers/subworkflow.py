@@ -201,15 +201,16 @@ class SubworkflowCarrier:
             namespace=namespace,
             uid=child.uid,
         )
+        metadata = {
+            "name": name,
+            "namespace": namespace,
+            "labels": {labels.MANAGED_BY: "fairlead"},
+            "ownerReferences": [owner_reference(owner)],
+        }
         manifest = {
             "apiVersion": WORKFLOWACTIONS.api_version,
             "kind": WORKFLOWACTIONS.kind,
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": {labels.MANAGED_BY: "fairlead"},
-                "ownerReferences": [owner_reference(owner)],
-            },
+            "metadata": metadata,
             "spec": {
                 "workflowName": child.name,
                 "workflowUID": child.uid,
@@ -222,12 +223,12 @@ class SubworkflowCarrier:
             try:
                 await self._client.create(WORKFLOWACTIONS, manifest, namespace, metadata_only=True)
             except AlreadyExists:
-                taken = await self._client.get(WORKFLOWACTIONS, manifest["metadata"]["name"], namespace)
+                taken = await self._client.get(WORKFLOWACTIONS, name, namespace)
                 asked, wanted = taken["spec"], {"workflowUID": child.uid, **spec}
                 if all(asked.get(key) == value for key, value in wanted.items()):
                     return
                 # Anybody can work out its name, and may have taken it for something else.
-                manifest["metadata"]["name"] += "-" + taken["metadata"]["uid"][:8]
+                metadata["name"] = name = f"{name}-{taken['metadata']['uid'][:8]}"
             else:
                 return
 
