@@ -169,10 +169,15 @@ class Ledger:
     def stages(self) -> Iterator[list[Shard]]:
         """Yield the shards that have to be written, in groups: those of a group in any order, group after group."""
         dirty = [shard for shard in self.shards if shard.is_dirty]
-        yield [shard for shard in dirty if not shard.sheds]
+        yield [shard for shard in dirty if shard.uid and not shard.sheds]
+        # Each after the one before it: they are read up to the first that is not there. One that was made beyond a gap
+        # would be found when the gap is closed, and be taken for newer than what was recorded meanwhile.
+        for shard in dirty:
+            if not shard.uid:
+                yield [shard]
         # What has moved is in a later shard by now, which may itself have passed on others.
         for shard in reversed(dirty):
-            if shard.sheds:
+            if shard.uid and shard.sheds:
                 yield [shard]
 
     def content(self, shard: Shard) -> dict[str, Any]:
