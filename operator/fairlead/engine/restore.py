@@ -127,6 +127,7 @@ def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json], di
         record = state.past.pop(item.index or 0, None)
         if record is None:
             continue
+        run.touched[item.name] = None  # it may stand elsewhere than it was recorded: as one that is to be run again
         if keep_ends:
             _restore_node(graph, run, item, record)
         else:

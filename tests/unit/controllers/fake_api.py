@@ -288,7 +288,7 @@ class FakeApi(ApiClient):
                 lists = _MERGED_LISTS.get(patch_type, {})
                 changed = _merged(found, body, lists)
             else:
-                changed = _operated(found, body)
+                changed = operated(found, body)
             for precondition in ("uid", "resourceVersion"):
                 if changed["metadata"][precondition] != found["metadata"][precondition]:
                     what = "UID in precondition does not match" if precondition == "uid" else "the object was modified"
@@ -669,7 +669,7 @@ def _merged(found: Any, patch: Any, lists: Mapping[str, str]) -> Any:
     return result
 
 
-def _operated(found: JsonObject, operations: Sequence[Mapping[str, Any]]) -> JsonObject:
+def operated(found: JsonObject, operations: Sequence[Mapping[str, Any]]) -> JsonObject:
     """Apply a JSON patch (RFC 6902) of replacing, adding, removing and testing members of objects and lists."""
     result = deepcopy(found)
     for each in operations:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.controllers.fake_api import _operated
+from tests.unit.controllers.fake_api import operated
 
 from fairlead.api.shard import read_tasks
 from fairlead.controllers import ledger as module
@@ -34,7 +34,7 @@ class Store:
         self.writes += 1
         if shard.uid:
             operations = orjson.loads(orjson.dumps(self.ledger.operations(shard)))
-            found = _operated(self.objects[shard.index], operations)
+            found = operated(self.objects[shard.index], operations)
         else:
             found = {"index": shard.index, "workflowUID": "u"} | orjson.loads(orjson.dumps(self.ledger.content(shard)))
         found["metadata"] = {"uid": f"uid-{shard.index}", "resourceVersion": str(self.writes)}
