@@ -51,7 +51,7 @@ ALLOWED = {
     "workflowtemplates.fairlead.dev/status": ("patch",),
     "workflowactions.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
     "workflowactions.fairlead.dev/status": ("patch",),
-    "taskstatusshards.fairlead.dev": ("get", "list", "watch", "create", "patch", "delete"),
+    "taskstatusshards.fairlead.dev": ("get", "list", "create", "patch"),
     "controllerrevisions.apps": ("get", "create"),
     "validatingadmissionpolicies.admissionregistration.k8s.io=fairlead-requested-by": ("get",),
     "validatingadmissionpolicybindings.admissionregistration.k8s.io=fairlead-requested-by": ("get",),
