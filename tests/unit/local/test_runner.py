@@ -275,14 +275,14 @@ async def test_the_deadline_of_the_run_cancels_what_runs_and_what_waits(tmp_path
 
 async def test_what_a_finished_task_left_running_ends_with_it(tmp_path: Path) -> None:
     run = await executed(tmp_path, sh("a", "sleep 60 & echo $!"))
-    assert not is_alive(int(log(run, "a")))
+    await eventually(lambda: not is_alive(int(log(run, "a"))))  # killed, which takes a moment on a busy machine
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows the environment of a process")
 async def test_a_daemon_that_made_a_session_of_its_own_ends_too(tmp_path: Path) -> None:
     text = 'setsid sh -c "echo \\$\\$ > pid; exec sleep 60" & while [ ! -s pid ]; do sleep 0.01; done; cat pid'
     run = await executed(tmp_path, sh("a", text))
-    assert not is_alive(int(log(run, "a")))
+    await eventually(lambda: not is_alive(int(log(run, "a"))))
 
 
 async def test_no_more_tasks_run_at_once_than_the_parallelism_allows(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ async def test_a_stop_goes_down_and_finally_runs_there_too(tmp_path: Path) -> No
     await asyncio.wait_for(going, 20)
     assert phases(run) == {"a": "Cancelled"}
     assert (tmp_path / "tidied").exists()
-    assert not is_alive(int(pid.read_text()))
+    await eventually(lambda: not is_alive(int(pid.read_text())))
 
 
 async def test_the_time_out_of_the_attempt_ends_it(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_killing_a_run_leaves_nothing_of_it_and_runs_no_finally(tmp_path: 
     run.kill()
     await asyncio.wait_for(going, 3)
     assert not (tmp_path / "tidied").exists()
-    assert not is_alive(int(pid.read_text()))
+    await eventually(lambda: not is_alive(int(pid.read_text())))
 
 
 async def test_templates_that_run_each_other_come_to_an_end(tmp_path: Path) -> None:
