@@ -129,7 +129,7 @@ def _clear(p: Pass, action: UserAction) -> str:
     tasks |= dependants(p.graph, p.run, roots, TERMINAL)
     p.graph = action.graph or p.graph
     begin_epoch(p.graph, p.run, tasks, items, {}, p.now)
-    return f"cleared in epoch {p.run.epoch}: {_few(sorted(tasks | items))}"
+    return f"cleared in epoch {p.run.epoch}: {_few(sorted(tasks | items)) or 'finally'}"
 
 
 def _mark(p: Pass, action: UserAction) -> str:
@@ -231,7 +231,7 @@ def _complete(p: Pass, action: UserAction) -> str:
         try:
             check_values(state.node.outputs, action.values)
         except OutputError as error:
-            raise Refused("InvalidValues", f"{state.name}: {error.message}") from error
+            raise Refused("InvalidValues", f"{state.name}: {error.message}; give it in `values`") from error
     for state in waiting:
         podless.answer(p, state, state.attempts[-1], action.values)
     return f"completed: {_few(action.tasks)}"

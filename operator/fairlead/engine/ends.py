@@ -117,6 +117,7 @@ def record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) ->
     attempt.exit_code = outcome.exit_code
     attempt.failure_class = outcome.failure_class
     attempt.reason, attempt.message = outcome.reason, shorten(outcome.message)
+    attempt.rule = None
     p.run.touch(state)
     _count(p, state, attempt)
 

@@ -50,25 +50,31 @@ def check_values(declared: Sequence[OutputDeclaration], given: Mapping[str, Json
 
     Raises :class:`OutputError`.
     """
-    values = _declared(declared, given, "")
+    for declaration in declared:
+        if declaration.name not in given and not declaration.has_default:
+            raise OutputError("OutputMissing", f"there is no value for the output {declaration.name!r}")
+    values = _declared(declared, given, None)
     if len(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")) > VALUES_LIMIT:
         message = f"the outputs are larger than {VALUES_LIMIT} bytes; hand on an address instead"
         raise OutputError("OutputTooLarge", message)
     return values
 
 
-def _declared(declared: Sequence[OutputDeclaration], written: Mapping[str, Json], stdout: str) -> dict[str, Json]:
+def _declared(
+    declared: Sequence[OutputDeclaration], written: Mapping[str, Json], stdout: str | None
+) -> dict[str, Json]:
+    """`stdout` is None for values that somebody gives, wherever those of the task itself come from."""
     values: dict[str, Json] = {}
     for declaration in declared:
         name = declaration.name
-        printed = declaration.source is OutputSource.STDOUT
-        found = _printed(declaration, stdout) if printed else written
+        printed = stdout is not None and declaration.source is OutputSource.STDOUT
+        found = _printed(declaration, stdout) if stdout is not None and printed else written
         if name in found:
             if not has_type(found[name], declaration.type):
-                verb = "printed" if printed else "wrote"
+                how = "it is" if stdout is None else "the task printed" if printed else "the task wrote"
                 raise OutputError(
                     "OutputInvalid",
-                    f"output {name!r} is declared as {declaration.type}, the task {verb} {_shown(found[name])}",
+                    f"output {name!r} is declared as {declaration.type}, {how} {_shown(found[name])}",
                 )
             values[name] = _kept(name, found[name], declaration.type)
         elif declaration.has_default:

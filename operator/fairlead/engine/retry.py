@@ -75,13 +75,14 @@ def _this_round(state: NodeState) -> list[Attempt]:
 
 
 def _rule_of(graph: Graph, run: RunState, state: NodeState, attempt: Attempt) -> RetryRule | None:
-    """Return the first rule that matches a failed attempt."""
+    """Return the first rule that matches a failed attempt of this epoch. Asked once for each: facts do not change."""
     if attempt.failure_class is None:
         return None
-    for rule in state.node.retry.rules:
-        if _matches(graph, run, state, attempt, rule):
-            return rule
-    return None
+    rules = state.node.retry.rules
+    if attempt.rule is None:
+        matching = (at for at, rule in enumerate(rules) if _matches(graph, run, state, attempt, rule))
+        attempt.rule = next(matching, -1)
+    return rules[attempt.rule] if attempt.rule >= 0 else None
 
 
 def _matches(graph: Graph, run: RunState, state: NodeState, attempt: Attempt, rule: RetryRule) -> bool:

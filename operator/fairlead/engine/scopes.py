@@ -27,7 +27,7 @@ def scope_of(graph: Graph, run: RunState, state: NodeState | None) -> Scope:
     if state is None:
         return scope
     if state.node.final:
-        scope["run"]["summary"] = summary_of(graph, run)
+        scope["run"]["summary"] = _summary(graph, run)
     if state.index is not None and state.node.for_each is not None:
         scope["item"] = scope[state.node.for_each.variable] = state.item
         scope["index"] = state.index
@@ -48,6 +48,15 @@ def attempt_scope(graph: Graph, run: RunState, state: NodeState, number: int) ->
         "message": attempt.message,
     }
     return {**scope_of(graph, run, state), "attempt": failed}
+
+
+def _summary(graph: Graph, run: RunState) -> dict[str, Json]:
+    """Return `run.summary` for a node of `finally`: what it tells has ended by then, so it is counted once."""
+    if not run.is_finalizing:
+        return summary_of(graph, run)
+    if run.summary is None or run.summary["stopped"] != run.stopping:
+        run.summary = summary_of(graph, run)
+    return run.summary
 
 
 def summary_of(graph: Graph, run: RunState) -> dict[str, Json]:

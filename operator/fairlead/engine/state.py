@@ -87,6 +87,8 @@ class Attempt:
     revision
         the state's revision in which its end was decided; once a status of at least this revision is
         persisted, the object may be released.
+    rule
+        the place of the retry rule that its failure matches, -1 for none of them; None: that was not asked yet.
     """
 
     number: int
@@ -112,6 +114,7 @@ class Attempt:
     epoch: int = 1
     iteration: int = 1
     revision: int = 0
+    rule: int | None = field(default=None, compare=False)
 
     @property
     def succeeded(self) -> bool:
@@ -292,8 +295,8 @@ class RunState:
         shell carries out once their start is on record.
     strays
         the newest facts about items of a list that is not known yet, by task and object name.
-    final_since
-        when the last task before `finally` ended.
+    final_since, summary
+        when the last task before `finally` ended, and what `finally` is told of them all, once it has asked.
     """
 
     uid: str
@@ -332,6 +335,7 @@ class RunState:
     unsent: dict[tuple[str, int], Unsent] = field(default_factory=dict)
     strays: dict[str, dict[str, Any]] = field(default_factory=dict)
     final_since: datetime | None = None
+    summary: dict[str, Json] | None = None
 
     @property
     def is_proven(self) -> bool:

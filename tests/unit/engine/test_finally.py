@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.engine.kit import Bench, FakeWork, Value, asked, bench, cut_off, failed, node, seen, succeeded
 
+from fairlead.engine import scopes
 from fairlead.engine.model import ForEach, Node, Settings, StopMode
 from fairlead.engine.reasons import why
 
@@ -142,3 +143,13 @@ def test_after_a_restart_it_goes_on() -> None:
     again = on.restarted()
     again.tell(seen("f", started=5, running=6), after=10)
     assert again.ended(after=35) == [("f/1", "FinallyDeadlineExceeded")]
+
+
+def test_what_it_is_told_of_the_run_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    real = scopes.summary_of
+    monkeypatch.setattr(scopes, "summary_of", lambda graph, run: counted.append(run.stopping) or real(graph, run))
+    text = FakeWork(lambda scope: str(scope["run"]["summary"]["counts"]["Failed"]))
+    on = bench(node("a"), last(work=text, for_each=ForEach(items=Value([1, 2, 3]))))
+    assert on.started(failed("a")) == ["f[0]/1", "f[1]/1", "f[2]/1"]
+    assert counted == [""]

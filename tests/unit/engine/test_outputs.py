@@ -6,7 +6,7 @@ import pytest
 from tests.unit.engine.kit import bench, declared, node, retries, succeeded
 
 from fairlead.engine.model import Json, OutputDeclaration, OutputSource, ValueType
-from fairlead.engine.outputs import TEXT_LIMIT, OutputError, has_type, read_outputs
+from fairlead.engine.outputs import TEXT_LIMIT, OutputError, check_values, has_type, read_outputs
 
 ANY = [declared("x", type_) for type_ in ValueType]
 ROWS = [declared("rows")]
@@ -181,3 +181,12 @@ def test_invalid_outputs_are_a_failure_of_the_users() -> None:
     on.tell(succeeded("a", 2, text="{}"))
     assert (on.phase("a"), on.state("a").reason) == ("Failed", "OutputMissing")
     assert on.state("a").message.endswith("(2 failures, retry limit 1)")
+
+
+def test_values_that_somebody_gives_are_taken_wherever_the_task_has_its_own_from() -> None:
+    printed = [declared("rows", source=OutputSource.STDOUT)]
+    assert check_values(printed, {"rows": 7}) == {"rows": 7}
+    with pytest.raises(OutputError, match="there is no value for the output 'rows'"):
+        check_values(printed, {})
+    with pytest.raises(OutputError, match="'rows' is declared as integer, it is \"7\""):
+        check_values(printed, {"rows": "7"})

@@ -217,3 +217,13 @@ def test_an_exit_code_may_mean_skipped() -> None:
     on.tell(failed("a"))
     assert (on.phase("a"), on.state("a").reason, on.phase("b")) == ("Skipped", "SkipExitCode", "Skipped")
     assert on.state("a").attempts[0].exit_code == 1
+
+
+def test_whether_a_rule_matches_is_asked_once_for_each_attempt() -> None:
+    asked_for: list[int] = []
+    rule = RetryRule(when=Value(lambda scope: asked_for.append(scope["attempt"]["number"])))
+    on = bench(node("a", retry=RetryPolicy(limit=9, backoff=Backoff(initial_seconds=0), rules=(rule,))))
+    for number in (1, 2, 3):
+        on.tell(failed("a", number))
+        on.recorded()
+    assert asked_for == [1, 2, 3]
