@@ -35,7 +35,8 @@ _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 class ShardWriter:
     """Persists what has changed in a run's ledger.
 
-    `wrote(kind, size)` hears of each write, `unwritable(owner, error)` of one that is refused for good.
+    `wrote(kind, size)` hears of each write, `unwritable(owner, error)` of one that is refused for good, and
+    `leave(uid)` of a run whose namespace takes no new object any more.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class ShardWriter:
         client: ApiClient,
         wrote: Callable[[str, int], None],
         unwritable: Callable[[Owner, ApiError], None],
+        leave: Callable[[str], None],
     ) -> None:
         self._client = client
         self._wrote = wrote
         self._unwritable = unwritable
+        self._leave = leave
 
     async def claim(self, run: Run) -> None:
         """Take over the shards of a move that a crash has cut off; what counts until this one is done is elsewhere.
@@ -123,7 +126,10 @@ class ShardWriter:
                 if settled is not None:
                     return settled
             except ApiError as error:
-                if not error.is_transient and not error.is_namespace_terminating:
+                if error.is_namespace_terminating:
+                    self._leave(run.uid)
+                    return False
+                if not error.is_transient:
                     self._unwritable(run.owner, error)
                 log.error("cannot write shard %d: %s", shard.index, error, extra={"workflow": run.owner.name})
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
@@ -92,6 +92,7 @@ class WorkflowStore:
     def __init__(self) -> None:
         self._by_uid: dict[str, Workflow] = {}
         self._removed: dict[str, tuple[ObjectKey, int] | None] = {}
+        self._leaving: set[str] = set()
         self._listeners: list[Callable[[Workflow | None, Workflow | None], None]] = []
 
     def follow(self, listener: Callable[[Workflow | None, Workflow | None], None]) -> None:
@@ -113,6 +114,8 @@ class WorkflowStore:
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
         workflow = Workflow.of(raw)
+        if workflow.uid in self._leaving:
+            workflow = replace(workflow, deleting=True)
         if workflow.uid in self._removed:
             return workflow  # an answer that was under way when it was deleted; UIDs never come back
         known = self._by_uid.get(workflow.uid)
@@ -122,6 +125,16 @@ class WorkflowStore:
         self._tell(known, workflow)
         return workflow
 
+    def leave(self, uid: str) -> None:
+        """Take a Workflow for one that is being deleted: its namespace is, and nothing new of it can be recorded.
+
+        The namespace takes the pods first, and the Workflow only when those are gone: what holds them has to go.
+        """
+        known = self._by_uid.get(uid)
+        if known is not None:
+            self._leaving.add(uid)
+            self._by_uid[uid] = replace(known, deleting=True)
+
     def shards_left(self, uid: str) -> tuple[ObjectKey, int] | None:
         """Return the key of a Workflow that is gone, and how many shards it had; None where it had none."""
         return self._removed.get(uid)
@@ -129,6 +142,7 @@ class WorkflowStore:
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
         known = self._by_uid.pop(uid, None)
+        self._leaving.discard(uid)
         if uid not in self._removed:
             self._removed[uid] = None if known is None else known.shards
         while len(self._removed) > _REMEMBERED:

@@ -101,7 +101,7 @@ class StatusWriter:
         self._notify = notify
         self._lost = lost
         self._wrote = wrote
-        self._shards = ShardWriter(client, wrote, self._tell_unwritable)
+        self._shards = ShardWriter(client, wrote, self._tell_unwritable, store.leave)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request(self, run: Run, *, urgent: bool) -> None:

@@ -100,25 +100,43 @@ async def test_what_could_not_be_released_is_tried_again(stage: Stage) -> None:
     assert left(stage) == []
 
 
+TERMINATING = Forbidden(
+    403,
+    "Forbidden",
+    "unable to create new content in namespace ns because it is being terminated",
+    {"causes": [{"reason": "NamespaceTerminating"}]},
+)
+
+
 async def test_a_namespace_that_goes_while_a_shard_is_due_can_go(stage: Stage) -> None:
     await stage.begin()
-    terminating = Forbidden(
-        403,
-        "Forbidden",
-        "unable to create new content in namespace ns because it is being terminated",
-        {"causes": [{"reason": "NamespaceTerminating"}]},
-    )
-    stage.api.fail(terminating, "create", TASKSTATUSSHARDS)
+    stage.api.fail(TERMINATING, "create", TASKSTATUSSHARDS)
     stage.apply(tasks(*NAMES))
     await asyncio.sleep(2)
-    for name in NAMES:
-        stage.ends(stage.pod(name))
+    for pod in stage.pods():
+        stage.ends(pod)
     await asyncio.sleep(2)
-    assert len(stage.held()) == len(NAMES)
+    # The namespace takes the pods first, and the Workflow only when those are gone.
+    assert stage.held() == []
     assert stage.told("StatusNotWritable") == []
     gone(stage)
     await asyncio.sleep(2)
     assert left(stage) == []
+
+
+async def test_so_it_can_when_the_operator_is_started_only_then(stage: Stage) -> None:
+    await stage.begin()
+    blocked = stage.api.fail(ServerError(500, "InternalError", "etcd"), "create", TASKSTATUSSHARDS)
+    stage.apply(tasks(*NAMES))
+    await asyncio.sleep(2)
+    await stage.crash()
+    blocked.lift()
+    stage.api.fail(TERMINATING, "create", TASKSTATUSSHARDS)
+    for name in NAMES:
+        stage.ends(stage.pod(name))
+    await stage.restart()
+    await asyncio.sleep(30)
+    assert stage.held() == []
 
 
 async def test_those_of_other_runs_are_left_alone(stage: Stage) -> None:
