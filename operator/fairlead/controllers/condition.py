@@ -26,6 +26,7 @@ from fairlead.kube.transport import ApiClient
 from .errands import Errand
 from .queue import QueueObserver, WorkQueue
 from .refusals import OPERATOR_FORBIDDEN
+from .resource_objects import trouble
 
 __all__ = ["Conditions"]
 
@@ -185,7 +186,7 @@ class Conditions:
                 holds = _condition(errand)["when"].evaluate(object=found)
             except ExpressionError as error:
                 # Most often a field that a controller has not set yet: so it is waited for, and shown meanwhile.
-                errand.waits("ExpressionError", f"when: {error.message}")
+                errand.waits("ExpressionError", f"when: {trouble(error, found)}")
                 continue
             if holds is True:
                 self._end(target, errand, Outcome(result=Result.SUCCEEDED, finished_at=datetime.now(UTC), values={}))

@@ -32,7 +32,7 @@ from fairlead.engine.events import AttemptSeen
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass, Json
 from fairlead.engine.state import Outcome, Result
-from fairlead.kube.resources import Resource
+from fairlead.kube.resources import SECRETS, Resource
 
 from .pods import Owner, owner_reference, people_labels
 
@@ -44,6 +44,7 @@ __all__ = [
     "observe_resource",
     "outcome_of_deletion",
     "resource_manifest",
+    "trouble",
 ]
 
 
@@ -151,6 +152,15 @@ def outcome_of_deletion(kind: str, name: str, now: datetime, why: str = "") -> O
     )
 
 
+def trouble(error: ExpressionError, seen: Mapping[str, Any]) -> str:
+    """Return why an expression has no value for an object: nothing that could be in it for a Secret (invariant S17)."""
+    return "the expression cannot be evaluated" if _is_secret(seen) else error.message
+
+
+def _is_secret(seen: Mapping[str, Any]) -> bool:
+    return seen.get("kind") == SECRETS.kind
+
+
 def _is_current(raw: Mapping[str, Any]) -> bool:
     status = raw.get("status")
     observed = status.get("observedGeneration") if isinstance(status, Mapping) else None
@@ -173,18 +183,20 @@ def _judge(
     return None, ("ExpressionError" if problem and has_status(raw) else ""), problem if has_status(raw) else ""
 
 
-def _ask(name: str, condition: Bound | None, seen: Json) -> tuple[bool, str]:
+def _ask(name: str, condition: Bound | None, seen: dict[str, Json]) -> tuple[bool, str]:
     """Return whether a condition is true, and what keeps it from being evaluated."""
     if condition is None:
         return False, ""
     try:
         value = condition.evaluate(object=seen)
     except ExpressionError as error:
-        return False, f"{name}: {error.message}"
-    return (value, "") if isinstance(value, bool) else (False, f"{name}: must be true or false, it is {value!r}")
+        return False, f"{name}: {trouble(error, seen)}"
+    if isinstance(value, bool):
+        return value, ""
+    return False, f"{name}: must be true or false" + ("" if _is_secret(seen) else f", it is {value!r}")
 
 
-def _success(work: RenderedResource, seen: Json, now: datetime) -> Outcome:
+def _success(work: RenderedResource, seen: dict[str, Json], now: datetime) -> Outcome:
     values: dict[str, Json] = {}
     for name, output in work["outputs"]:
         try:
@@ -195,18 +207,18 @@ def _success(work: RenderedResource, seen: Json, now: datetime) -> Outcome:
                 finished_at=now,
                 failure_class=FailureClass.USER,
                 reason="OutputInvalid",
-                message=f"output {name!r}: {error.message}",
+                message=f"output {name!r}: {trouble(error, seen)}",
             )
     return Outcome(result=Result.SUCCEEDED, finished_at=now, values=values)
 
 
-def _failure(work: RenderedResource, seen: Json, now: datetime) -> Outcome:
+def _failure(work: RenderedResource, seen: dict[str, Json], now: datetime) -> Outcome:
     message = "its condition failureWhen is true"
     if work["failureMessage"] is not None:
         try:
             message = str(work["failureMessage"].evaluate(object=seen) or message)
         except ExpressionError as error:
-            message = f"{message} (its message cannot be had: {error.message})"
+            message = f"{message} (its message cannot be had: {trouble(error, seen)})"
     return Outcome(
         result=Result.FAILED,
         finished_at=now,
@@ -216,6 +228,6 @@ def _failure(work: RenderedResource, seen: Json, now: datetime) -> Outcome:
     )
 
 
-def _seen_by_expressions(raw: Mapping[str, Any]) -> Json:
+def _seen_by_expressions(raw: Mapping[str, Any]) -> dict[str, Json]:
     # Who set which field is of no use to an expression, and often most of the object.
     return {**raw, "metadata": {key: value for key, value in raw["metadata"].items() if key != "managedFields"}}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.unit.controllers.errand_kit import a_run, errand, expression, outcome, waits
+from tests.unit.controllers.errand_kit import a_run, errand, expression, outcome, seen, waits
 from tests.unit.controllers.fake_api import NAMESPACE, FakeApi, looptime
 
 from fairlead.controllers.condition import Conditions
@@ -19,7 +19,7 @@ from fairlead.engine.model import FailureClass, WorkKind
 from fairlead.engine.state import Result
 from fairlead.kube.discovery import Discovery
 from fairlead.kube.errors import ApiError, Forbidden, NotFound, ServerError
-from fairlead.kube.resources import CONFIGMAPS, NAMESPACES, Resource
+from fairlead.kube.resources import CONFIGMAPS, NAMESPACES, SECRETS, Resource
 from fairlead.telemetry.metrics import Metrics
 
 pytestmark = looptime
@@ -224,6 +224,23 @@ class TestRights:
         trouble.lift()
         await asyncio.sleep(11)
         assert succeeded(run, "a")
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["object.data[object.data.p] == 'x'", "int(object.data.p) == 1", "fromJson(object.data.p).x == 1", "object.data.p"],
+)
+async def test_nothing_of_a_secret_is_told(
+    api: FakeApi, conditions: Conditions, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    run = a_run()
+    api.kinds.append(SECRETS)
+    api.put(SECRETS, config_map(p="aHVudGVyMg==") | {"kind": "Secret"})
+    begin(conditions, run, "a", condition(kind=SECRETS, when=expression(when, "object")))
+    await asyncio.sleep(1)
+    [told] = [fact.message for fact in seen(run, "a")]
+    assert told in ("when: the expression cannot be evaluated", "when is not true yet of Secret flag")
+    assert "aHVu" not in caplog.text
 
 
 class TestWhatCannotBeWaitedFor:

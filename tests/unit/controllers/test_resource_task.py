@@ -13,7 +13,7 @@ from tests.unit.controllers.widgets import WIDGETS, says, widget, widgets
 from fairlead.api import labels
 from fairlead.controllers.resource_objects import name_of
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
-from fairlead.kube.resources import PODS, WORKFLOWS, Resource
+from fairlead.kube.resources import EVENTS, PODS, SECRETS, WORKFLOWS, Resource
 
 pytestmark = looptime
 
@@ -220,6 +220,34 @@ async def test_an_expression_that_cannot_be_evaluated_yet_is_shown_and_fails_not
     says(stage, run, state="Done")
     await asyncio.sleep(8)
     assert stage.phases() == {"a": "Succeeded"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"successWhen": "${object.data[object.data.p] == 'x'}"},
+        {"successWhen": "${object.data.p}"},
+        {"successWhen": "${true}", "outputs": [{"name": "x", "from": "${object.data[object.data.p]}"}]},
+    ],
+    ids=["condition", "no condition", "output"],
+)
+async def test_nothing_of_a_secret_is_told(
+    stage: Stage, caplog: pytest.LogCaptureFixture, more: dict[str, Any]
+) -> None:
+    stage.api.kinds.append(SECRETS)
+    await stage.begin()
+    outputs = {"outputs": more["outputs"]} if "outputs" in more else {}
+    resource = {key: value for key, value in more.items() if key != "outputs"}
+    resource = {"manifest": {"apiVersion": "v1", "kind": "Secret"}, "successWhen": "${false}"} | resource
+    held = stage.api.hold("get", SECRETS)
+    stage.apply({"tasks": [{"name": "a", "resource": resource, **outputs}]})
+    await asyncio.sleep(2)
+    [made] = stage.api.of(SECRETS)
+    stage.api.edit(SECRETS, made, lambda raw: raw.update(data={"p": "aHVudGVyMg=="}, status={"some": 1}))
+    held.lift()
+    await asyncio.sleep(10)
+    assert task(stage)["reason"] in ("ExpressionError", "OutputInvalid")
+    assert "aHVu" not in f"{stage.status()} {stage.api.of(EVENTS)} {caplog.text}"
 
 
 async def test_an_object_is_looked_at_often_while_it_changes_and_seldom_while_it_does_not(stage: Stage) -> None:
