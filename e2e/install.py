@@ -58,7 +58,7 @@ ALLOWED = {
     "pods": ("get", "list", "watch", "create", "patch", "delete"),
     "pods/log": ("get",),
     "jobs.batch": ("get", "list", "watch", "create", "patch", "delete"),
-    "configmaps": ("create",),
+    "configmaps": ("get", "create"),
     "persistentvolumeclaims": ("get", "create"),
     "events": ("create",),
     "serviceaccounts": ("impersonate",),
@@ -66,7 +66,7 @@ ALLOWED = {
 #: What would matter most if somebody took over the operator's account; a sample, asked of the real authorizer.
 DENIED = {
     "secrets": ("get", "list", "watch", "create"),
-    "configmaps": ("get", "list", "delete"),
+    "configmaps": ("list", "watch", "patch", "delete"),
     "workflows.fairlead.dev": ("update",),
     "workflowtemplates.fairlead.dev": ("create", "update", "patch", "delete"),
     "workflowactions.fairlead.dev": ("update",),

@@ -1,13 +1,14 @@
 """What a task finds in its file system: its script, its files, the workspace of its run. Pure.
 
 Scripts and files are in ConfigMaps that are named by the hash of their content and our run's UID, and immutable: all
-attempts with the same content share one, and finding one with that name is as good as having created it.
+attempts with the same content share one. One that is found there is mounted only if it is what we would have created:
+whoever may create ConfigMaps could else have code run as the service account of the pods.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -26,7 +27,7 @@ from fairlead.engine.names import label_value, task_and_index, workspace_name
 
 from .owner import Owner, owner_reference
 
-__all__ = ["claim_manifest", "config_maps", "mount"]
+__all__ = ["claim_manifest", "config_maps", "is_as_made", "mount"]
 
 _SCRIPT_FILE = "script"
 
@@ -39,6 +40,17 @@ def config_maps(owner: Owner, start: StartAttempt, work: RenderedWork) -> Iterat
     if files:
         texts = {_key(index): file["text"] for index, file in enumerate(files)}
         yield _config_map(owner, _files_name(owner, start.node, files), texts)
+
+
+def is_as_made(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
+    """Tell whether a ConfigMap that exists is as `manifest` makes it: our run's, never to change, with nothing else."""
+    [ours] = manifest["metadata"]["ownerReferences"]
+    return (
+        any(each["uid"] == ours["uid"] for each in found["metadata"].get("ownerReferences") or ())
+        and found.get("immutable") is True
+        and found.get("data") == manifest["data"]
+        and not found.get("binaryData")  # would be files beside the script, which it may import
+    )
 
 
 def claim_manifest(owner: Owner, workspace: Workspace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,8 +70,8 @@ class Run:
     pending_jobs, next_job_look
         Jobs of which no pod runs yet, and the loop time at which to look at their pods again.
     provided, providing, ending
-        ConfigMaps and claims known to exist; held while the claim is asked for; and objects whose end is being asked
-        for (and whether by force).
+        the loop time at which a ConfigMap or claim was last seen to exist and be ours, by its name; what is held while
+        it is asked for; and objects whose end is being asked for (and whether by force).
     printed
         what attempts printed that have an output from there, by the name of their object; None while it is being read.
     writing, write_timer, write_due
@@ -109,8 +110,8 @@ class Run:
     resync: bool = False
     pending_jobs: set[ObjectKey] = field(default_factory=set)
     next_job_look: float = 0.0
-    provided: set[str] = field(default_factory=set)
-    providing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    provided: dict[str, float] = field(default_factory=dict)
+    providing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     ending: set[tuple[str, bool]] = field(default_factory=set)
     printed: dict[str, Printed | None] = field(default_factory=dict)
     writing: asyncio.Task[None] | None = None

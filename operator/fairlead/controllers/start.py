@@ -10,7 +10,6 @@ What is created is the business of a :class:`Creator`, one for each kind of atte
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, WORKFLOWS, O
 from fairlead.kube.transport import ApiClient
 
 from .caches import Cache
-from .mounts import claim_manifest, config_maps
+from .mounts import claim_manifest, config_maps, is_as_made
 from .pods import job_manifest, pod_manifest
 from .refusals import refusal
 from .run import Run
@@ -44,6 +43,9 @@ RESOURCES: dict[WorkKind, Resource] = {WorkKind.POD: PODS, WorkKind.JOB: JOBS, W
 
 _FIRST_RETRY_SECONDS = 0.2
 _LAST_RETRY_SECONDS = 5.0
+
+#: How long a first attempt relies on a ConfigMap that was seen: the items of a task share one, and start all the time.
+_RELIED_ON_SECONDS = 60.0
 
 
 class Refused(Exception):
@@ -182,17 +184,45 @@ class PodCreator:
     async def _provide(self, run: Run, start: StartAttempt, departure: Departure) -> None:
         """See to it that what the object refers to exists: scripts, files, the run's workspace."""
         for manifest in config_maps(run.owner, start, start.work):
-            name = manifest["metadata"]["name"]
-            if name in run.provided:
-                continue
-            # It may exist: its name is the hash of its content and our UID, and it is immutable.
-            with contextlib.suppress(AlreadyExists):
-                await self._client.create(
-                    CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
-                )
-            run.provided.add(name)
+            await self._provide_config_map(run, manifest, start, departure)
         if run.compiled.workspace is not None:
             await self._provide_workspace(run, run.compiled.workspace, start, departure)
+
+    async def _provide_config_map(
+        self, run: Run, manifest: dict[str, Any], start: StartAttempt, departure: Departure
+    ) -> None:
+        """Create it, or see that the one that exists is ours.
+
+        Somebody may delete or replace one after we saw it. So every later attempt of a task looks anew.
+        """
+        name, loop = manifest["metadata"]["name"], asyncio.get_running_loop()
+        seen_after = loop.time() - (_RELIED_ON_SECONDS if start.number == 1 else 0.0)
+        async with run.providing[name]:  # attempts that start together share one request
+            known = run.provided.get(name)
+            if known is not None and known > seen_after:
+                return
+            # One that we have seen is asked for first: a create counts against a quota although it exists.
+            if known is None or not await self._is_there(run, manifest, start):
+                try:
+                    await self._client.create(
+                        CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+                    )
+                except AlreadyExists:
+                    if not await self._is_there(run, manifest, start):
+                        raise
+            run.provided[name] = loop.time()
+
+    async def _is_there(self, run: Run, manifest: dict[str, Any], start: StartAttempt) -> bool:
+        """Tell whether a ConfigMap exists. Raises `Refused` if it is not as we make it."""
+        name = manifest["metadata"]["name"]
+        try:
+            found = await self._client.get(CONFIGMAPS, name, run.owner.namespace)
+        except NotFound:
+            return False
+        if not is_as_made(found, manifest):
+            message = f"ConfigMap {name} exists already and is not as this run makes it (owner, content); remove it"
+            raise Refused(failed_start(start, "NameConflict", message))
+        return True
 
     async def _provide_workspace(
         self, run: Run, workspace: Workspace, start: StartAttempt, departure: Departure
@@ -201,7 +231,7 @@ class PodCreator:
         name = manifest["metadata"]["name"]
         if name in run.provided:
             return
-        async with run.providing:  # the first tasks of a run start together, and one claim is enough
+        async with run.providing[name]:  # the first tasks of a run start together, and one claim is enough
             if name in run.provided:
                 return
             try:
@@ -212,7 +242,7 @@ class PodCreator:
                 found = await self._client.get(CLAIMS, name, run.owner.namespace, metadata_only=True)
                 if all(each["uid"] != run.uid for each in found["metadata"].get("ownerReferences", ())):
                     raise Refused(name_conflict(start, CLAIMS.kind, name)) from None
-            run.provided.add(name)
+            run.provided[name] = asyncio.get_running_loop().time()
 
     def _created(self, run: Run, start: StartAttempt, metadata: Mapping[str, Any]) -> Event | None:
         # Unless the watch was faster: a fact from the answer would then be older than what is known.

@@ -12,7 +12,7 @@ from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
 from fairlead.controllers import start
 from fairlead.engine.names import workspace_name
-from fairlead.kube.errors import Forbidden
+from fairlead.kube.errors import Forbidden, ServerError
 from fairlead.kube.resources import CLAIMS, CONFIGMAPS, PODS
 
 pytestmark = looptime
@@ -153,6 +153,110 @@ async def test_files_are_there_before_their_pod(stage: Stage) -> None:
     await asyncio.sleep(10)
     [volume] = stage.pods()[stage.pod("a")]["spec"]["volumes"]
     assert stage.api.of(CONFIGMAPS)[volume["configMap"]["name"]]["data"] == {"file-0": "y"}
+
+
+SCRIPTED = {"script": {"image": "i", "source": "pass"}}
+OFTEN = {"retry": {"limit": 3, "backoff": {"initialSeconds": 1}}}
+
+
+def requests(stage: Stage) -> list[str]:
+    """What was asked about ConfigMaps, in order."""
+    return [each.verb for each in stage.api.asked if each.plural == CONFIGMAPS.plural]
+
+
+async def left_behind(stage: Stage, **more: Any) -> None:
+    """A run whose script's ConfigMap was there before its first attempt: changed by `more` from what it is to be."""
+    await stage.begin()
+    stage.api.fail(ServerError(503, "", "x"), "create", PODS)
+    stage.apply(tasks("a", **SCRIPTED))
+    await asyncio.sleep(2)
+    await stage.crash()
+    [name] = stage.api.of(CONFIGMAPS)
+    stage.api.edit(CONFIGMAPS, name, lambda raw: raw.update(more))
+    stage.api.refusals.clear()
+    stage.api.asked.clear()
+    await stage.restart()
+    await asyncio.sleep(10)
+
+
+async def test_a_script_that_is_there_already_is_read_before_it_is_used(stage: Stage) -> None:
+    await left_behind(stage)
+    assert requests(stage) == ["create", "get"]
+    assert list(stage.pods()) == [stage.pod("a")]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"data": {"script": "evil"}},
+        {"data": {"script": "pass", "json.py": "evil"}},
+        {"binaryData": {"json.py": "ZXZpbA=="}},
+        {"immutable": False},
+        {"metadata": {"namespace": "ns", "name": "x", "ownerReferences": [{"uid": "other"}]}},
+        {"metadata": {"namespace": "ns", "name": "x"}},
+    ],
+    ids=["content", "more", "binary", "mutable", "owner", "no owner"],
+)
+async def test_a_script_that_is_not_ours_is_not_run(stage: Stage, forged: dict[str, Any]) -> None:
+    await left_behind(stage, **forged)
+    [attempt] = stage.status()["tasks"][0]["attempts"]
+    assert (attempt["class"], attempt["reason"]) == ("Configuration", "NameConflict")
+    assert "not as this run makes it" in attempt["message"]
+    assert "evil" not in attempt["message"]
+    assert stage.pods() == {}
+
+
+async def test_a_script_that_somebody_deleted_is_made_again_for_the_next_attempt(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", **SCRIPTED, **OFTEN))
+    await asyncio.sleep(2)
+    [name] = stage.api.of(CONFIGMAPS)
+    assert requests(stage) == ["create"]
+    stage.api.drop(CONFIGMAPS, name)
+    stage.ends(stage.pod("a"), 1)
+    await asyncio.sleep(5)
+    assert list(stage.api.of(CONFIGMAPS)) == [name]
+    assert requests(stage) == ["create", "get", "create"]
+    stage.ends(stage.pod("a", 2), 1)
+    await asyncio.sleep(10)
+    assert stage.pod("a", 3) in stage.pods()
+    assert requests(stage) == ["create", "get", "create", "get"]
+
+
+async def test_nor_is_one_that_somebody_put_in_its_place(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", **SCRIPTED, **OFTEN))
+    await asyncio.sleep(2)
+    [name] = stage.api.of(CONFIGMAPS)
+    stage.api.edit(CONFIGMAPS, name, lambda raw: raw["data"].update(script="evil"))
+    stage.ends(stage.pod("a"), 1)
+    await asyncio.sleep(5)
+    assert stage.status()["tasks"][0]["attempts"][1]["reason"] == "NameConflict"
+    assert stage.pod("a", 2) not in stage.pods()
+
+
+async def test_items_that_start_together_ask_for_their_script_once(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("m", forEach={"in": list(range(30))}, **SCRIPTED, **OFTEN))
+    await asyncio.sleep(2)
+    assert (len(stage.pods()), requests(stage)) == (30, ["create"])
+    for pod in list(stage.pods()):
+        stage.ends(pod, 1)
+    await asyncio.sleep(10)
+    assert all(stage.pod(f"m[{index}]", 2) in stage.pods() for index in range(30))
+    assert len(requests(stage)) <= 12  # by when their attempts begin, not by how many there are
+
+
+async def test_an_item_that_starts_late_looks_whether_its_script_is_still_there(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("m", forEach={"in": [1, 2], "maxParallel": 1}, **SCRIPTED))
+    await asyncio.sleep(70)
+    [name] = stage.api.of(CONFIGMAPS)
+    stage.api.drop(CONFIGMAPS, name)
+    stage.ends(stage.pod("m[0]"))
+    await asyncio.sleep(5)
+    assert stage.pod("m[1]") in stage.pods()
+    assert list(stage.api.of(CONFIGMAPS)) == [name]
 
 
 def claim_of(stage: Stage, task: str) -> str:
