@@ -87,5 +87,6 @@ def state_of(workflow: Workflow, compiled: Compiled, started_at: datetime, recor
         stop_mode=stop_mode,
     )
     state.outcome = recorded_outcome(workflow.status)
+    state.outputs = dict(workflow.status.get("outputs") or {})
     state.suspended_at, state.suspended_seconds = suspension(workflow.status)
     return state

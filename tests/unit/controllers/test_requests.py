@@ -271,6 +271,18 @@ async def test_a_run_that_is_over_is_not_stopped(stage: Stage) -> None:
     assert {key: stage.status()[key] for key in unchanged} == {key: before[key] for key in unchanged}
 
 
+async def test_a_request_that_comes_to_nothing_takes_no_results_from_a_run_that_is_over(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "outputs": [{"name": "answer", "value": "${6 * 7}"}]})
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(3)
+    name = ask(stage, "Retry")
+    await asyncio.sleep(3)
+    assert accepted(stage, name) == ("False", "NothingToRetry")
+    assert stage.status()["outputs"] == {"answer": 42}
+
+
 # -- approvals
 
 
