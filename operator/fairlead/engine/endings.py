@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from fairlead.engine.model import FailureClass
 
-__all__ = ["ENDINGS", "ENDING_MESSAGES", "RUN_DEADLINE"]
+__all__ = ["ENDINGS", "ENDING_MESSAGES", "LOST", "RUN_DEADLINE"]
+
+#: The reason of an attempt whose end was not recorded, and that another one came after.
+LOST = "Lost"
 
 #: The reason of what is ended because the run as a whole has taken too long.
 RUN_DEADLINE = "RunDeadlineExceeded"

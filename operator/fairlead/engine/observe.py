@@ -8,24 +8,22 @@ What a user asks for is no fact about an attempt: see `actions.py`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from fairlead.engine import clocks
 from fairlead.engine.commands import EndAttempt, ReleaseAttempt
-from fairlead.engine.endings import ENDINGS
+from fairlead.engine.endings import ENDINGS, LOST
 from fairlead.engine.ends import conclude, end_attempt, keep_until_recorded, outcome_of_ending, record_end, release
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded, UserAction
 from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Phase
-from fairlead.engine.names import attempt_name
+from fairlead.engine.names import attempt_name, task_and_index
 from fairlead.engine.passes import Pass, end_node, enqueue, give_back, shorten
 from fairlead.engine.retry import most_attempts
-from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
+from fairlead.engine.state import Attempt, NodeRecord, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move, path_to_starting
 
 __all__ = ["dispose_of_strays", "observe", "take_in_strays"]
-
-#: The reason of an attempt that is only known by the one that came after it.
-_LOST = "Lost"
 
 
 def observe(p: Pass, event: Event) -> None:
@@ -71,7 +69,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
         attempt.started_at = seen.started_at
         state.started_at = min(state.started_at or seen.started_at, seen.started_at)
     if attempt.finished_at is not None:
-        if attempt.reason == _LOST and seen.outcome is not None:
+        if attempt.reason == LOST and seen.outcome is not None:
             record_end(p, state, attempt, seen.outcome)
         else:
             # Its end is known already. Seen again after a crash between recording and releasing: release it now.
@@ -87,7 +85,36 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
 def dispose_of_strays(p: Pass, state: NodeState) -> None:
     """End and release what was seen of a task's items, since it has ended without a list."""
     for seen in p.run.strays.pop(state.name, {}).values():
-        _dispose_of_stray(p, state, seen)
+        _dispose_of_item(p, state, seen)
+
+
+def _dispose_of_item(p: Pass, task: NodeState, seen: AttemptSeen) -> None:
+    """End or release the object of an item that its task does not have, and keep on record that there was one.
+
+    In a later epoch there may be such an item, and the numbers of its attempts go on.
+    """
+    _dispose_of_stray(p, task, seen)
+    _, index = task_and_index(seen.node)
+    if index is None:
+        return
+    past = task.past.get(index) or NodeRecord(name=seen.node, phase=Phase.WAITING)
+    known = len(past.attempts)
+    if known < seen.number <= known + most_attempts(task.node):
+        at = seen.started_at if seen.outcome is None else seen.outcome.finished_at
+        lost = [
+            Attempt(
+                number=number,
+                object_name=attempt_name(p.run.name, p.run.uid, seen.node, number),
+                created=True,
+                started_at=seen.started_at,
+                finished_at=at,
+                reason="Superseded",
+                epoch=p.run.epoch,
+            )
+            for number in range(known + 1, seen.number + 1)
+        ]
+        task.past[index] = replace(past, attempts=(*past.attempts, *lost))
+        p.run.touch(task)
 
 
 def _keep_stray(p: Pass, seen: AttemptSeen) -> None:
@@ -99,7 +126,7 @@ def _keep_stray(p: Pass, seen: AttemptSeen) -> None:
     if seen.object_name != attempt_name(run.name, run.uid, seen.node, seen.number):
         return
     if task.is_over:
-        _dispose_of_stray(p, task, seen)
+        _dispose_of_item(p, task, seen)
         return
     strays = run.strays.setdefault(task.name, {})
     if len(strays) < task.node.for_each.limit:  # anybody can make pods with our labels
@@ -171,7 +198,7 @@ def _adopt(p: Pass, state: NodeState, seen: AttemptSeen) -> Attempt:
                 object_name=attempt_name(p.run.name, p.run.uid, state.name, number),
                 finished_at=seen.started_at,
                 failure_class=FailureClass.INFRASTRUCTURE,
-                reason=_LOST,
+                reason=LOST,
                 message="the object of this attempt vanished before its end was recorded",
                 epoch=p.run.epoch,
             )

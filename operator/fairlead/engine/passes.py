@@ -23,7 +23,10 @@ __all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "give_back",
 
 @dataclass(slots=True)
 class Pass:
-    """The inputs of one call of `plan()`, the commands it has decided on so far, and the attempts that ended."""
+    """The inputs of one call of `plan()`, the commands it has decided on so far, and the attempts that ended.
+
+    `stop_asked`: somebody asks in this call to stop the run.
+    """
 
     graph: Graph
     run: RunState
@@ -31,6 +34,7 @@ class Pass:
     now: datetime
     commands: list[Command] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
+    stop_asked: bool = False
 
     def scope(self, state: NodeState | None) -> Scope:
         """Return what the expressions of a node (or, for None, the run's own outputs) see."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from heapq import heappop
+from heapq import heappop, heappush
 
 from fairlead.engine import actions, clocks, items, outcome, podless, triggers
 from fairlead.engine.commands import Command, StartAttempt
@@ -37,6 +37,7 @@ from fairlead.engine.passes import Pass, end_node, enqueue
 from fairlead.engine.restore import begin, unfold
 from fairlead.engine.retry import next_resources
 from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
+from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
 
@@ -74,10 +75,12 @@ def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Setting
             asked.append(event)
         else:
             observe(p, event)
-    while asked and asked[0].kind is ActionKind.STOP:
-        # Told again after a restart, it may be what has ended some attempts already: they have no consequences.
-        actions.apply(p, asked.pop(0))
     # Nothing is started any more when somebody asks in the same breath to stop.
+    p.stop_asked = any(action.kind is ActionKind.STOP for action in asked)
+    if p.stop_asked and run.outcome is None:
+        _derive(p)
+        while asked and asked[0].kind is ActionKind.STOP and _shows_stop(run):
+            actions.apply(p, asked.pop(0))  # told again after a restart: its effects are there, so it did apply
     _advance(p, start=not any(action.kind is ActionKind.STOP for action in asked))
     for action in asked:
         actions.apply(p, action)
@@ -102,6 +105,8 @@ def _advance(p: Pass, *, start: bool) -> None:
     run = p.run
     if run.outcome is not None:
         return
+    if not run.stopping:
+        _derive(p)  # a list whose items are there already is laid out before a stop, which has to wait for them
     clocks.check_run(p)
     if run.overrides != p.settings.overrides:
         run.unsettled.extend(name for name in {**run.overrides, **p.settings.overrides} if name in p.graph.nodes)
@@ -111,6 +116,30 @@ def _advance(p: Pass, *, start: bool) -> None:
     while start and _grant(p):
         _settle(p)
     outcome.finish(p)
+
+
+def _shows_stop(run: RunState) -> bool:
+    """Tell whether something was ended by a stop. O(nodes)."""
+    return any(state.phase is Phase.CANCELLED and state.reason in STOPS for state in run.nodes.values())
+
+
+def _derive(p: Pass) -> None:
+    """Draw the conclusions for which nothing has to be started; where items of unknown lists were seen, every one."""
+    _settle(p)
+    while p.run.strays and _evaluate_sets(p):
+        _settle(p)
+
+
+def _evaluate_sets(p: Pass) -> bool:
+    """Let tasks that only set values do it. Returns whether one did."""
+    entries, p.run.free_queue = p.run.free_queue, []
+    for entry in sorted(entries):
+        state = p.run.nodes[entry[-1]]
+        if state.node.work.kind is WorkKind.SET and state.phase is Phase.QUEUED and state.not_before is None:
+            _start(p, state)
+        else:
+            heappush(p.run.free_queue, entry)
+    return bool(p.run.unsettled)
 
 
 def _fire_timers(p: Pass) -> None:
@@ -136,7 +165,7 @@ def _settle(p: Pass) -> None:
 
 def _pull_trigger(p: Pass, state: NodeState) -> None:
     node = state.node
-    if node.final and not p.run.is_finalizing:
+    if (node.final and not p.run.is_finalizing) or _is_cut_off(p, state):
         return
     match triggers.decide(state):
         case Verdict.WAIT:
@@ -147,6 +176,20 @@ def _pull_trigger(p: Pass, state: NodeState) -> None:
             end_node(p, state, Phase.UPSTREAM_FAILED, reason="UpstreamFailed", message=_why_not(p, state))
         case Verdict.RUN:
             _ask_when(p, state)
+
+
+def _is_cut_off(p: Pass, state: NodeState) -> bool:
+    """Tell whether a parent was ended by a stop that a restarted controller has yet to look at: nothing follows of it.
+
+    But for what had begun before: a list whose items there have been.
+    """
+    run = p.run
+    if run.stopping or state.node.final or not (p.stop_asked or run.stop_recorded):
+        return False
+    if state.past or state.name in run.strays:
+        return False
+    parents = [run.nodes[name] for name in state.node.needs]
+    return any(parent.phase is Phase.CANCELLED and parent.reason in STOPS for parent in parents)
 
 
 def _ask_when(p: Pass, state: NodeState) -> None:
@@ -229,7 +272,7 @@ def _start_from(p: Pass, queue: list[QueueEntry], limit: int | None) -> bool:
         _start(p, state)
         if run.unsettled:
             return True
-        if run.hold_until is not None and state.takes_slot:
+        if run.hold_until is not None and state.node.work.kind in OBJECT_KINDS:
             run.hold_until = p.now + _PROBE  # one asks; the others follow once its object exists
             return False
         if not run.is_proven:
@@ -293,6 +336,6 @@ def _wake_at(p: Pass) -> datetime | None:
     deadline = clocks.final_deadline(p) if run.is_finalizing else run_deadline(run, p.settings)
     if deadline is not None and (run.is_finalizing or not run.stopping):
         due.append(deadline)
-    if run.hold_until is not None and run.queue and _may_start(p):
+    if run.hold_until is not None and run.hold_until > p.now and run.queue and _may_start(p):
         due.append(run.hold_until)
     return min(due, default=None)

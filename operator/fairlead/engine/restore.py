@@ -12,15 +12,27 @@ An item whose task cannot have a list yet by these records keeps its own until t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fairlead.engine import capacity, triggers
 from fairlead.engine.deadlines import node_deadline
+from fairlead.engine.endings import LOST
 from fairlead.engine.items import ListError, digest_of, evaluate_list, item_name, lay_out, outputs_of
-from fairlead.engine.model import OBJECT_KINDS, TERMINAL, Graph, Json, Phase, StopMode, TriggerRule, WorkKind
+from fairlead.engine.model import (
+    OBJECT_KINDS,
+    TERMINAL,
+    FailureClass,
+    Graph,
+    Json,
+    Phase,
+    StopMode,
+    TriggerRule,
+    WorkKind,
+)
 from fairlead.engine.passes import arm, default_outputs, join_queue
 from fairlead.engine.retry import decide_retry
-from fairlead.engine.state import ActionRecord, Items, NodeRecord, NodeState, RunState, Unsent
+from fairlead.engine.state import ActionRecord, Attempt, Items, NodeRecord, NodeState, RunState, Unsent
 from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import enter, move, path_to_starting
 from fairlead.engine.triggers import Verdict
@@ -131,7 +143,7 @@ def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json], di
         if keep_ends:
             _restore_node(graph, run, item, record)
         else:
-            item.attempts = list(record.attempts)
+            item.attempts = _attempts_of(run, record)
             item.epoch_start = len(item.attempts)
     run.unsettled.append(state.name)
 
@@ -157,8 +169,18 @@ def _restore_ended_list(graph: Graph, run: RunState, state: NodeState, record: N
         state.outputs = default_outputs(state)
 
 
+def _attempts_of(run: RunState, record: NodeRecord) -> list[Attempt]:
+    """Return the recorded attempts. One of an earlier epoch has ended with that, if only its object knows how."""
+    return [
+        each
+        if each.finished_at is not None or each.epoch == run.epoch
+        else replace(each, finished_at=run.epoch_at, failure_class=FailureClass.INFRASTRUCTURE, reason=LOST)
+        for each in record.attempts
+    ]
+
+
 def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
-    state.attempts = list(record.attempts)
+    state.attempts = _attempts_of(run, record)
     state.epoch_start = sum(1 for attempt in state.attempts if attempt.epoch < run.epoch)
     state.started_at, state.queued_at = record.started_at, record.queued_at
     state.outputs = dict(record.outputs)

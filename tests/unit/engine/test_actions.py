@@ -258,6 +258,18 @@ def test_clear_of_a_list_keeps_its_attempts_on_record() -> None:
     assert again.started(succeeded("a", 2)) == ["m[0]/2", "m[1]/2"]
 
 
+def test_every_item_of_a_list_that_is_cleared_is_shown_anew() -> None:
+    # Those that are not let in yet as well: in a shard they would go on being shown as they ended before.
+    on = bench(node("m", for_each=ForEach(items=Value([1, 2, 3]), max_parallel=1)))
+    for name in ("m[0]", "m[1]", "m[2]"):
+        on.tell(succeeded(name))
+    on.recorded()
+    on.run.touched.clear()
+    on.tell(asked("Clear", "m"))
+    assert on.phases() == {"m": "Running", "m[0]": "Queued", "m[1]": "Waiting", "m[2]": "Waiting"}
+    assert set(on.run.touched) == {"m", "m[0]", "m[1]", "m[2]"}
+
+
 @pytest.mark.row("G2")
 def test_mark_lets_what_waited_for_it_go_on() -> None:
     on = failed_run()
@@ -366,6 +378,7 @@ def test_what_a_stop_has_ended_before_it_was_on_record_has_no_consequences_after
     on.tell(stop)
     again.tell(cut_off("a"), stop)
     assert again.phases() == {"a": "Cancelled", "b": "Cancelled"}
+    assert verdicts(again) == [("Stop", True, "Accepted")]
 
 
 def test_a_stopped_run_can_be_retried() -> None:

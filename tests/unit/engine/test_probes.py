@@ -1,9 +1,9 @@
 """After a refusal that passes, such as that of a quota: one start asks whether it has passed, and the rest wait."""
 
-from tests.unit.engine.kit import Bench, at, bench, gone, node, refused, seen
+from tests.unit.engine.kit import Bench, FakeWork, at, bench, gone, node, refused, seen, succeeded
 
 from fairlead.engine.events import StatusRecorded
-from fairlead.engine.model import Settings
+from fairlead.engine.model import Settings, WorkKind
 
 
 def refused_all(count: int = 4, **more: object) -> Bench:
@@ -62,6 +62,26 @@ def test_one_that_is_taken_back_before_it_could_ask_lets_another_ask_soon() -> N
     on.tell(after=5)
     assert len(on.started(refused("t0", until=6, reason="Suspended"), after=6)) == 1
     assert within(on, 7, 12) == []
+
+
+def with_a_request(**more: object) -> Bench:
+    """A run of a pod whose start was refused until T0 + 5 s, and a request that comes first in line."""
+    request = node("request", "first", work=FakeWork({}, kind=WorkKind.HTTP), priority=1)
+    on = bench(node("first"), request, node("pod"))
+    on.settings = Settings(**more)  # type: ignore[arg-type]
+    on.tell(succeeded("first"), refused("pod", until=5, reason="QuotaExceeded"), after=0)
+    return on
+
+
+def test_what_has_no_object_asks_nothing() -> None:
+    assert with_a_request().started(after=5) == ["pod/1"]
+
+
+def test_no_alarm_rings_in_the_past_while_all_slots_are_taken() -> None:
+    on = with_a_request(parallelism=1)
+    on.tell(after=5)
+    assert (on.phase("request"), on.phase("pod")) == ("Running", "Queued")
+    assert on.tell(after=6).wake_at is None
 
 
 def test_no_alarm_rings_in_the_past_while_suspended() -> None:

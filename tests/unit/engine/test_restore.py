@@ -3,12 +3,15 @@
 import pytest
 from tests.unit.engine.kit import (
     Bench,
+    FakeWork,
     Value,
+    asked,
     at,
     bench,
     declared,
     failed,
     gone,
+    name_of,
     node,
     records_of,
     refused,
@@ -18,7 +21,18 @@ from tests.unit.engine.kit import (
 )
 
 from fairlead.engine.events import Event, StatusRecorded
-from fairlead.engine.model import TERMINAL, Clocks, FailureClass, ForEach, Phase, Settings, TriggerRule
+from fairlead.engine.model import (
+    TERMINAL,
+    Clocks,
+    FailureClass,
+    ForEach,
+    Node,
+    Phase,
+    Settings,
+    StopMode,
+    TriggerRule,
+    WorkKind,
+)
 from fairlead.engine.restore import NodeRecord
 from fairlead.engine.state import Attempt
 
@@ -217,3 +231,44 @@ def test_a_list_that_has_become_shorter_keeps_the_attempts_of_the_items_it_has_n
     assert after.phases() == {"m": "Succeeded", "m[0]": "Succeeded"}
     assert after.state("m").outputs == {"n": [1]}
     assert [len(past.attempts) for past in after.state("m").past.values()] == [1]
+
+
+# Items that a restarted controller sees before it knows the list.
+
+
+def listed(*needs: str) -> Node:
+    return node("m", *needs, for_each=ForEach(items=Value(["x", "y"])))
+
+
+def test_a_stop_that_is_told_again_waits_for_the_items_that_there_are() -> None:
+    on = bench(listed(), begun=False)
+    stop = asked("Stop", mode=StopMode.CANCEL)
+    assert on.ended(seen("m[0]", running=1), stop) == [("m[0]/1", "Cancelled")]
+    assert on.phases() == {"m": "Running", "m[0]": "Running", "m[1]": "Cancelled"}
+
+
+def test_it_does_so_where_the_list_comes_after_values_that_are_only_set() -> None:
+    values = node("s", work=FakeWork({"values": {}}, kind=WorkKind.SET))
+    on = bench(values, listed("s"), begun=False)
+    stop = asked("Stop", mode=StopMode.CANCEL)
+    assert on.ended(seen("m[0]", running=1), stop) == [("m[0]/1", "Cancelled")]
+    assert on.phase("s") == "Succeeded"
+
+
+def test_the_number_of_an_item_that_its_task_does_not_have_is_not_used_again() -> None:
+    on = bench(node("a"), listed("a"), begun=False)
+    after = on.restarted([NodeRecord(name=name, phase=Phase.CANCELLED, completed_at=at(1)) for name in ("a", "m")])
+    assert after.ended(seen("m[0]", running=1)) == [("m[0]/1", "Superseded")]
+    after.tell(asked("Clear", "a"), after=9)
+    after.recorded()
+    after.tell(seen("a", running=10), after=10)
+    assert after.started(succeeded("a", end=11), after=11) == ["m[0]/2", "m[1]/1"]
+
+
+def test_an_attempt_of_an_earlier_epoch_has_ended_whatever_its_record_says() -> None:
+    unfinished = Attempt(number=1, object_name=name_of("a"), created=True)
+    on = bench(node("a"), begun=False)
+    on.run.epoch, on.run.epoch_at = 2, at(5)
+    after = on.restarted([NodeRecord(name="a", phase=Phase.WAITING, attempts=(unfinished,))])
+    assert after.started(failed("a", end=1), after=6) == ["a/2"]
+    assert [attempt.finished_at for attempt in after.state("a").attempts] == [at(1), None]
