@@ -28,7 +28,6 @@ unit: $(READY) ## Unit and property tests; no cluster
 
 differential: $(READY) ## The engine against the reference interpreter on N random scenarios (20,000)
 	@$(BIN)/python -m tests.property.differential --count $(or $(N),20000)
-	@$(BIN)/python -m tests.property.sharded --count $(or $(N),20000)
 
 contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract

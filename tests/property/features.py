@@ -31,7 +31,7 @@ FEATURES: tuple[str, ...] = (
     "heartbeat", "outputs missing", "outputs invalid", "outputs by default", "ExpressionError",
     "approval approved", "approval rejected", "approval timed out: Approve", "approval timed out: Reject",
     *(f"stop {mode.value}" for mode in StopMode),
-    "run deadline", "suspend", "crash", "action refused", "limits changed", "outputs of a run",
+    "run deadline", "suspend", "crash", "crash of a large run", "action refused", "limits changed", "outputs of a run",
     *(again.value for again in Again),
     *(f"Mark of a run: {phase.value}" for phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED)),
     "Mark while it runs", "more than two epochs",

@@ -7,7 +7,7 @@ moment is asserted where it could break (`Disagreement`); what the run comes to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.property.bodies import Body
 from tests.property.compiled import FOREVER, Compiled, node_of
-from tests.property.memory import Memory
+from tests.property.memory import Lost, Memory
 from tests.property.scenarios import ENDLESS, Scenario
 from tests.property.script import End, Wait, Way, read_by
 from tests.property.watching import Disagreement, Watch, is_noise
@@ -72,7 +72,8 @@ class Player:
                 for name, limits in scenario.limits.items()
             },
         )
-        self.memory = Memory(self.graph)
+        self.memory = Memory(self.graph, large=scenario.large)
+        self.memory.open(self.run, self.settings, T0)
         self.remembers = bool(scenario.crashes)
         self.seconds = self.steps = self.epoch_steps = self.requested = 0
         self.bodies: dict[str, Body] = {}
@@ -123,7 +124,7 @@ class Player:
         self.look()
         self._write()
         marking = any(action.kind is ActionKind.MARK and not is_noise(action) for action in self.requests)
-        if self.remembers and not marking and self.random.random() * 100 < self.scenario.crashes:
+        if self.remembers and self.steps > 1 and not marking and self.random.random() * 100 < self.scenario.crashes:
             self._crash()
         self._pass_time()
 
@@ -173,20 +174,31 @@ class Player:
         return AttemptGone(node=node, number=number, seen_at=at(self.seconds))
 
     def _write(self) -> None:
-        """Write the status: sent in one step, recorded in another."""
-        if self.shown == self.run.revision or self.random.random() < 0.4:
+        """Write the status: begun in one step, recorded in another, if it is not lost in a crash."""
+        if self.random.random() < 0.4:
             return
-        if self.remembers:
-            self.memory.keep(self.run, self.settings)
-        self.shown = self.run.revision
-        self.run.touched.clear()
-        self.inbox.append(StatusRecorded(revision=self.shown))
-        recorded = {record.uid for record in self.run.actions}
-        self.requests = [action for action in self.requests if action.uid not in recorded]
+        if not self.remembers:
+            if self.shown != self.run.revision:
+                self._recorded(self.run.revision, {record.uid for record in self.run.actions})
+        elif self.memory.is_writing:
+            try:
+                revision = self.memory.proceed()
+            except Lost:
+                self._crash()
+                return
+            if revision is not None:
+                self._recorded(revision, {each["uid"] for each in self.memory.status.get("actions", ())})
+        elif self.shown != self.run.revision:
+            self.memory.begin(self.run, self.settings, at(self.seconds), self.random)
+
+    def _recorded(self, revision: int, requests: Collection[str]) -> None:
+        self.shown = revision
+        self.inbox.append(StatusRecorded(revision=revision))
+        self.requests = [action for action in self.requests if action.uid not in requests]
 
     def _crash(self) -> None:
         """Lose everything in memory, and begin again with the last status and all objects."""
-        self.seen.add("crash")
+        self.seen.add("crash of a large run" if self.scenario.large else "crash")
         self.inbox, self.pending, self.sent, self.stale, self.shown = [], [], {}, [], -1
         self.changed.clear()
         self.run = self.memory.recall()

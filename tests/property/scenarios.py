@@ -82,7 +82,7 @@ class Scenario:
 
     `marks` are set by hand before anything has begun, unless the task has ended by then. `suspended` is from when to
     when, `result` is what the run itself puts out. `crashes`: how many of a hundred steps end in a crash of the
-    controller.
+    controller. `large`: the status is kept in shards.
     """
 
     seed: int
@@ -98,6 +98,7 @@ class Scenario:
     result: Formula | None = None
     epochs: Sequence[Epoch] = ()
     crashes: int = 0
+    large: bool = False
     bothered: bool = False
 
     def __str__(self) -> str:
@@ -162,6 +163,7 @@ class _Author:
             tasks=self.tasks,
             parallelism=None if self.outlasting else random.choice([None, None, 1, 2, 3]),
             crashes=random.choice([0, 0, 5, 15]),
+            large=self.chance(40),
             bothered=self.chance(10),
             limits={task.name: self._limits() for task in self.tasks if task.each is not None and self.chance(15)},
         )

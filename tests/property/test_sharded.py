@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from tests.property import sharded
-from tests.property.scenarios import Scenario, scenario, scenarios
-from tests.property.sharded import differences
+from tests.property.differential import differences
+from tests.property.scenarios import scenario
 
+from fairlead.controllers import reading
 from fairlead.controllers.ledger import Ledger, Shard
 
-SEEDS = range(300)
+
+def wrong(seed: int) -> bool:
+    """Whether a scenario goes wrong when it is played as a large run, with many crashes."""
+    found, _ = differences(replace(scenario(seed), large=True, crashes=15))
+    return bool(found)
 
 
-@pytest.mark.parametrize("first", SEEDS[::25])
-def test_the_engine_agrees_with_the_reference(first: int) -> None:
-    for seed in range(first, first + 25):
-        of = scenario(seed)
-        assert differences(of) == [], f"\n{of}"
-
-
-@given(of=scenarios())
-@settings(max_examples=25)
-def test_it_does_for_others(of: Scenario) -> None:
-    assert differences(of) == [], f"\n{of}"
+def test_large_runs_come_to_the_end_that_they_should() -> None:
+    assert [seed for seed in range(150) if wrong(seed)] == []
 
 
 # Each safeguard is shown to be one: without it, some runs go wrong.
 
 
 def everything_is_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(sharded, "believable", lambda _, records, **__: list(records))
+    patch.setattr(reading, "believable", lambda _, records, **__: list(records))
 
 
 def an_action_is_not_undone(patch: pytest.MonkeyPatch) -> None:
@@ -55,14 +50,14 @@ def shards_are_made_in_any_order(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("breaks", "seeds"),
     [
-        pytest.param(everything_is_believed, [1989], id="what follows from nothing is believed"),
-        pytest.param(an_action_is_not_undone, [689, 1314], id="actions are not undone"),
-        pytest.param(shards_are_made_in_any_order, [82, 1824], id="shards are made in any order"),
+        pytest.param(everything_is_believed, [51, 97], id="what follows from nothing is believed"),
+        pytest.param(an_action_is_not_undone, [98, 167], id="actions are not undone"),
+        pytest.param(shards_are_made_in_any_order, [73, 95], id="shards are made in any order"),
     ],
 )
 def test_without_a_safeguard_runs_go_wrong(
     breaks: Callable[[Any], None], seeds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [differences(scenario(seed)) for seed in seeds] == [[] for _ in seeds]
+    assert not any(map(wrong, seeds))
     breaks(monkeypatch)
-    assert any(differences(scenario(seed)) for seed in seeds)
+    assert any(map(wrong, seeds))

@@ -64,8 +64,8 @@ class Watch:
             if not state.is_over:
                 continue
             known = self._ends.setdefault(name, state.phase)
-            # One that ended without an attempt, which was not on record yet, may be cut off by a stop after a crash.
-            cut_off = state.phase is Phase.CANCELLED and self.player.stopping and not state.attempts
+            # One that ended without an attempt, which was not on record yet, may be cut off after a crash.
+            cut_off = state.phase is Phase.CANCELLED and not state.attempts
             if known is not state.phase and not cut_off:
                 raise Disagreement(f"{name} was {known}, and is {state.phase}")
 
