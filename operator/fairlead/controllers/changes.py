@@ -67,7 +67,7 @@ def _entries_of(
     characters = attempt_characters(len(state.attempts))
     if state.name in known or state.phase is not Phase.WAITING or state.attempts:
         yield state.name, _bytes_of(_lasting(entry(run, settings, state, characters)))
-    for past in past_entries(state, characters):
+    for past in past_entries(state, characters, known):
         yield past["name"], _bytes_of(past)
 
 

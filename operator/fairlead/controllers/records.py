@@ -7,7 +7,7 @@ task with items are lists of theirs, so they are put together again and not writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -44,10 +44,13 @@ def entries(run: RunState, settings: Settings, characters: int) -> Iterator[_Jso
         yield from past_entries(state, characters)
 
 
-def past_entries(state: NodeState, characters: int) -> Iterator[_Json]:
-    """Yield the entries of a task's items that are known from earlier only, as long as its list is not known."""
+def past_entries(state: NodeState, characters: int, known: Container[str] = ()) -> Iterator[_Json]:
+    """Yield the entries of a task's items that are known from earlier only, as long as its list is not known.
+
+    `known` have an entry already: it must not go on showing them as they were.
+    """
     for record in state.past.values():
-        if record.phase is Phase.WAITING and not record.attempts:
+        if record.phase is Phase.WAITING and not record.attempts and record.name not in known:
             continue
         attempts = [_attempt(each, characters) for each in record.attempts]
         yield {"name": record.name, "phase": record.phase.value} | _present(

@@ -120,6 +120,13 @@ def test_items_known_from_before_keep_their_entries_until_there_is_a_list() -> N
     assert "m[1]" in [name for name, _ in all_entries(on.run, on.settings)]
 
 
+def test_items_that_are_to_be_run_again_are_not_shown_as_they_were() -> None:
+    on = bench(node("a"), node("m", "a", for_each=ForEach(items=Value([1, 2]))))
+    on.state("m").past = {index: NodeRecord(name=f"m[{index}]", phase=Phase.WAITING) for index in (0, 1)}
+    on.run.touch(on.state("m"))
+    assert [name for name in changed(on, "m", "m[1]") if name.startswith("m[")] == ["m[1]"]
+
+
 def test_messages_are_shorter_where_there_are_many_attempts() -> None:
     on = bench(node("a", retry=retries(200)))
     for number in range(1, 101):
