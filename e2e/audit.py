@@ -40,6 +40,17 @@ class AuditLog:
                 wanted.append(entry)
         return wanted
 
+    def cut_off(self, namespace: str, resource: str = "pods") -> set[str]:
+        """Return the names whose creation the API server could not answer (504): whoever asked was killed meanwhile.
+
+        The object may have been stored all the same.
+        """
+        return {
+            entry["objectRef"]["name"]
+            for entry in self.entries(namespace, "create", resource)
+            if entry.get("responseStatus", {}).get("code") == 504 and entry["objectRef"].get("name")
+        }
+
     def created(self, namespace: str, resource: str = "pods") -> Counter[str]:
         """Return how often each name was created with success (201)."""
         return Counter(

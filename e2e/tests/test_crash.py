@@ -29,16 +29,16 @@ def crash_points(seed: int) -> list[str]:
 
 
 def a_run() -> dict[str, object]:
-    """Layers of 4, 4 and 4 tasks around a chain, one task of which fails once: about 17 pods."""
+    """Eight layers of 3 tasks around a chain, one task of which fails once: 28 pods, which outlast ten operators."""
     tasks = {"start": sh("true")}
-    for layer in range(3):
-        before = [f"l{layer - 1}-{number}" for number in range(4)] if layer else ["start"]
-        for number in range(4):
-            tasks[f"l{layer}-{number}"] = sh("true", needs=before)
+    for layer in range(8):
+        before = [f"l{layer - 1}-{number}" for number in range(3)] if layer else ["start"]
+        for number in range(3):
+            tasks[f"l{layer}-{number}"] = sh("sleep 1", needs=before)
     tasks["flaky"] = sh(
         'test "$FAIRLEAD_ATTEMPT" = 2', needs=["l1-0"], retry={"limit": 1, "backoff": {"initialSeconds": 1}}
     )
-    tasks["end"] = sh("true", needs=["flaky", *(f"l2-{number}" for number in range(4))])
+    tasks["end"] = sh("true", needs=["flaky", *(f"l7-{number}" for number in range(3))])
     return workflow("crashed", tasks)
 
 
@@ -64,7 +64,10 @@ def test_a_run_survives_ten_kills(cluster: Cluster, workflows: Workflows, operat
     assert attempts == {name: 2 if name == "flaky" else 1 for name in attempts}
     created = workflows.audit.created(workflows.namespace)
     assert set(created.values()) == {1}, f"created more than once: {created}"
-    assert set(created) == {attempt["podName"] for task in status["tasks"] for attempt in task["attempts"]}
+    recorded = {attempt["podName"] for task in status["tasks"] for attempt in task["attempts"]}
+    assert set(created) <= recorded
+    # A create that was under way when its operator was killed has no answer in the log, but may have had its effect.
+    assert recorded - set(created) <= workflows.audit.cut_off(workflows.namespace)
 
 
 def held(workflows: Workflows) -> list[str]:
