@@ -26,7 +26,7 @@ from tests.property.reference import (
     succeeds,
 )
 from tests.property.scenarios import Again, Epoch, Scenario, scenario
-from tests.property.script import Task, Unable
+from tests.property.script import End, Task, Unable, Way
 from tests.property.watching import Disagreement
 
 from fairlead.engine.model import ActionKind, Phase, WorkKind
@@ -34,26 +34,31 @@ from fairlead.engine.state import NodeState
 
 _SHOWN = 10
 
+#: How an attempt ends whose object somebody has removed; and more than any scenario has of attempts and items.
+_GONE = End(Way.EVICTED, exit_code=None, reason="ObjectGone")
+_MOST_ATTEMPTS, _MOST_ITEMS = 60, 8
+
 
 def differences(of: Scenario) -> tuple[list[str], Collection[str]]:
     """Play a scenario; return where the engine differs from the reference, and which features it has used."""
     with small_shards():
         player = Player(of)
-        return _play(of, player), features_of(of, player)
+        return compare_to_the_end(player), features_of(of, player)
 
 
-def _play(of: Scenario, player: Player) -> list[str]:
-    tasks = _effective(of)
+def compare_to_the_end(player: Player) -> list[str]:
+    """Play what is left of a scenario; return where the engine differs from the reference."""
     try:
         player.play()
+        tasks = _effective(player)
         expected = interpret(tasks, kept=_marked(player, tasks), seen=_seen(player))
-        found = [*_compare(player, tasks, expected)]
+        found = [*_compare(player, expected)]
         story = past = _told(player, expected)
-        for epoch in of.epochs:
+        for epoch in player.scenario.epochs:
             if found:
                 break
-            expected = _again(player, epoch, tasks, story, past)
-            found = [f"epoch {player.run.epoch}: {each}" for each in _compare(player, tasks, expected)]
+            expected = _again(player, epoch, story, past)
+            found = [f"epoch {player.run.epoch}: {each}" for each in _compare(player, expected)]
             story = _told(player, expected)
             past = {**past, **story}
     except Disagreement as error:
@@ -63,16 +68,37 @@ def _play(of: Scenario, player: Player) -> list[str]:
     return found
 
 
-def _effective(of: Scenario) -> list[Task]:
-    """Return the tasks with what `spec.overrides` makes of them."""
+def _effective(player: Player) -> list[Task]:
+    """Return the tasks with what `spec.overrides` makes of them, and with the attempts that others have ended."""
     tasks = []
-    for task in of.tasks:
-        limits = of.limits.get(task.name)
-        if limits is not None and task.each is not None and (limits.count is not None or limits.percent is not None):
-            tasks.append(replace(task, each=replace(task.each, count=limits.count, percent=limits.percent)))
-        else:
-            tasks.append(task)
+    for task in player.scenario.tasks:
+        limits = player.scenario.limits.get(task.name)
+        each = task.each
+        if limits is not None and each is not None and (limits.count is not None or limits.percent is not None):
+            each = replace(each, count=limits.count, percent=limits.percent)
+        tasks.append(_with_thefts(player, replace(task, each=each)))
     return tasks
+
+
+def _with_thefts(player: Player, task: Task) -> Task:
+    """Return a task whose attempts end as if evicted where somebody has removed their objects."""
+    stolen = {
+        (state.index, attempt.number)
+        for name, number in player.stolen.values()
+        if (state := player.run.nodes.get(name)) is not None and state.node.name == task.name
+        for attempt in state.attempts
+        if attempt.number == number and attempt.reason == _GONE.reason
+    }
+    if not stolen:
+        return task
+
+    def ends(index: int | None) -> list[End]:
+        numbers = range(1, _MOST_ATTEMPTS)
+        return [_GONE if (index, number) in stolen else task.end(index, number) for number in numbers]
+
+    if task.each is None:
+        return replace(task, ends=ends(None))
+    return replace(task, item_ends=[ends(index) for index in range(_MOST_ITEMS * max(1, len(task.item_ends)))])
 
 
 def _marked(player: Player, tasks: list[Task]) -> Story:
@@ -91,8 +117,9 @@ def _mark(player: Player, task: Task, phase: Phase, past: Told, name: str = "") 
     return told if "[" in name else replace(told, outputs=_actual(player, task.name, past).outputs)
 
 
-def _again(player: Player, epoch: Epoch, tasks: list[Task], story: Story, past: Story) -> Story:
+def _again(player: Player, epoch: Epoch, story: Story, past: Story) -> Story:
     """Begin another epoch, play it, and return what it should come to: `story` is the end of the one before."""
+    tasks = _effective(player)
     player.settings = replace(player.settings, deadline_seconds=None)
     name = _picked(epoch, tasks, story)
     if name is None:
@@ -121,6 +148,7 @@ def _again(player: Player, epoch: Epoch, tasks: list[Task], story: Story, past: 
     player.seen.add(epoch.again.value)
     if epoch.again in (Again.MARK, Again.MARK_ITEM):
         player.seen.add(f"Mark of a run: {epoch.phase.value}")
+    tasks = _effective(player)
     kept, before = _known_of(player, epoch, tasks, name, story, past)
     return interpret(tasks, kept=kept, before=before, seen=_seen(player))
 
@@ -157,8 +185,8 @@ _STOPS = {
 }
 
 
-def _compare(player: Player, tasks: list[Task], expected: Story) -> Iterator[str]:
-    run = player.run
+def _compare(player: Player, expected: Story) -> Iterator[str]:
+    run, tasks = player.run, _effective(player)
     cut = {name for name, state in run.nodes.items() if state.phase is Phase.CANCELLED and state.reason in _STOPS}
     stopped = bool(cut) and run.epoch == 1
     final = {task.name for task in tasks if task.final}

@@ -77,6 +77,7 @@ class Player:
         self.remembers = bool(scenario.crashes)
         self.seconds = self.steps = self.epoch_steps = self.requested = 0
         self.bodies: dict[str, Body] = {}
+        self.stolen: dict[str, tuple[str, int]] = {}
         self.sent: dict[tuple[str, int], Body] = {}
         self.answered: set[tuple[str, int]] = set()
         self.inbox: list[Event] = []
@@ -110,25 +111,23 @@ class Player:
         return self.shown == self.run.revision and not any(body.held or body.live for body in self.bodies.values())
 
     def step(self) -> None:
-        self.steps += 1
-        self.epoch_steps += 1
-        self._users()
-        self._carry_out()
-        now = at(self.seconds)
-        for name, body in self.bodies.items():
-            if self.random.random() < 0.6 and body.advance(now):
-                self.changed[name] = None
-        for body in self.sent.values():
-            if self.random.random() < 0.6 and body.advance(now) and not body.live:
-                self.inbox.append(body.fact())
+        self.users()
+        self.carry_out()
+        self.advance()
         self.look()
-        self._write()
-        marking = any(action.kind is ActionKind.MARK and not is_noise(action) for action in self.requests)
-        if self.remembers and self.steps > 1 and not marking and self.random.random() * 100 < self.scenario.crashes:
-            self._crash()
-        self._pass_time()
+        self.write()
+        if self.remembers and self.may_crash and self.random.random() * 100 < self.scenario.crashes:
+            self.crash()
+        self.pass_time()
 
-    def _pass_time(self) -> None:
+    @property
+    def may_crash(self) -> bool:
+        """Whether a crash makes no difference: what is marked before it has begun has to be on record first."""
+        marking = any(action.kind is ActionKind.MARK and not is_noise(action) for action in self.requests)
+        return self.steps > 1 and not marking
+
+    def pass_time(self) -> None:
+        """A few seconds, or as long as it takes until something is due."""
         busy = (
             self.pending
             or self.inbox
@@ -173,7 +172,7 @@ class Player:
         node, number = self.watch.created[name]
         return AttemptGone(node=node, number=number, seen_at=at(self.seconds))
 
-    def _write(self) -> None:
+    def write(self) -> None:
         """Write the status: begun in one step, recorded in another, if it is not lost in a crash."""
         if self.random.random() < 0.4:
             return
@@ -184,7 +183,7 @@ class Player:
             try:
                 revision = self.memory.proceed()
             except Lost:
-                self._crash()
+                self.crash()
                 return
             if revision is not None:
                 self._recorded(revision, {each["uid"] for each in self.memory.status.get("actions", ())})
@@ -196,7 +195,7 @@ class Player:
         self.inbox.append(StatusRecorded(revision=revision))
         self.requests = [action for action in self.requests if action.uid not in requests]
 
-    def _crash(self) -> None:
+    def crash(self) -> None:
         """Lose everything in memory, and begin again with the last status and all objects."""
         self.seen.add("crash of a large run" if self.scenario.large else "crash")
         self.inbox, self.pending, self.sent, self.stale, self.shown = [], [], {}, [], -1
@@ -214,7 +213,33 @@ class Player:
 
     # The shell and the cluster.
 
-    def _carry_out(self) -> None:
+    def advance(self) -> None:
+        """Let objects, and what the shell carries out, get on."""
+        now = at(self.seconds)
+        for name, body in self.bodies.items():
+            if self.random.random() < 0.6 and body.advance(now):
+                self.changed[name] = None
+        for body in self.sent.values():
+            if self.random.random() < 0.6 and body.advance(now) and not body.live:
+                self.inbox.append(body.fact())
+        if self.scenario.bothered and self.random.random() < 0.05:
+            self._steal()
+
+    def _steal(self) -> None:
+        """Somebody removes an object that carries an attempt, finalizer and all."""
+        names = [name for name, body in self.bodies.items() if body.live and not body.ending]
+        if names:
+            self.seen.add("object removed by others")
+            name = self.random.choice(names)
+            body = self.bodies.pop(name)
+            self.stolen[name] = (body.start.node, body.start.number)
+            self.changed[name] = None
+            # That it is gone is told after it was seen: their order is the shell's business.
+            self.inbox = [each for each in self.inbox if getattr(each, "object_name", "") != name]
+            self.stale = [each for each in self.stale if getattr(each, "object_name", "") != name]
+
+    def carry_out(self) -> None:
+        """Carry out most of what was decided on."""
         todo, self.pending = self.pending, []
         self.random.shuffle(todo)
         for command in todo:
@@ -307,7 +332,10 @@ class Player:
     def answer_to(self, uid: str) -> ActionRecord | None:
         return next((record for record in self.run.actions if record.uid == uid), None)
 
-    def _users(self) -> None:
+    def users(self) -> None:
+        """Another step of what is done to the run."""
+        self.steps += 1
+        self.epoch_steps += 1
         scenario = self.scenario
         if scenario.suspended is not None and self.steps in scenario.suspended:
             suspend = self.steps == scenario.suspended[0]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tests.property.reference import Failure, rule_of
 from tests.property.script import End, Task
 
-from fairlead.engine.commands import Command, StartAttempt
+from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import UserAction
-from fairlead.engine.model import OBJECT_KINDS, SLOT_KINDS, ActionKind, Json, Phase, WorkKind
+from fairlead.engine.model import OBJECT_KINDS, SLOT_KINDS, ActionKind, Json, Phase, StopMode, WorkKind
 from fairlead.engine.state import ActionRecord
 
 if TYPE_CHECKING:
@@ -54,9 +54,12 @@ class Watch:
             if record.accepted and any(each.uid == record.uid and is_noise(each) for each in player.requests):
                 raise Disagreement(f"accepted: {record}")
         self._note_limits()
+        self._check_stop()
         for command in commands:
             if isinstance(command, StartAttempt):
                 self._check_start(command)
+            elif isinstance(command, EndAttempt) and command.reason == "Stopped" and command.kind in SLOT_KINDS:
+                raise Disagreement(f"{command.node} is ended by a graceful stop")
 
     def _check_ends(self) -> None:
         """Terminal is final."""
@@ -68,6 +71,15 @@ class Watch:
             cut_off = state.phase is Phase.CANCELLED and not state.attempts
             if known is not state.phase and not cut_off:
                 raise Disagreement(f"{name} was {known}, and is {state.phase}")
+
+    def _check_stop(self) -> None:
+        """Any other stop ends what runs."""
+        run = self.player.run
+        if not run.stopping or run.stop_mode is StopMode.GRACEFUL:
+            return
+        for name, state in run.nodes.items():
+            if state.current is not None and not state.current.ending and not state.node.final:
+                raise Disagreement(f"{name} goes on although the run is stopped")
 
     def _check_start(self, start: StartAttempt) -> None:
         """Nothing is started that should wait, and what is started is told all that it needs."""
@@ -93,7 +105,7 @@ class Watch:
         live = [body.start.node for body in self.player.bodies.values() if body.live]
         if start.node in live:
             raise Disagreement(f"two live attempts of {start.node}")
-        if start.object_name in self.created:
+        if start.object_name in self.created and start.object_name not in self.player.stolen:
             raise Disagreement(f"{start.object_name} is created again")
         self.created[start.object_name] = (start.node, start.number)
         task = self.task_of(start.node)
