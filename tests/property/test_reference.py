@@ -375,3 +375,16 @@ def test_a_retry_runs_all_items_of_another_list() -> None:
     story = interpret(tasks, kept=kept, before=before)
     assert {name: told.attempts for name, told in story.items()} == {"n": 2, "m": 0, "m[0]": 2, "m[1]": 1}
     assert phases(story) == {"n": "Succeeded", "m": "Failed", "m[0]": "Succeeded", "m[1]": "Failed"}
+
+
+def test_a_list_that_goes_on_is_not_asked_once_more_whether_it_wants_to() -> None:
+    tasks = [
+        Task(name="n", ends=[FAILS], proceeds=True),
+        Task(name="m", needs=["n"], when=Ended("n", Phase.FAILED), each=Each(Fixed([1, 2]))),
+    ]
+    first = interpret(tasks)
+    marked = {**first, "n": Told(Phase.SUCCEEDED)}
+    kept, before = again.clear(tasks, marked, marked, "m[0]")
+    assert interpret(tasks, kept=kept, before=before)["m"].phase is Phase.SUCCEEDED
+    kept, before = again.clear(tasks, marked, marked, "m")
+    assert interpret(tasks, kept=kept, before=before)["m"].phase is Phase.SKIPPED
