@@ -1,7 +1,8 @@
 """What another epoch of a run leaves as it is, in the words of the contract; the rest runs again.
 
 Each function returns what is `kept`, and the past of the rest: an item that is Waiting there runs again, whatever its
-list; one that has ended stays as it is where the list is still the same.
+list; one that has ended stays as it is where the list is still the same. A task that is Running there goes on with its
+list, and is not asked once more whether it wants to run.
 """
 
 from __future__ import annotations
@@ -76,4 +77,7 @@ def _divide(
         name: told if name.partition("[")[0] in opened and keeps(name) else replace(told, phase=Phase.WAITING)
         for name, told in past.items()
     }
+    for task in tasks:
+        if task.name in opened and past[task.name].listed and all(parent in kept for parent in task.needs):
+            before[task.name] = replace(before[task.name], phase=Phase.RUNNING)
     return kept, before

@@ -227,7 +227,10 @@ class Player:
 
     def _steal(self) -> None:
         """Somebody removes an object that carries an attempt, finalizer and all."""
-        names = [name for name, body in self.bodies.items() if body.live and not body.ending]
+        # Not one that is about to be ended by a clock: which of both comes first is a matter of chance.
+        names = [
+            name for name, body in self.bodies.items() if body.busy and not body.ending and body.end.way not in ENDLESS
+        ]
         if names:
             self.seen.add("object removed by others")
             name = self.random.choice(names)

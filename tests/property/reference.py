@@ -115,7 +115,7 @@ def _tell(task: Task, tasks: Sequence[Task], over: Story, before: Story, stopped
         counts = {phase: ends.count(phase) for phase in ends}
         scope["run"] = {"summary": {"total": len(ends), "counts": counts, "stopped": stopped}}
     try:
-        if task.when is not None and not _is_true(task.when, scope):
+        if task.when is not None and past.phase is not Phase.RUNNING and not _is_true(task.when, scope):
             return {task.name: Told(Phase.SKIPPED, "WhenFalse", past.attempts)}
         if task.each is not None:
             return _items(task, scope, before)

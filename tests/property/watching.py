@@ -67,8 +67,8 @@ class Watch:
             if not state.is_over:
                 continue
             known = self._ends.setdefault(name, state.phase)
-            # One that ended without an attempt, which was not on record yet, may be cut off after a crash.
-            cut_off = state.phase is Phase.CANCELLED and not state.attempts
+            # What ended without an attempt, and was not on record yet, may be cut off before a crash or after it.
+            cut_off = Phase.CANCELLED in (known, state.phase) and not state.attempts
             if known is not state.phase and not cut_off:
                 raise Disagreement(f"{name} was {known}, and is {state.phase}")
 
