@@ -191,13 +191,13 @@ class Cluster:
         except ApiError:
             return CliError(f"there is no Workflow {name!r} in namespace {self.namespace!r}")
         from fairlead.api.problems import did_you_mean
+        from fairlead.engine.wording import few
 
-        listed = ", ".join(names[:_NAMES_SHOWN]) + (
-            f" and {len(names) - _NAMES_SHOWN} more" if names[_NAMES_SHOWN:] else ""
-        )
         return CliError(
             f"there is no Workflow {name!r} in namespace {self.namespace!r}{did_you_mean(name, names)}",
-            hint=f"there are: {listed}" if names else "there is none at all in this namespace; name another with -n",
+            hint=f"there are: {few(names, _NAMES_SHOWN)}"
+            if names
+            else "there is none at all in this namespace; name another with -n",
         )
 
     def _refused(self, error: ApiError, resource: Resource) -> CliError:

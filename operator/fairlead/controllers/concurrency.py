@@ -20,6 +20,7 @@ from fairlead.engine.events import UserAction
 from fairlead.engine.model import ActionKind, StopMode
 from fairlead.engine.state import ActionRecord
 from fairlead.engine.stops import STOP_REASONS
+from fairlead.engine.wording import few
 
 from .asked import encode_record
 from .run import Run
@@ -350,8 +351,7 @@ def _lacks_template(workflow: Workflow) -> bool:
 
 
 def _why(place: _Place, holders: list[Workflow], before: int) -> str:
-    names = ", ".join(workflow.name for workflow in holders[:_SHOWN])
-    more = f" and {len(holders) - _SHOWN} more" if len(holders) > _SHOWN else ""
-    held = f"the key {place.group[1]!r} is held by {names}{more} ({len(holders)}/{place.limit})" if holders else ""
+    names = few([workflow.name for workflow in holders], _SHOWN)
+    held = f"the key {place.group[1]!r} is held by {names} ({len(holders)}/{place.limit})" if holders else ""
     line = f"{before} in line before this run" if before else ""
     return "; ".join(filter(None, (held, line))) or f"older runs with the key {place.group[1]!r} are looked at first"

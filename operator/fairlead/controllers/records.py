@@ -15,6 +15,7 @@ from fairlead.controllers.views import time_of
 from fairlead.engine.model import OBJECT_KINDS, FailureClass, Phase, Settings
 from fairlead.engine.reasons import why
 from fairlead.engine.state import Attempt, Items, NodeRecord, NodeState, RunState
+from fairlead.engine.wording import timestamp
 
 __all__ = ["entries", "entry", "has_entry", "past_entries", "recorded_nodes", "text_of"]
 
@@ -161,7 +162,7 @@ def _read_attempt(shown: Mapping[str, Any]) -> Attempt:
 
 def text_of(moment: datetime | None) -> str | None:
     """Return a moment as the API writes it, in whole seconds."""
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else timestamp(moment)
 
 
 def _present(**fields: Any) -> _Json:

@@ -18,6 +18,7 @@ from fairlead.controllers.views import time_of
 from fairlead.engine.capacity import MESSAGE_CHARACTERS, message_characters
 from fairlead.engine.model import ACTIVE, TERMINAL, Phase, Settings
 from fairlead.engine.state import RunOutcome, RunState
+from fairlead.engine.wording import few
 
 __all__ = [
     "blocked",
@@ -255,7 +256,8 @@ def _summary(run: RunState, settings: Settings, stalled: str, *, in_full: bool) 
     if run.stopping:
         return "Running", "stopping: " + run.stopping
     if in_full:
-        active = _few([state.name for state in run.nodes.values() if state.parent is None and state.phase in ACTIVE])
+        names = [state.name for state in run.nodes.values() if state.parent is None and state.phase in ACTIVE]
+        active = few(names, 3)
     else:
         running = sum(run.counts[phase] for phase in ACTIVE)
         active = f"{running} tasks and items" if running else ""
@@ -279,11 +281,6 @@ def blocked(run: RunState) -> str:
         if state.phase in (Phase.QUEUED, Phase.STARTING) and state.refused and state.refused[0] == OPERATOR_FORBIDDEN:
             return f"the operator may not go on: {state.refused[1]}"
     return ""
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _conditions(

@@ -19,6 +19,7 @@ from fairlead.engine.passes import Pass, arm, default_outputs, end_node, note
 from fairlead.engine.refusals import Refused
 from fairlead.engine.state import ActionRecord, NodeRecord, NodeState, Outcome, Result
 from fairlead.engine.stops import STOP_REASONS, stop
+from fairlead.engine.wording import few
 
 __all__ = ["ACTIONS_KEPT", "apply"]
 
@@ -103,7 +104,7 @@ def _retry(p: Pass, action: UserAction) -> str:
     tasks |= dependants(graph, run, roots, phases)
     p.graph = action.graph or graph
     begin_epoch(p.graph, run, tasks, items, {}, p.now, reopened=reopened - tasks)
-    return f"retried in epoch {run.epoch}: {_few(sorted(tasks | items)) or 'finally'}"
+    return f"retried in epoch {run.epoch}: {few(sorted(tasks | items)) or 'finally'}"
 
 
 def _whole_and_items(states: list[NodeState]) -> tuple[set[str], set[str]]:
@@ -129,7 +130,7 @@ def _clear(p: Pass, action: UserAction) -> str:
     tasks |= dependants(p.graph, p.run, roots, TERMINAL)
     p.graph = action.graph or p.graph
     begin_epoch(p.graph, p.run, tasks, items, {}, p.now)
-    return f"cleared in epoch {p.run.epoch}: {_few(sorted(tasks | items)) or 'finally'}"
+    return f"cleared in epoch {p.run.epoch}: {few(sorted(tasks | items)) or 'finally'}"
 
 
 def _mark(p: Pass, action: UserAction) -> str:
@@ -144,7 +145,7 @@ def _mark(p: Pass, action: UserAction) -> str:
             _check_markable(state)
         for state in states:
             _mark_now(p, state, phase, message, outputs[state.name])
-        return f"marked {phase.value}: {_few(action.tasks)}"
+        return f"marked {phase.value}: {few(action.tasks)}"
     marks = {
         state.name: NodeRecord(
             name=state.name,
@@ -163,7 +164,7 @@ def _mark(p: Pass, action: UserAction) -> str:
     roots = {state.name.partition("[")[0] for state in states}
     tasks = dependants(p.graph, p.run, roots, _CONSEQUENCES) - set(marks)
     begin_epoch(p.graph, p.run, tasks, (), marks, p.now)
-    return f"marked {phase.value} in epoch {p.run.epoch}: {_few(action.tasks)}"
+    return f"marked {phase.value} in epoch {p.run.epoch}: {few(action.tasks)}"
 
 
 def _marked_outputs(state: NodeState, phase: Phase, values: Mapping[str, Json]) -> dict[str, Json]:
@@ -201,7 +202,7 @@ def _approve(p: Pass, action: UserAction) -> str:
     answers = [approvals.approved(p, state, action) for state in waiting]
     for state, values in zip(waiting, answers, strict=True):
         podless.answer(p, state, state.attempts[-1], values)
-    return f"approved: {_few(action.tasks)}"
+    return f"approved: {few(action.tasks)}"
 
 
 def _reject(p: Pass, action: UserAction) -> str:
@@ -221,7 +222,7 @@ def _reject(p: Pass, action: UserAction) -> str:
             message=message,
         )
         conclude(p, state, state.attempts[-1], outcome)
-    return f"rejected: {_few(action.tasks)}"
+    return f"rejected: {few(action.tasks)}"
 
 
 def _complete(p: Pass, action: UserAction) -> str:
@@ -234,7 +235,7 @@ def _complete(p: Pass, action: UserAction) -> str:
             raise Refused("InvalidValues", f"{state.name}: {error.message}; give it in `values`") from error
     for state in waiting:
         podless.answer(p, state, state.attempts[-1], action.values)
-    return f"completed: {_few(action.tasks)}"
+    return f"completed: {few(action.tasks)}"
 
 
 def _heartbeat(p: Pass, action: UserAction) -> str:
@@ -245,7 +246,7 @@ def _heartbeat(p: Pass, action: UserAction) -> str:
         state.attempts[-1].heard_at = p.now
         arm(p.run, state.name, p.now)
         p.run.touch(state)
-    return f"heard of: {_few(action.tasks)}"
+    return f"heard of: {few(action.tasks)}"
 
 
 def _awaited(p: Pass, name: str, *kinds: WorkKind) -> NodeState:
@@ -277,12 +278,6 @@ def _state(p: Pass, name: str) -> NodeState:
     if state is None:
         raise Refused("NoSuchTask", f"the run has no task {name!r}")
     return state
-
-
-def _few(names: object) -> str:
-    listed = list(names)  # type: ignore[call-overload]
-    shown = ", ".join(listed[:5])
-    return shown if len(listed) <= 5 else f"{shown} and {len(listed) - 5} more"
 
 
 _APPLY: Mapping[ActionKind, Callable[[Pass, UserAction], str]] = {

@@ -15,6 +15,7 @@ from fairlead.engine.outputs import has_type
 from fairlead.engine.passes import Pass
 from fairlead.engine.refusals import Refused
 from fairlead.engine.state import NodeState
+from fairlead.engine.wording import timestamp
 
 __all__ = ["approved", "check_identity"]
 
@@ -49,7 +50,7 @@ def approved(p: Pass, state: NodeState, action: UserAction) -> dict[str, Json]:
     if option not in options:
         raise Refused("InvalidValues", f"{state.name}: `option` must be one of {', '.join(options)}, not {option!r}")
     values = _form_values(state.name, work.get("form") or (), given)
-    return {**values, "option": option, "by": action.by, "at": f"{p.now:%Y-%m-%dT%H:%M:%SZ}"}
+    return {**values, "option": option, "by": action.by, "at": timestamp(p.now)}
 
 
 def _work(p: Pass, state: NodeState) -> Mapping[str, Json]:

@@ -15,10 +15,11 @@ from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS, RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase, StopMode
 from fairlead.engine.outputs import OutputError, check_values, read_outputs
-from fairlead.engine.passes import Pass, arm, end_node, give_back, note, shorten
+from fairlead.engine.passes import Pass, arm, end_node, give_back, note
 from fairlead.engine.retry import RetryDecision, decide_retry
 from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move
+from fairlead.engine.wording import shorten
 
 __all__ = ["cancel", "conclude", "end_attempt", "keep_until_recorded", "make_room", "outcome_of_ending", "record_end"]
 

@@ -18,10 +18,11 @@ from fairlead.engine.ends import conclude, end_attempt, keep_until_recorded, out
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused, StatusRecorded, UserAction
 from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Phase
 from fairlead.engine.names import attempt_name, task_and_index
-from fairlead.engine.passes import Pass, end_node, enqueue, give_back, shorten
+from fairlead.engine.passes import Pass, end_node, enqueue, give_back
 from fairlead.engine.retry import most_attempts
 from fairlead.engine.state import Attempt, NodeRecord, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move, path_to_starting
+from fairlead.engine.wording import shorten
 
 __all__ = ["dispose_of_strays", "observe", "take_in_strays"]
 

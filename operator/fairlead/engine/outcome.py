@@ -13,9 +13,10 @@ from fairlead.engine.commands import EventType
 from fairlead.engine.endings import RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import Graph, Phase
-from fairlead.engine.passes import Pass, note, shorten
+from fairlead.engine.passes import Pass, note
 from fairlead.engine.state import NodeState, RunOutcome, RunState
 from fairlead.engine.stops import STOPS
+from fairlead.engine.wording import shorten
 
 __all__ = ["finish", "handled"]
 

@@ -11,14 +11,14 @@ from datetime import datetime
 from heapq import heappush
 
 from fairlead.engine import capacity, triggers
-from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import Command, EventType, RecordEvent
 from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope, Settings, StopMode
 from fairlead.engine.scopes import scope_of
 from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
+from fairlead.engine.wording import shorten
 
-__all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "give_back", "join_queue", "note", "shorten"]
+__all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "give_back", "join_queue", "note"]
 
 
 @dataclass(slots=True)
@@ -157,8 +157,3 @@ def _tell_people(p: Pass, state: NodeState) -> None:
     elif phase in (Phase.UPSTREAM_FAILED, Phase.CANCELLED):
         text = f"task {name!r}: {state.message or state.reason}"
         note(p, EventType.NORMAL, f"Task{phase.value}", text, f"{name}/end")
-
-
-def shorten(message: str) -> str:
-    """Cut a message to what a status may hold; a longer one ends in an ellipsis."""
-    return message if len(message) <= MESSAGE_CHARACTERS else message[: MESSAGE_CHARACTERS - 1] + "…"

@@ -40,6 +40,7 @@ from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
 from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
+from fairlead.engine.wording import few
 
 __all__ = ["Plan", "begin", "plan"]
 
@@ -235,8 +236,7 @@ def _why_not(p: Pass, state: NodeState) -> str:
         for name in state.node.needs
         if p.run.nodes[name].phase in TERMINAL - {Phase.SUCCEEDED}
     ] or [f"{name} {p.run.nodes[name].phase.value}" for name in state.node.needs]
-    shown = ", ".join(ended[:5]) + (f" and {len(ended) - 5} more" if len(ended) > 5 else "")
-    return f"trigger {state.node.trigger.value}: {shown}"
+    return f"trigger {state.node.trigger.value}: {few(ended)}"
 
 
 def _may_start(p: Pass) -> bool:

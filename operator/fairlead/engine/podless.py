@@ -19,6 +19,7 @@ from fairlead.engine.names import attempt_name
 from fairlead.engine.passes import Pass, arm, end_node
 from fairlead.engine.state import Attempt, NodeState, Outcome, Result, Unsent
 from fairlead.engine.transitions import move
+from fairlead.engine.wording import shorten, timestamp
 
 __all__ = ["answer", "begin", "is_due", "send", "time_out"]
 
@@ -42,6 +43,7 @@ def begin(p: Pass, state: NodeState, work: Mapping[str, Json]) -> None:
         running_at=p.now,
         due_at=due_at,
         heard_at=p.now if work.get("callback") else None,
+        message=shorten(work.get("message") or ""),  # what somebody is asked; its end says something else
         epoch=p.run.epoch,
         iteration=state.iteration,
     )
@@ -117,7 +119,7 @@ def time_out(p: Pass, state: NodeState, attempt: Attempt) -> None:
         work = {}
     if work.get("onTimeout") == "Approve":
         options = work.get("options") or ["Approve"]
-        answer(p, state, attempt, {"option": options[0], "by": "", "at": f"{p.now:%Y-%m-%dT%H:%M:%SZ}"})
+        answer(p, state, attempt, {"option": options[0], "by": "", "at": timestamp(p.now)})
     else:
         attempt.ending = "ApprovalTimeout"
         conclude(p, state, attempt, outcome_of_ending("ApprovalTimeout", p.now))

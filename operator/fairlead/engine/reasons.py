@@ -7,10 +7,9 @@ from datetime import datetime
 from fairlead.engine.items import limit_of
 from fairlead.engine.model import ACTIVE, OBJECT_KINDS, Phase, Settings, WorkKind
 from fairlead.engine.state import Attempt, NodeState, RunState
+from fairlead.engine.wording import few, timestamp
 
 __all__ = ["why"]
-
-_NAMES_SHOWN = 5
 
 
 def why(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
@@ -39,7 +38,7 @@ def _why_waiting(run: RunState, settings: Settings, state: NodeState) -> tuple[s
         return "WaitingForParallelism", f"{used}/{limit_of(state.parent, settings)} items of {state.parent.name}"
     if state.node.final and not run.is_finalizing:
         return "WaitingForTasks", "`finally` comes when all other tasks have ended"
-    return "WaitingForTasks", _names([name for name in state.node.needs if not run.nodes[name].is_over])
+    return "WaitingForTasks", few([name for name in state.node.needs if not run.nodes[name].is_over])
 
 
 def _why_queued(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
@@ -67,7 +66,8 @@ def _why_active(run: RunState, state: NodeState, attempt: Attempt) -> tuple[str,
         return "WaitingForRecord", "its start is written to the status before anything is sent"
     match kind:
         case WorkKind.APPROVAL:
-            return "WaitingForApproval", "somebody has to approve or reject it: fairlead approve, fairlead reject"
+            question = attempt.message or "somebody has to approve or reject it"
+            return "WaitingForApproval", f"{question} (fairlead approve, fairlead reject)"
         case WorkKind.WAIT if attempt.due_at is not None:
             return "WaitingUntil", _time(attempt.due_at)
         case WorkKind.WAIT if attempt.heard_at is not None:
@@ -79,9 +79,4 @@ def _why_active(run: RunState, state: NodeState, attempt: Attempt) -> tuple[str,
 
 
 def _time(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _names(names: list[str]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
+    return "" if moment is None else timestamp(moment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope
 from fairlead.engine.state import NodeState, RunState
+from fairlead.engine.wording import timestamp
 
 __all__ = ["attempt_scope", "scope_of", "summary_of"]
 
@@ -20,7 +21,7 @@ def scope_of(graph: Graph, run: RunState, state: NodeState | None) -> Scope:
             "namespace": run.namespace,
             "uid": run.uid,
             "attempt": run.epoch,
-            "startTime": run.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "startTime": timestamp(run.started_at),
         },
         "tasks": {name: {"phase": run.nodes[name].phase.value, "outputs": run.nodes[name].outputs} for name in reads},
     }

@@ -201,6 +201,16 @@ def test_an_approval_waits_without_a_pod_and_records_who_and_when() -> None:
     assert on.recorded() == ["after/1"]
 
 
+def test_what_is_asked_is_shown_and_after_a_restart_too() -> None:
+    on = bench(approval(message="Publish 12 rows?"))
+    shown = ("WaitingForApproval", "Publish 12 rows? (fairlead approve, fairlead reject)")
+    assert why(on.run, on.settings, on.state("sign")) == shown
+    again = on.restarted()
+    assert why(again.run, again.settings, again.state("sign")) == shown
+    again.tell(asked("Approve", "sign"))
+    assert again.state("sign").attempts[0].message == ""
+
+
 @pytest.mark.row("G4")
 def test_rejecting_fails_the_task_and_is_final() -> None:
     on = bench(approval(), node("after", "sign"))
