@@ -190,6 +190,7 @@ class _Compilation:
         output_reads = reader.of_run(references, ordering.sure_in_success())
         if cycle := ordering.cycle():
             self._report_cycle(cycle)
+        self._warn_of_idle_triggers(ordering)
         if self.problems:
             return None
         nodes = [replace(task.node, needs=ordering.parents(name), reads=reads[name]) for name, task in tasks.items()]
@@ -262,6 +263,15 @@ class _Compilation:
                 self.report(f"{path}.name", f"another output is named {output.name!r}, too; names must be unique")
             outputs[output.name] = trees.value(output.value, f"{path}.value")
         return outputs
+
+    def _warn_of_idle_triggers(self, ordering: Ordering) -> None:
+        """Warn of rules about what comes before a task of those before which nothing comes: they run in any case."""
+        for path, task in self._good_tasks():
+            idle = task.trigger not in (None, TriggerRule.ALL_SUCCEEDED, TriggerRule.ALWAYS)
+            if idle and not ordering.parents(task.name):
+                self.warn(
+                    f"{path}.trigger", f"looks at no task, so {task.name!r} runs in any case; name some in `needs`"
+                )
 
     def _report_cycle(self, cycle: tuple[str, ...]) -> None:
         path = next(path for path, task in self._good_tasks() if task.name == cycle[0])

@@ -101,6 +101,21 @@ def test_a_reference_is_a_dependency_and_lint_says_so() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("trigger", "needs", "warned"),
+    [
+        pytest.param("OneFailed", [], True, id="an alarm without anything to look at"),
+        pytest.param("OneFailed", ["a"], False, id="with"),
+        pytest.param("AllSucceeded", [], False, id="the default, written out"),
+        pytest.param("Always", [], False, id="what runs in any case anyway"),
+    ],
+)
+def test_a_trigger_that_looks_at_no_task_is_warned_of(trigger: str, needs: list[str], warned: bool) -> None:
+    found = warnings(spec(task("a"), task("alarm", needs=needs, trigger=trigger)))
+    message = "looks at no task, so 'alarm' runs in any case; name some in `needs`"
+    assert found == ({"spec.tasks[1].trigger": message} if warned else {})
+
+
 def test_a_reference_to_what_comes_before_adds_nothing() -> None:
     definition = spec(
         task("a", outputs=ROWS), task("between", needs=["a"]), reading("tasks.a.outputs.rows", needs=["between"])
