@@ -10,7 +10,7 @@ from typing import Any
 from e2e.audit import AuditLog
 from e2e.kubectl import Cluster, wait_until
 
-__all__ = ["Workflows", "fairlead", "sh", "workflow"]
+__all__ = ["Workflows", "allow", "fairlead", "sh", "workflow"]
 
 Object = dict[str, Any]
 
@@ -103,6 +103,22 @@ class Workflows:
             timeout,
         )
         return self.task(name, task)
+
+
+def allow(workflows: Workflows, resource: str, *verbs: str) -> None:
+    """Let the namespace's default service account, in whose name runs act, do this to core objects of one kind."""
+    rbac, name = "rbac.authorization.k8s.io", f"may-{resource}"
+    rules = [{"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}]
+    who = {"kind": "ServiceAccount", "name": "default", "namespace": workflows.namespace}
+    role: Object = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": name}, "rules": rules}
+    binding: Object = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+        "subjects": [who],
+    }
+    workflows.apply(role, binding)
 
 
 def fairlead(workflows: Workflows, *arguments: str) -> tuple[int, str]:

@@ -7,7 +7,7 @@ import json
 import pytest
 from e2e.kubectl import Cluster, wait_until
 from e2e.operators import OperatorProcess
-from e2e.workflows import Workflows, sh, workflow
+from e2e.workflows import Workflows, allow, sh, workflow
 
 PYTHON = "python:3.11-slim-bookworm"
 
@@ -116,7 +116,7 @@ def test_a_quota_that_opens_later_lets_the_task_start(operator: OperatorProcess,
 
 @pytest.mark.row("F3")
 def test_a_resource_that_somebody_else_deletes_is_told(operator: OperatorProcess, workflows: Workflows) -> None:
-    grant(workflows)
+    allow(workflows, "configmaps", "create", "get", "patch", "delete")
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"state": "new"}}
     resource = {
         "manifest": manifest,
@@ -141,7 +141,7 @@ def test_a_resource_that_somebody_else_deletes_is_told(operator: OperatorProcess
 def test_a_resource_succeeds_when_its_expression_says_so_and_hands_on_values(
     operator: OperatorProcess, workflows: Workflows
 ) -> None:
-    grant(workflows)
+    allow(workflows, "configmaps", "create", "get", "patch", "delete")
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"state": "new"}}
     resource = {"manifest": manifest, "successWhen": "${object.data.state == 'done'}"}
     outputs = [{"name": "rows", "from": "${object.data.rows}"}]
@@ -177,24 +177,6 @@ def test_a_kind_that_is_not_served_fails_at_once(operator: OperatorProcess, work
     workflows.wait_finished("unknown", 30)
 
     assert workflows.task("unknown", "a")["reason"] == "NoSuchKind"
-
-
-def grant(workflows: Workflows) -> None:
-    """Let the namespace's default service account make ConfigMaps."""
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": "maker"},
-        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "patch", "delete"]}],
-    }
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "maker"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "maker"},
-        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": workflows.namespace}],
-    }
-    workflows.apply(role, binding)
 
 
 def exists(workflows: Workflows, configmap: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from e2e.kubectl import wait_until
 from e2e.operators import OperatorProcess
-from e2e.workflows import Workflows, fairlead, sh, workflow
+from e2e.workflows import Workflows, allow, fairlead, sh, workflow
 
 WRITE = "echo '{}' > $FAIRLEAD_OUTPUTS"
 
@@ -107,7 +107,8 @@ def test_waits_need_no_pods(operator: OperatorProcess, workflows: Workflows) -> 
         },
     }
     outputs = [{"name": "rows", "value": "${tasks.done.outputs.rows}"}]
-    workflows.apply(*reader(workflows), workflow("waits", tasks, outputs=outputs))
+    allow(workflows, "configmaps", "get")
+    workflows.apply(workflow("waits", tasks, outputs=outputs))
     wait_until("the callback to be waited for", lambda: workflows.task("waits", "called").get("attempts"), 30)
 
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ready"}, "data": {"ready": "yes"}}
@@ -165,21 +166,3 @@ def test_a_template_that_changes_changes_no_run(operator: OperatorProcess, workf
     workflows.apply(template("recipe", {"a": sh("true"), "b": sh("exit 1", needs=["a"])}))
 
     assert workflows.wait_finished("cooked")["phase"] == "Succeeded"
-
-
-def reader(workflows: Workflows) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A role that lets the namespace's default service account read ConfigMaps, and its binding."""
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": "reader"},
-        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
-    }
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "reader"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
-        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": workflows.namespace}],
-    }
-    return role, binding
