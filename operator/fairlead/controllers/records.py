@@ -83,7 +83,7 @@ def entry(run: RunState, settings: Settings, state: NodeState, characters: int) 
         completionTime=text_of(state.completed_at),
         outputs=None if state.items is not None else state.outputs,
         items=None if state.items is None else _counts(state.items),
-        itemsDigest=None if state.items is None else state.items.digest,
+        itemsDigest=state.past_digest if state.items is None else state.items.digest,
         attempts=attempts,
     )
 

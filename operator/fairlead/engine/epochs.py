@@ -29,7 +29,7 @@ def record_of(state: NodeState) -> NodeRecord:
         completed_at=state.completed_at,
         outputs={} if state.items is not None else state.outputs,
         attempts=tuple(state.attempts),
-        digest=state.items.digest if state.items is not None else "",
+        digest=state.items.digest if state.items is not None else state.past_digest,
         total=len(state.items.states) if state.items is not None else None,
     )
 

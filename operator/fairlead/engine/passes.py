@@ -101,6 +101,7 @@ def end_node(
     if phase is not Phase.SUCCEEDED:
         _set_outputs(run, state, {})  # those of an earlier round are nobody's any more
     state.not_before = state.queued_at = None
+    state.past_digest = ""  # it has ended without a list: what was recorded of one has ended with that
     if state.parent is not None:
         run.touch(state.parent)
         run.unsettled.append(state.parent.name)

@@ -224,7 +224,7 @@ def _begin_list(p: Pass, state: NodeState) -> None:
     if not values:
         end_node(p, state, Phase.SKIPPED, reason="NoItems", message="its list `forEach.in` is empty")
         return
-    unfold(p.graph, p.run, state, values, items.digest_of(values), keep_ends=True)
+    unfold(p.graph, p.run, state, values)
     state.started_at = state.started_at or p.now
     take_in_strays(p, state)
 

@@ -111,14 +111,14 @@ def _restore_lists(graph: Graph, run: RunState, lists: dict[str, NodeRecord]) ->
         _restore_ended_list(graph, run, run.nodes[name], lists.pop(name))
     for name in _in_order(graph, lists):
         state, record = run.nodes[name], lists[name]
+        state.past_digest = record.digest
         if triggers.decide(state) is not Verdict.RUN:
             continue  # by what is known of its parents it cannot have begun: facts about them are still to come
         try:
             values = evaluate_list(graph, run, state)
         except ListError:
             continue  # as its trigger fires again it fails with that
-        same = digest_of(values) == record.digest
-        unfold(graph, run, state, values, digest_of(values), keep_ends=same)
+        unfold(graph, run, state, values)
         state.started_at = record.started_at
 
 
@@ -126,12 +126,15 @@ def _in_order(graph: Graph, names: Iterable[str]) -> list[str]:
     return sorted(names, key=graph.rank.__getitem__)
 
 
-def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json], digest: str, *, keep_ends: bool) -> None:
+def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json]) -> None:
     """Begin a task's list with what was recorded of its items. O(items).
 
-    `keep_ends` is off where the list is another one than it was: then all its items are to be worked on again. Their
-    attempts stay on record, and their numbers go on.
+    Where the list is another one than it was, all its items are to be worked on again. Their attempts stay on record,
+    and their numbers go on.
     """
+    digest = digest_of(values)
+    keep_ends = state.past_digest in ("", digest)
+    state.past_digest = ""
     lay_out(run, state, values, digest)
     move(run, state, Phase.RUNNING)
     assert state.items is not None

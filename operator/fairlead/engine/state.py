@@ -184,7 +184,8 @@ class NodeState:
     quota), `queued_at` is since when it is in line.
     `refused` is what its next attempt was refused with last, for a while: reason and message.
     `items` are those of a `forEach` task whose list is known; `parent`, `index` and `item` are set for an item.
-    `past` has what was recorded of the items of a list that is not known yet, by index.
+    `past` has what was recorded of the items of a list that is not known yet, by index, and `past_digest` is that of
+    the list whose items had these ends.
     `epoch_start` is how many attempts it had before this epoch: budgets count from there.
     """
 
@@ -207,6 +208,7 @@ class NodeState:
     skipped: int = 0
     items: Items | None = None
     past: dict[int, NodeRecord] = field(default_factory=dict)
+    past_digest: str = ""
     parent: NodeState | None = None
     index: int | None = None
     item: Json = None

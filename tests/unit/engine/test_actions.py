@@ -193,6 +193,27 @@ def test_where_the_list_is_another_one_all_items_are_run() -> None:
     assert on.recorded() == ["m[0]/2", "m[1]/2"]
 
 
+@pytest.mark.row("fine:retry-of-a-foreach")
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("first", "again"), [("1", ["m[1]/2"]), ("5", ["m[0]/2", "m[1]/2"])], ids=["same", "another"])
+def test_whether_it_is_another_one_may_be_known_only_once_its_parent_has_run_again(
+    first: str, again: list[str], crash: bool
+) -> None:
+    """Its parent failed as well, so its list was made of defaults; what it is made of now, its parent will say."""
+    made = Value(lambda scope: [scope["tasks"]["a"]["outputs"].get("n", 1), 2])
+    over = node("m", "a", for_each=ForEach(items=made), trigger=TriggerRule.ALL_DONE, reads=("a",))
+    on = bench(node("a", outputs=[declared("n")]), over)
+    on.tell(failed("a"))
+    on.tell(succeeded("m[0]"), failed("m[1]"))
+    on.recorded()
+    on.tell(asked("Retry"))
+    assert on.recorded() == ["a/2"]
+    if crash:
+        on = on.restarted()
+        on.tell(seen("a", 2))
+    assert on.started(succeeded("a", 2, text=f'{{"n": {first}}}')) == again
+
+
 def test_a_list_that_has_become_shorter_is_restored_as_it_is() -> None:
     items: list[str] = ["x", "y", "z"]
     on = bench(node("m", for_each=ForEach(items=Value(lambda _: list(items))), outputs=[declared("n")]))
