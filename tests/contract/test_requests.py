@@ -9,7 +9,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 
+from fairlead.clock import utc_now
 from fairlead.controllers.actions import Actions, _Verdict, action_view
 from fairlead.controllers.identity import POLICY, is_in_force
 from fairlead.controllers.store import Workflow, WorkflowStore
@@ -192,7 +192,7 @@ async def test_an_answer_keeps_what_others_have_written_and_is_no_change_the_sec
     document["metadata"]["ownerReferences"] = [owner]
     raw = asked.create(document)
     key = ObjectKey(asked.name, raw["metadata"]["name"])
-    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = utc_now().strftime("%Y-%m-%dT%H:%M:%SZ")
     seen = {"type": "Seen", "status": "True", "lastTransitionTime": moment, "reason": "Mine", "message": ""}
     patch = json.dumps({"status": {"conditions": [seen]}})
     names = ("workflowaction", key.name, "-n", asked.name)

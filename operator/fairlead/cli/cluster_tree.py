@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fairlead.cli.progress import progress_on
 from fairlead.cli.render.tree import ASCII, GLYPHS, output_lines, run_lines
 from fairlead.cli.terminal import data, print_json, say, speaks_unicode
 from fairlead.cli.view import RunView, declared_final, declared_needs, view_of_object
+from fairlead.clock import utc_now
 
 __all__ = ["Request", "compiled_needs", "follow_to_end", "show_tree"]
 
@@ -126,7 +126,7 @@ def compiled_needs(workflow: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
 def _draw(view: RunView) -> None:
     console = data()
     glyphs = GLYPHS if speaks_unicode(console) else ASCII
-    for line in run_lines(view, datetime.now(UTC), glyphs=glyphs):
+    for line in run_lines(view, utc_now(), glyphs=glyphs):
         console.print(line, soft_wrap=True)
     if view.outputs:
         console.print(Text("outputs:", "bold"))

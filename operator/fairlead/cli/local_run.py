@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -29,6 +28,7 @@ from fairlead.cli.prompts import Prompter
 from fairlead.cli.render.tree import ASCII, GLYPHS, output_lines, run_lines
 from fairlead.cli.terminal import data, print_json, say, speaks_unicode
 from fairlead.cli.view import RunView, TaskView, tasks_of_state, view_of_state
+from fairlead.clock import utc_now
 from fairlead.controllers.status import encode, invalid_status
 from fairlead.engine.model import Phase, WorkKind
 from fairlead.local.questions import Answer, Question, nobody
@@ -77,7 +77,7 @@ def run_local(request: Request) -> int:
     except InvalidSpec as invalid:
         _show_problems(invalid.problems, request.file)
         if request.as_json:
-            print_json(invalid_status(invalid.problems, generation=1, previous={}, now=datetime.now(UTC)))
+            print_json(invalid_status(invalid.problems, generation=1, previous={}, now=utc_now()))
         return ExitCode.USAGE
     _show_problems(advice, request.file)
     if compiled.settings.suspend and not request.ignore_suspend:
@@ -100,7 +100,7 @@ def run_local(request: Request) -> int:
         assert outcome is not None
         workdir.keep |= not outcome.succeeded or stopped_by is not None
         if request.as_json:
-            print_json(encode(run.state, settings, generation=1, previous={}, now=datetime.now(UTC)))
+            print_json(encode(run.state, settings, generation=1, previous={}, now=utc_now()))
         else:
             _sum_up(run, workdir)
     if stopped_by is not None:
@@ -242,7 +242,7 @@ def _sum_up(run: LocalRun, workdir: _Workdir) -> None:
     if run.stopped:
         view = replace(view, phase="Stopped", message=_stopped(view))
     glyphs = GLYPHS if speaks_unicode(console) else ASCII
-    for line in run_lines(view, datetime.now(UTC), glyphs=glyphs):
+    for line in run_lines(view, utc_now(), glyphs=glyphs):
         console.print(line, soft_wrap=True)
     if view.outputs:
         console.print(Text("outputs:", "bold"))

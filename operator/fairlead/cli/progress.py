@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -17,6 +17,7 @@ from fairlead.cli.render.durations import between
 from fairlead.cli.render.tree import ASCII, GLYPHS, one_line, run_lines
 from fairlead.cli.terminal import speaks_unicode
 from fairlead.cli.view import RunView, TaskView
+from fairlead.clock import utc_now
 from fairlead.engine.model import ACTIVE, Phase
 
 __all__ = ["LinePrinter", "LiveTree", "Progress", "progress_on"]
@@ -106,9 +107,7 @@ class LiveTree:
             await asyncio.sleep(_REDRAW_SECONDS)
 
     def _draw(self) -> None:
-        lines = run_lines(
-            self._view(), datetime.now(UTC), glyphs=self._glyphs, height=self._console.height - 1, live=True
-        )
+        lines = run_lines(self._view(), utc_now(), glyphs=self._glyphs, height=self._console.height - 1, live=True)
         for line in lines:
             line.truncate(self._console.width - 1, overflow="ellipsis")
         self._live.update(Group(*lines), refresh=True)
@@ -127,7 +126,7 @@ class LinePrinter:
 
     def changed(self) -> None:
         """Print what is new."""
-        now = datetime.now(UTC)
+        now = utc_now()
         for task in self._changes():
             before = self._seen.get(task.name)
             if before is None or _standing(before) != _standing(task):

@@ -12,12 +12,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from fairlead.api.action import check_action
+from fairlead.clock import utc_now
 from fairlead.engine.events import UserAction
 from fairlead.engine.model import ActionKind, Phase, StopMode
 from fairlead.kube.errors import ApiError, Conflict, NotFound
@@ -315,7 +316,7 @@ class Actions:
         self._notify(view.run_uid)
 
     async def _write(self, key: ObjectKey, view: ActionView, verdict: _Verdict) -> None:
-        now = datetime.now(UTC)
+        now = utc_now()
         verdicts = {"Accepted": "True" if verdict.accepted else "False", "Completed": "True"}
         # By its version, as a write of the status does not look at the UID.
         body = _applied(key, resourceVersion=view.version) | {

@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from fairlead.api import labels
+from fairlead.clock import utc_now
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
 from fairlead.engine.model import OBJECT_KINDS, Phase, WorkKind
@@ -151,7 +152,7 @@ class Applier:
                 number=start.number,
                 reason="InternalError",
                 message="a defect of the operator: see its log",
-                retry_at=datetime.now(UTC) + timedelta(seconds=_DEFECT_SECONDS),
+                retry_at=utc_now() + timedelta(seconds=_DEFECT_SECONDS),
             )
         if fact is not None:
             self._tell(run, fact)
@@ -195,7 +196,7 @@ class Applier:
         except (NotFound, Conflict) as error:
             if isinstance(error, Conflict) and not error.is_wrong_uid:
                 raise
-            return AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
+            return AttemptGone(node=end.node, number=end.number, seen_at=utc_now())
         return None
 
     async def _end_pods_of_job(self, run: Run, key: ObjectKey, uid: str) -> None:

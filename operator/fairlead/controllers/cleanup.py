@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from fairlead.api import labels
+from fairlead.clock import utc_now
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
@@ -180,7 +181,7 @@ class Cleaner:
 
     async def _observe_generation(self, workflow: Workflow) -> None:
         """The spec of a finished run was edited: nothing follows, and that is said (`observedGeneration`)."""
-        now = datetime.now(UTC)
+        now = utc_now()
         status = {
             **workflow.status,
             "observedGeneration": workflow.generation,
@@ -209,7 +210,7 @@ class Cleaner:
         completed = finished_at(workflow.status)
         if ttl is None or completed is None or workflow.parent_uid:
             return None  # a sub-workflow goes with its parent, which may still have to read how it ended
-        left = (completed + timedelta(seconds=ttl) - datetime.now(UTC)).total_seconds()
+        left = (completed + timedelta(seconds=ttl) - utc_now()).total_seconds()
         if left > 0:
             return left
         if _is_tracked(workflow):

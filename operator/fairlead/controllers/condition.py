@@ -11,10 +11,10 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from fairlead.api.work import RenderedCondition
+from fairlead.clock import utc_now
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass
 from fairlead.engine.state import Outcome, Result
@@ -189,7 +189,7 @@ class Conditions:
                 errand.waits("ExpressionError", f"when: {trouble(error, found)}")
                 continue
             if holds is True:
-                self._end(target, errand, Outcome(result=Result.SUCCEEDED, finished_at=datetime.now(UTC), values={}))
+                self._end(target, errand, Outcome(result=Result.SUCCEEDED, finished_at=utc_now(), values={}))
             else:
                 errand.waits(_WAITING, f"when is not true yet of {target}")
 
@@ -205,7 +205,7 @@ class _Hopeless(Exception):
         super().__init__(message)
         self.outcome = Outcome(
             result=Result.FAILED,
-            finished_at=datetime.now(UTC),
+            finished_at=utc_now(),
             failure_class=FailureClass.CONFIGURATION,
             reason=reason,
             message=message,

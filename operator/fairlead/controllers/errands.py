@@ -8,9 +8,9 @@ be asked for twice. So an errand is kept until its end is on record, and handed 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Protocol
 
+from fairlead.clock import utc_now
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.events import AttemptSeen
 from fairlead.engine.model import WorkKind
@@ -77,7 +77,7 @@ class Errand:
             node=self.start.node,
             number=self.start.number,
             object_name=self.start.object_name,
-            started_at=datetime.now(UTC),
+            started_at=utc_now(),
             reason=reason,
             message=message,
             outcome=outcome,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from fairlead.api import labels
+from fairlead.clock import utc_now
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event
 from fairlead.engine.model import WorkKind
@@ -131,7 +131,7 @@ class Gatherer:
         verdicts = await asyncio.gather(*(self._is_gone(kind, key, view, run) for (kind, key), view in absent.items()))
         for view, gone in zip(absent.values(), verdicts, strict=True):
             if gone:
-                facts.append(AttemptGone(node=view.node, number=view.number, seen_at=datetime.now(UTC)))
+                facts.append(AttemptGone(node=view.node, number=view.number, seen_at=utc_now()))
         return facts
 
     async def _fact_of(self, run: Run, key: ObjectKey, view: View) -> AttemptSeen | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from datetime import UTC, datetime
 
 from fairlead.api.work import RenderedHttp
+from fairlead.clock import utc_now
 from fairlead.egress.request import IDEMPOTENT, SecretUnavailable
 from fairlead.egress.sender import Sender
 from fairlead.engine.model import FailureClass
@@ -96,7 +96,7 @@ class HttpTasks:
             errand.ends(
                 Outcome(
                     result=Result.FAILED,
-                    finished_at=datetime.now(UTC),
+                    finished_at=utc_now(),
                     failure_class=FailureClass.INFRASTRUCTURE,
                     reason="NotSent",
                     message=message,
@@ -181,7 +181,7 @@ def _is_safe(work: RenderedHttp) -> bool:
 def _misconfigured(reason: str, message: str) -> Outcome:
     return Outcome(
         result=Result.FAILED,
-        finished_at=datetime.now(UTC),
+        finished_at=utc_now(),
         failure_class=FailureClass.CONFIGURATION,
         reason=reason,
         message=message,

@@ -18,11 +18,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fairlead.api import labels
 from fairlead.api.work import RenderedResource
+from fairlead.clock import utc_now
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused
 from fairlead.engine.expressions import ExpressionError
@@ -166,7 +167,7 @@ class ResourceCarrier:
         """See `start.Creator`: a right that the service account lacks is for whoever made the Workflow to give."""
         if error.is_rbac and not error.is_impersonation:
             return failed_start(start, "Forbidden", _forbidden(run, error))
-        return refusal(start, error, datetime.now(UTC))
+        return refusal(start, error, utc_now())
 
     def _begin(self, followed: _Followed, metadata: Mapping[str, Any]) -> AttemptSeen:
         followed.uid = metadata["uid"]
@@ -192,7 +193,7 @@ class ResourceCarrier:
         known = _known_attempt(run, end.node, end.number)
         followed = self._recall(run, *known) if known else self._followed.get(f"{run.uid}/{end.object_name}")
         if followed is None:
-            return AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
+            return AttemptGone(node=end.node, number=end.number, seen_at=utc_now())
         try:
             resource = await self._resource(followed.work)
         except NoSuchKind:
@@ -336,7 +337,7 @@ class ResourceCarrier:
         return self._judge(followed, raw)
 
     def _judge(self, followed: _Followed, raw: Mapping[str, Any]) -> Event:
-        metadata, now = raw["metadata"], datetime.now(UTC)
+        metadata, now = raw["metadata"], utc_now()
         followed.uid, followed.version, followed.in_full = metadata["uid"], metadata["resourceVersion"], False
         followed.started_at = time_of(metadata["creationTimestamp"]) or now
         if followed.running_at is None and has_status(raw):
@@ -354,7 +355,7 @@ class ResourceCarrier:
 
     def _gone(self, followed: _Followed, why: str = "") -> Event:
         """The object is not there any more: because we asked for its end, or by somebody else's doing."""
-        attempt, now = followed.attempt, datetime.now(UTC)
+        attempt, now = followed.attempt, utc_now()
         known = _known_attempt(followed.run, attempt.node, attempt.number)
         if followed.ending or known is None or known[1].ending:
             return AttemptGone(node=attempt.node, number=attempt.number, seen_at=now)
@@ -384,7 +385,7 @@ class ResourceCarrier:
             node=attempt.node,
             number=attempt.number,
             object_name=attempt.object_name,
-            started_at=followed.started_at or datetime.now(UTC),
+            started_at=followed.started_at or utc_now(),
             running_at=followed.running_at,
             ending=followed.ending,
             **more,

@@ -14,11 +14,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
 from fairlead.api.retention import LEAST_SECONDS, SUCCEEDED_SECONDS
+from fairlead.clock import utc_now
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.model import WorkKind
 from fairlead.engine.state import Outcome, Result
@@ -148,7 +149,7 @@ class Retention:
         on_record = is_finished(workflow.status) if run is None else is_recorded(run, view)
         if not on_record:
             return _AGAIN_SECONDS
-        seconds = kept_for(view, workflow.spec.get("podRetention") or {}, datetime.now(UTC))
+        seconds = kept_for(view, workflow.spec.get("podRetention") or {}, utc_now())
         if seconds is None:
             return None
         held = entry.seen + LEAST_SECONDS - asyncio.get_running_loop().time()

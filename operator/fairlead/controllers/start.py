@@ -13,11 +13,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from fairlead.api.work import RenderedWork
 from fairlead.api.workspace import Workspace
+from fairlead.clock import utc_now
 from fairlead.engine.classify import observe_job, observe_pod
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import AttemptSeen, Event, StartRefused
@@ -121,7 +122,7 @@ class Starter:
                 return refused.fact
             except _Abandoned as abandoned:
                 fact = await creator.find(run, start) if uncertain else None
-                return fact or _refused(start, str(abandoned), retry_at=datetime.now(UTC))
+                return fact or _refused(start, str(abandoned), retry_at=utc_now())
             except AlreadyExists:
                 fact = await creator.find(run, start)
                 if fact is not None:
@@ -256,7 +257,7 @@ class PodCreator:
 
     def refusal(self, _run: Run, start: StartAttempt, error: ApiError, /) -> StartRefused:
         """See `Creator`."""
-        return refusal(start, error, datetime.now(UTC))
+        return refusal(start, error, utc_now())
 
     async def find(self, run: Run, start: StartAttempt) -> Event | None:
         """See `Creator`."""

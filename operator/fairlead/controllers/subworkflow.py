@@ -23,11 +23,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from fairlead.api import labels
 from fairlead.api.work import RenderedWorkflow
+from fairlead.clock import utc_now
 from fairlead.engine.capacity import MOST_DEEP
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
@@ -108,7 +108,7 @@ class SubworkflowCarrier:
 
     def refusal(self, _run: Run, start: StartAttempt, error: ApiError, /) -> StartRefused:
         """See `start.Creator`."""
-        return refusal(start, error, datetime.now(UTC))
+        return refusal(start, error, utc_now())
 
     def _take_in(self, run: Run, start: StartAttempt, raw: Mapping[str, Any]) -> Event | None:
         workflow = self._store.put(raw)
@@ -129,7 +129,7 @@ class SubworkflowCarrier:
             before = self.children.get(ObjectKey(namespace, start.succeeds))
             if before is None or before.owner_uid != run.uid or not _can_run_again(before):
                 return None
-            note = {"attempt": start.number, "epoch": before.epoch + 1, "since": datetime.now(UTC).isoformat()}
+            note = {"attempt": start.number, "epoch": before.epoch + 1, "since": utc_now().isoformat()}
             annotations = {labels.CARRIES: json.dumps(note), labels.ENDING: None}
             metadata = {
                 "uid": before.uid,
@@ -189,7 +189,7 @@ class SubworkflowCarrier:
         except (NotFound, Conflict) as error:
             if isinstance(error, Conflict) and not error.is_wrong_uid:
                 raise
-            return AttemptGone(node=end.node, number=end.number, seen_at=datetime.now(UTC))
+            return AttemptGone(node=end.node, number=end.number, seen_at=utc_now())
         return None
 
     async def _request(self, namespace: str, child: ChildView, name: str, spec: Mapping[str, Any], reason: str) -> None:
@@ -272,7 +272,7 @@ class SubworkflowCarrier:
                 continue
             key = ObjectKey(namespace, attempt.object_name)
             if self.children.get(key) is None and await self._is_gone(key, run):
-                run.inbox.append(AttemptGone(node=state.name, number=attempt.number, seen_at=datetime.now(UTC)))
+                run.inbox.append(AttemptGone(node=state.name, number=attempt.number, seen_at=utc_now()))
                 self._notify(run.uid)
 
     async def _is_gone(self, key: ObjectKey, run: Run) -> bool:

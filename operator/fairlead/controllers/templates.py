@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fairlead.api.compile import check_template
 from fairlead.api.problems import Problem, Severity
+from fairlead.clock import utc_now
 from fairlead.engine.expressions import Evaluator
 from fairlead.kube.errors import Conflict, NotFound
 from fairlead.kube.informer import Informer
@@ -110,7 +111,7 @@ class Templates:
         if template_view(raw).judged:
             return
         problems = await asyncio.to_thread(check_template, raw.get("spec"), evaluator=self._evaluator)
-        metadata, now = raw["metadata"], datetime.now(UTC)
+        metadata, now = raw["metadata"], utc_now()
         generation, previous = metadata.get("generation", 1), raw.get("status") or {}
         body = {
             "metadata": {"resourceVersion": metadata["resourceVersion"]},

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec, Problem
 from fairlead.api.resolution import UnknownTemplate
 from fairlead.api.settings import compile_settings
+from fairlead.clock import utc_now
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator, ExpressionError
@@ -180,7 +180,7 @@ class WorkflowController:
             return None
         try:
             if self._concurrency.is_waiting(workflow):  # without compiling it each time
-                verdict = self._concurrency.look_again(workflow, datetime.now(UTC))
+                verdict = self._concurrency.look_again(workflow, utc_now())
                 if verdict.move is not Move.START:
                     await self._hold_back(workflow, verdict)
                     return None
@@ -199,7 +199,7 @@ class WorkflowController:
         except InvalidSpec as error:
             await self._refuse(workflow, error)
             return None
-        definition, compiled, now = read.definition, read.compiled, datetime.now(UTC)
+        definition, compiled, now = read.definition, read.compiled, utc_now()
         written = workflow.spec if definition is None else definition.spec
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
@@ -284,7 +284,7 @@ class WorkflowController:
             )
             run.generation = workflow.generation
         run.heard_at = self._gatherer.heard_at(run.uid)
-        now = datetime.now(UTC)
+        now = utc_now()
         started = time.perf_counter()
         planned = plan(run.compiled.graph, run.state, facts, run.settings, now)
         self._metrics.plan_took(time.perf_counter() - started)
@@ -360,7 +360,7 @@ class WorkflowController:
             return
         begun = "startTime" in workflow.status
         waits = isinstance(error, UnknownTemplate) and not error.others and not begun
-        now, previous, generation = datetime.now(UTC), workflow.status, workflow.generation
+        now, previous, generation = utc_now(), workflow.status, workflow.generation
         if waits:
             reason, problem = "TemplateNotFound", error.problems[0]
             status = unready_status(problem, reason=reason, generation=generation, previous=previous, now=now)
@@ -391,7 +391,7 @@ class WorkflowController:
             return
         waits = verdict.move is Move.WAIT
         asked = await self._actions.stop_of(workflow, verdict.message) if waits else None
-        generation, previous, now = workflow.generation, workflow.status, datetime.now(UTC)
+        generation, previous, now = workflow.generation, workflow.status, utc_now()
         if asked is None:
             status = conflict_status(verdict, generation=generation, previous=previous, now=now)
         else:

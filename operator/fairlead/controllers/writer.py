@@ -16,11 +16,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from fairlead.clock import utc_now
 from fairlead.engine.capacity import MESSAGE_CHARACTERS
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import StatusRecorded
@@ -251,7 +251,7 @@ class StatusWriter:
             run.settings,
             generation=run.generation,
             previous=run.written,
-            now=datetime.now(UTC),
+            now=utc_now(),
             stalled=run.stalled,
             definition=None if run.definition is None else run.definition.record,
             shards=None if run.ledger is None else len(run.ledger.shards),

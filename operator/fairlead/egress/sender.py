@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 
 import aiohttp
 
 from fairlead import __version__
 from fairlead.api.work import Bound, RenderedHttp
+from fairlead.clock import utc_now
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass, Json
 from fairlead.engine.state import Outcome, Result
@@ -57,7 +57,7 @@ class Sender:
         except _Failed as failed:
             return Outcome(
                 result=Result.FAILED,
-                finished_at=datetime.now(UTC),
+                finished_at=utc_now(),
                 failure_class=failed.failure_class,
                 reason=failed.reason,
                 message=failed.message,
@@ -67,12 +67,12 @@ class Sender:
             log.exception("a request failed unexpectedly")
             return Outcome(
                 result=Result.FAILED,
-                finished_at=datetime.now(UTC),
+                finished_at=utc_now(),
                 failure_class=FailureClass.USER,
                 reason="InternalError",
                 message="a defect of the operator: see its log",
             )
-        return Outcome(result=Result.SUCCEEDED, finished_at=datetime.now(UTC), values=values)
+        return Outcome(result=Result.SUCCEEDED, finished_at=utc_now(), values=values)
 
     async def close(self) -> None:
         """Close all connections."""

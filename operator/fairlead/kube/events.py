@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+
+from fairlead.clock import utc_now
 
 from .errors import AlreadyExists, ApiError
 from .observer import NullObserver, Observer
@@ -52,7 +53,7 @@ class EventRecorder:
         component: shown in the FROM column, and as the reporting controller.
         instance: which replica; may be empty.
         now: the time of day, UTC-aware.
-        clock: monotonic seconds, for the spam filter.
+        clock: monotonic seconds, for the spam filter; by default those of the running loop.
         observer: is told of what is dropped.
         queue_size: Events waiting at most; more are dropped.
         burst: Events about one object at once (client-go: 25).
@@ -66,8 +67,8 @@ class EventRecorder:
         *,
         component: str = "fairlead",
         instance: str = "",
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+        clock: Callable[[], float] | None = None,
         observer: Observer | None = None,
         queue_size: int = 1000,
         burst: int = 25,
@@ -81,7 +82,7 @@ class EventRecorder:
         self._observer: Observer = observer or NullObserver()
         self._queue_size = queue_size
         self._retry_seconds = retry_seconds
-        self._budget = _Budget(burst, refill_seconds, clock)
+        self._budget = _Budget(burst, refill_seconds, clock or asyncio.get_running_loop().time)
         self._queue: deque[JsonObject] = deque()
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()

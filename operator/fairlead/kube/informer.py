@@ -15,7 +15,6 @@ import asyncio
 import logging
 import random as random_module
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from enum import StrEnum
@@ -102,7 +101,7 @@ class Informer(Generic[T]):
         idle_timeout: seconds of silence that make us reconnect; more than server_timeout and a fifth.
         backoff: first and longest pause in seconds after failures; doubled in between, with jitter.
         random: a float in [0, 1).
-        clock: monotonic seconds.
+        clock: monotonic seconds; by default those of the running loop.
 
     Attributes:
         synced: set once the first complete LIST was told to `on_change`.
@@ -126,7 +125,7 @@ class Informer(Generic[T]):
         server_timeout: float = 60.0,
         backoff: tuple[float, float] = (0.25, 5.0),
         random: Callable[[], float] = random_module.random,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._client = client
         self._resource = resource
@@ -142,7 +141,7 @@ class Informer(Generic[T]):
         self._server_timeout = server_timeout
         self._backoff = backoff
         self._random = random
-        self._clock = clock
+        self._clock = clock or asyncio.get_running_loop().time
 
         self.synced = asyncio.Event()
         self.last_error: str | None = None
@@ -156,7 +155,7 @@ class Informer(Generic[T]):
         self._failures = 0  # in a row, without a working watch between them
         self._expired_lists = 0
         self._stale_lists = 0
-        self._heard_at = self._moved_at = clock()
+        self._heard_at = self._moved_at = self._clock()
 
     # -- reading the copy
 

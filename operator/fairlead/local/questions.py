@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeAlias
 
+from fairlead.clock import utc_now
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import ActionKind, Graph, Json, Phase, WorkKind
@@ -109,7 +109,7 @@ class Questions:
                     uid=uid,
                     name=f"answer-{turn}",
                     kind=answer.action,
-                    created_at=datetime.now(UTC),
+                    created_at=utc_now(),
                     by=users[0] if users else YOU,
                     groups=groups,
                     verified=True,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from fairlead.clock import utc_now
 from fairlead.egress.addresses import EVERYWHERE, Addresses
 from fairlead.egress.connections import Connections
 from fairlead.egress.request import SecretUnavailable
@@ -45,7 +45,7 @@ class Requests:
         await self._sender.close()
 
     async def _carry(self, start: StartAttempt) -> None:
-        started_at = datetime.now(UTC)
+        started_at = utc_now()
         outcome = await self._sender.send(start.work, key=start.object_name, resumed=False, read_secret=_no_secrets)
         self._tell(
             AttemptSeen(

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fairlead.api.compile import Compiled
 from fairlead.api.environment import OUTPUTS, WORKSPACE, identity
+from fairlead.clock import utc_now
 from fairlead.engine.classify import PodView, observe_pod
 from fairlead.engine.commands import Command, EndAttempt, StartAttempt
 from fairlead.engine.events import Event, StartRefused, UserAction
@@ -338,4 +339,4 @@ async def _kill_after(live: _Live) -> None:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return utc_now()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec
+from fairlead.clock import utc_now
 from fairlead.engine.capacity import MOST_DEEP
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.endings import ENDINGS
@@ -80,7 +81,7 @@ class Subworkflows:
             run.kill()
 
     async def _carry(self, start: StartAttempt, namespace: str, guard: Guard) -> None:
-        started_at = datetime.now(UTC)
+        started_at = utc_now()
         if self._depth > MOST_DEEP:
             message = f"{MOST_DEEP} Workflows are above this one already: do its templates run each other?"
             self._tell(_seen(start, started_at, outcome=_failed("NestingTooDeep", message, invalid=True)))
@@ -147,7 +148,7 @@ def _outcome(run: RunState, ending: str) -> Outcome:
 def _failed(reason: str, message: str, *, invalid: bool = False) -> Outcome:
     return Outcome(
         result=Result.FAILED,
-        finished_at=datetime.now(UTC),
+        finished_at=utc_now(),
         failure_class=FailureClass.CONFIGURATION if invalid else FailureClass.USER,
         reason=reason,
         message=message,

@@ -14,17 +14,14 @@ from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import orjson
 import pytest
 
-from fairlead import controllers
 from fairlead.api import labels
 from fairlead.api.shard import read_tasks
+from fairlead.clock import set_clock
 from fairlead.controllers import app
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
@@ -409,14 +406,6 @@ class _Acting(FakeApi):
         self.actor = actor
 
 
-class _Clock(datetime):
-    """The time of day in step with the loop, which the tests' marker `looptime` makes run as fast as it can."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> _Clock:
-        return cast("_Clock", _now())
-
-
 class Stage:
     """One operator over one :class:`FakeApi`, and what tests do to both. Its runs are called `daily` by default."""
 
@@ -427,9 +416,6 @@ class Stage:
         monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(app, "open_session", lambda _: None)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
-        for module in _controllers():
-            if hasattr(module, "datetime"):
-                monkeypatch.setattr(module, "datetime", _Clock)
         self.operator = self._new_operator()
 
     def _new_operator(self) -> app.Operator:
@@ -439,6 +425,7 @@ class Stage:
 
     async def begin(self) -> None:
         """Start the operator, and wait until it is ready."""
+        set_clock(_now)
         self._before = asyncio.all_tasks()
         operator = self.operator
         for informer in operator.caches.values():
@@ -592,13 +579,6 @@ def tasks(*names: str, **more: Any) -> JsonObject:
     """Return the spec of a run of independent tasks, all alike."""
     work = {} if "script" in more else {"container": {"image": "i"}}
     return {"tasks": [{"name": name, **work, **more} for name in names]}
-
-
-def _controllers() -> Iterator[ModuleType]:
-    """Yield all modules of the operator's controllers: each has the clock that it imported."""
-    for found in iter_modules(controllers.__path__):
-        if not found.name.startswith("__"):
-            yield import_module(f"{controllers.__name__}.{found.name}")
 
 
 async def _at_once(function: Callable[..., Any], /, *args: Any, **more: Any) -> Any:

@@ -6,13 +6,13 @@ import asyncio
 import json
 import logging
 from base64 import b64encode
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.unit.controllers.errand_kit import a_run, errand, outcome, waits
 from tests.unit.controllers.fake_api import FakeApi, looptime
 
+from fairlead.clock import utc_now
 from fairlead.controllers.errands import Errand
 from fairlead.controllers.http_task import HttpTasks
 from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
@@ -49,7 +49,7 @@ class Sender:
             await self._answers.setdefault(key, asyncio.Event()).wait()
         finally:
             self.under_way -= 1
-        return Outcome(result=Result.SUCCEEDED, finished_at=datetime.now(UTC), values={})
+        return Outcome(result=Result.SUCCEEDED, finished_at=utc_now(), values={})
 
     async def close(self) -> None:
         self.closed = True

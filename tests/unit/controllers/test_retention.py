@@ -12,7 +12,7 @@ import pytest
 from tests.unit.controllers.fake_api import T0, Stage, looptime, tasks
 
 from fairlead.api import labels
-from fairlead.controllers import retention
+from fairlead.clock import set_clock
 from fairlead.controllers.retention import Retention, kept_for
 from fairlead.engine.classify import JobView, PodView
 from fairlead.engine.model import WorkKind
@@ -239,17 +239,11 @@ def clock() -> datetime:
     return T0 + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-class _Clock(datetime):
-    @classmethod
-    def now(cls, tz: Any = None) -> _Clock:
-        return cast("_Clock", clock())
-
-
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_nothing_goes_too_early_and_all_goes_in_time(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int,
 ) -> None:
-    monkeypatch.setattr(retention, "datetime", _Clock)
+    set_clock(clock)
     world = World(seed)
     workflow = type("W", (), {"deleting": False, "spec": world.spec, "status": _finished()})
     store: Any = {"run": workflow}
