@@ -9,25 +9,25 @@ kopf is left out: the Workflows' watch is followed directly.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
+import aiohttp
 import orjson
 import pytest
 
 from fairlead.api import labels
 from fairlead.api.shard import read_tasks
 from fairlead.clock import set_clock
-from fairlead.controllers import app
+from fairlead.controllers import runtime
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
 from fairlead.kube.asking import impersonation
-from fairlead.kube.credentials import Credentials
 from fairlead.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fairlead.kube.resources import (
     CONFIGMAPS,
@@ -411,15 +411,13 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.api = FakeApi()
-        self._spawned: list[asyncio.Task[None]] = []
         self._before: set[asyncio.Task[Any]] = set()
-        monkeypatch.setattr(app, "ApiClient", lambda *_, **__: self.api)
-        monkeypatch.setattr(app, "open_session", lambda _: None)
+        monkeypatch.setattr(runtime, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
         self.operator = self._new_operator()
 
-    def _new_operator(self) -> app.Operator:
-        return app.Operator(cast("Credentials", None), OperatorOptions())
+    def _new_operator(self) -> runtime.Operator:
+        return runtime.Operator(cast("aiohttp.ClientSession", None), OperatorOptions())
 
     # -- the operator
 
@@ -428,28 +426,19 @@ class Stage:
         set_clock(_now)
         self._before = asyncio.all_tasks()
         operator = self.operator
-        for informer in operator.caches.values():
-            self._spawn(informer.run())
-        self._spawn(operator.recorder.run())
+        operator.begin()
         for informer in operator.caches.values():
             await informer.synced.wait()
         for raw in self.api.of(WORKFLOWS).values():
             operator.workflow_event(None, deepcopy(raw))
         self.api.follow(WORKFLOWS, operator.workflow_event)
-        self._spawn(operator.queue.run())
-        self._spawn(operator.resources.queue.run())
-        self._spawn(operator.templates.queue.run())
-        self._spawn(operator.conditions.queue.run())
-        self._spawn(operator._sweep_for_ever())
-        self._spawn(operator.retention.run())
+        operator.work()
 
     async def crash(self) -> None:
         """Stop the operator in the middle of whatever it does."""
         self.api.leave(self.operator.workflow_event)
-        self.operator.queue.close()
-        self.operator.resources.queue.close()
-        self.operator.templates.queue.close()
-        self.operator.conditions.queue.close()
+        for queue in self.operator.queues().values():
+            queue.close()
         for uid in list(self.operator.controller.active):
             self.operator.controller.forget(uid)
         current = asyncio.current_task()
@@ -457,16 +446,12 @@ class Stage:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._spawned.clear()
 
     async def restart(self) -> None:
         """Crash, and start another operator."""
         await self.crash()
         self.operator = self._new_operator()
         await self.begin()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._spawned.append(asyncio.create_task(work))
 
     def run(self, name: str = "daily") -> Run:
         """Return what the operator has of a run in memory."""

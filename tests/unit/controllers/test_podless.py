@@ -13,7 +13,7 @@ from tests.unit.controllers.errand_kit import expression
 from tests.unit.controllers.fake_api import NAMESPACE, T0, Stage, looptime
 
 from fairlead.api.compile import Compiled
-from fairlead.controllers import app, workflow
+from fairlead.controllers import runtime, workflow
 from fairlead.egress.request import IDEMPOTENT, SecretReader
 from fairlead.engine import graph
 from fairlead.engine.model import (
@@ -71,7 +71,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     found = Server()
-    monkeypatch.setattr(app, "Sender", lambda _: found)
+    monkeypatch.setattr(runtime, "Sender", lambda _: found)
     return found
 
 

@@ -1,0 +1,340 @@
+"""The operator without its shell: the parts of one process, how they are wired, and how they begin and end.
+
+It is told of Workflows by `workflow_event`, and follows everything else itself, through the one session that it is
+given. kopf, signals and probes are `app.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from fairlead.api import labels
+from fairlead.egress.addresses import Addresses
+from fairlead.egress.connections import Connections
+from fairlead.egress.sender import Sender
+from fairlead.engine.model import WorkKind
+from fairlead.expr.cel import CelEvaluator
+from fairlead.kube.discovery import Discovery
+from fairlead.kube.errors import ApiError
+from fairlead.kube.events import EventRecorder
+from fairlead.kube.informer import Informer
+from fairlead.kube.resources import JOBS, PODS, WORKFLOWS, ObjectKey
+from fairlead.kube.transport import ApiClient
+from fairlead.telemetry.metrics import Metrics
+
+from .actions import Actions
+from .apply import Applier
+from .caches import Cache
+from .carrier import Carrier
+from .certificate import ServingCertificate
+from .cleanup import Cleaner
+from .concurrency import Concurrency
+from .condition import Conditions
+from .definitions import Definitions
+from .errands import Errands
+from .gather import Gatherer
+from .http_task import HttpTasks
+from .options import OperatorOptions
+from .queue import WorkQueue
+from .resource_task import ResourceCarrier
+from .retention import Retention
+from .run import Run
+from .store import WorkflowStore
+from .subworkflow import SubworkflowCarrier
+from .templates import Templates
+from .views import job_view, pod_view
+from .webhook import WebhookServer
+from .workflow import WorkflowController
+from .writer import StatusWriter
+
+__all__ = ["Operator"]
+
+log = logging.getLogger("fairlead")
+
+_SWEEP_SECONDS = 60.0
+_SETTLE_SECONDS = 10.0
+_DRAIN_SECONDS = 5.0
+#: A loop of ours that has not come round for so long hangs.
+_HUNG_SECONDS = 150.0
+#: A watch that has not been heard for so long is deaf.
+_DEAF_SECONDS = 120.0
+
+
+class Operator:
+    """The parts, and what connects them.
+
+    Args:
+        session: whose base URL is the API server's; it stays the caller's to close.
+        options: of the process.
+
+    Attributes:
+        tasks: what runs for ever; one that ends by itself means that the process had better end.
+        waiting_for: what is missing, or "".
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, options: OperatorOptions) -> None:
+        self._swept_at = 0.0
+        self._sweep_problem = ""
+        self.waiting_for = "starting"
+        self.tasks: list[asyncio.Task[None]] = []
+        self.metrics = Metrics()
+        client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight)
+        self._client = client
+        self.store = WorkflowStore()
+        self.queue = WorkQueue("workflow", self._reconcile, self.metrics)
+        self.informers = {
+            WorkKind.POD: self._informer(WorkKind.POD, PODS, pod_view),
+            WorkKind.JOB: self._informer(WorkKind.JOB, JOBS, job_view),
+        }
+        self.recorder = EventRecorder(client, observer=self.metrics)
+        self.subworkflows = SubworkflowCarrier(
+            client,
+            self.store,
+            self.queue.add,
+            lambda key, old, new: self.gatherer.changed(WorkKind.WORKFLOW, key, old, new),
+        )
+        caches: dict[WorkKind, Cache] = {**self.informers, WorkKind.WORKFLOW: self.subworkflows.children}
+        self.gatherer = Gatherer(client, caches, self.queue.add)
+        discovery = Discovery(client)
+        self.resources = ResourceCarrier(client, discovery, self.queue.add, self.metrics)
+        carriers: dict[WorkKind, Carrier] = {
+            WorkKind.RESOURCE: self.resources,
+            WorkKind.WORKFLOW: self.subworkflows,
+        }
+        self.conditions = Conditions(client, discovery, self.metrics)
+        requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))))
+        self.errands = Errands({WorkKind.WAIT: self.conditions, WorkKind.HTTP: requests}, self.queue.add)
+        self.applier = Applier(
+            client,
+            self.store,
+            caches,
+            carriers,
+            self.errands,
+            self.recorder,
+            self.queue.add,
+            self.metrics.hop_took,
+        )
+        self.writer = StatusWriter(
+            client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
+        )
+        self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add)
+        self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
+        evaluator = CelEvaluator()
+        definitions = Definitions(client, self.queue.add)
+        self.webhook = WebhookServer(client, evaluator, self.metrics, _certificate(options))
+        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics)
+        self.controller = WorkflowController(
+            store=self.store,
+            gatherer=self.gatherer,
+            applier=self.applier,
+            writer=self.writer,
+            cleaner=self.cleaner,
+            actions=self.actions,
+            client=client,
+            definitions=definitions,
+            evaluator=evaluator,
+            concurrency=Concurrency(self.store, self._active, self.queue.add),
+            metrics=self.metrics,
+        )
+        self.retention = Retention(
+            client,
+            self.store,
+            self.informers,
+            self._active,
+            workers=max(1, options.max_in_flight // 2),
+        )
+        #: Everything that is watched by ourselves, by the name of the resource.
+        self.caches: dict[str, Informer[Any]] = {
+            **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
+            "workflowactions": self.actions.informer,
+            "workflowtemplates": self.templates.informer,
+        }
+
+    def begin(self) -> None:
+        """Begin to follow the cluster; nothing is done about it yet."""
+        self._observe_caches()
+        for informer in self.caches.values():
+            self._background(informer.run())
+        self._background(self.recorder.run())
+
+    async def become_ready(self) -> None:
+        """Wait until our kinds are served and the caches are filled, saying what is missing meanwhile."""
+        while True:
+            try:
+                # By listing, not by discovery: without the right to it, kopf would end and take us along.
+                await anext(self._client.list_pages(WORKFLOWS, limit=1, metadata_only=True))
+                break
+            except ApiError as error:
+                if error.status == 404:
+                    self.wait_for("the CustomResourceDefinitions are not installed: kubectl apply -f crds/")
+                else:
+                    self.wait_for(f"the Workflows cannot be read: {error}")
+            await asyncio.sleep(1.0)
+        for plural, informer in self.caches.items():
+            while not informer.synced.is_set():
+                self.wait_for(informer.last_error or f"reading all {plural}")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await informer.synced.wait()
+
+    def wait_for(self, what: str) -> None:
+        """Note, and log, what is missing."""
+        if what != self.waiting_for:
+            log.warning("waiting: %s", what)
+        self.waiting_for = what
+
+    def work(self) -> None:
+        """Begin to act: the caches are filled, and the Workflows are told of from now on."""
+        self.waiting_for = ""
+        for queue in self.queues().values():
+            self._background(queue.run())
+        self._background(self._sweep_for_ever())
+        self._background(self.retention.run())
+        log.info("ready")
+
+    def workflow_event(self, type_: str | None, raw: dict[str, Any]) -> None:
+        """Take in what the watch tells about one Workflow. `type_` is None for the initial listing."""
+        uid = raw["metadata"]["uid"]
+        if type_ == "DELETED":
+            self.store.remove(uid)
+        else:
+            before = self.store.get(uid)
+            if self.store.put(raw) is before:
+                return  # our own write, come back
+        self.queue.add(uid)
+
+    async def _reconcile(self, uid: str) -> float | None:
+        return await self.controller.reconcile(uid)
+
+    def _active(self, uid: str) -> Run | None:
+        return self.controller.active.get(uid)
+
+    def _lost(self, run: Run) -> None:
+        """The persisted status is not what we wrote: read the run again."""
+        self.controller.forget(run.uid)
+        self._background(self._reread(run))
+
+    async def _reread(self, run: Run) -> None:
+        try:
+            gone = await self.cleaner.reread(run.uid, ObjectKey(run.owner.namespace, run.owner.name))
+        except ApiError as error:
+            log.warning("cannot read %s again: %s; the sweep will", run.owner.name, error)
+            return
+        if gone:
+            self.queue.add(run.uid)
+
+    async def _sweep_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._swept_at = loop.time()
+            by_phase: dict[str, int] = {}
+            for workflow in self.store:
+                phase = workflow.status.get("phase", "Pending")
+                by_phase[phase] = by_phase.get(phase, 0) + 1
+            self.metrics.runs(by_phase)
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self.cleaner.sweep()
+                self._sweep_problem = ""
+            except ApiError as error:
+                self._sweep_problem = f"the Workflows cannot be read: {error}"
+                log.warning("%s", self._sweep_problem)
+
+    async def shut_down(self) -> None:
+        """Write what is known, start nothing, and end everything; bounded by some seconds."""
+        log.info("stopping: no new tasks are started, the status is written")
+        self.waiting_for = "stopping"
+        with suppress(TimeoutError):
+            await self.controller.settle(_SETTLE_SECONDS)
+        with suppress(TimeoutError):
+            await self.controller.drain(_DRAIN_SECONDS)
+        for queue in self.queues().values():
+            queue.close()
+        self.subworkflows.close()
+        await self.actions.close(_DRAIN_SECONDS / 2)
+        await self.errands.close()
+
+    async def close(self) -> None:
+        """End what still runs, after :meth:`shut_down`."""
+        await self.recorder.close()
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.append(task)
+        task.add_done_callback(self.tasks.remove)
+
+    def _informer(self, kind: WorkKind, resource: Any, project: Callable[[Any], Any]) -> Informer[Any]:
+        return Informer(
+            self._client,
+            resource,
+            project=project,
+            on_change=lambda key, old, new: self._changed(kind, key, old, new),
+            label_selector=labels.RUN_UID,
+            observer=self.metrics,
+        )
+
+    def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
+        self.gatherer.changed(kind, key, old, new)
+        self.retention.changed(kind, key, new)
+
+    def _observe_caches(self) -> None:
+        for plural, informer in self.caches.items():
+            self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
+        for name, queue in self.queues().items():
+            self.metrics.queue_depth(name, queue.__len__)
+
+    def queues(self) -> dict[str, WorkQueue]:
+        """Return all lines of work by name."""
+        return {
+            "workflow": self.queue,
+            "resource": self.resources.queue,
+            "template": self.templates.queue,
+            "condition": self.conditions.queue,
+        }
+
+    def live_checks(self) -> dict[str, Callable[[], str]]:
+        """Return what has to go on for the process to be worth keeping: each tells what is wrong, or ""."""
+
+        def loop_of(informer: Informer[Any]) -> Callable[[], str]:
+            return lambda: _too_long(informer.idle(), _HUNG_SECONDS, "the watch loop has not come round")
+
+        def sweep() -> str:
+            since = asyncio.get_running_loop().time() - self._swept_at if self._swept_at else 0.0
+            return _too_long(since, _HUNG_SECONDS + _SWEEP_SECONDS, "the sweep has not come round")
+
+        return {f"{plural}-loop": loop_of(each) for plural, each in self.caches.items()} | {"sweep": sweep}
+
+    def ready_checks(self) -> dict[str, Callable[[], str]]:
+        """Return what has to hold for the operator to do its work; likewise."""
+
+        def heard(informer: Informer[Any]) -> Callable[[], str]:
+            return lambda: (
+                informer.last_error
+                or _too_long(informer.staleness(), _DEAF_SECONDS, "nothing heard from the API server")
+            )
+
+        return {f"{plural}-watch": heard(each) for plural, each in self.caches.items()} | {
+            "start": lambda: self.waiting_for,
+            "workflows": lambda: self._sweep_problem,
+        }
+
+
+def _certificate(options: OperatorOptions) -> ServingCertificate | None:
+    if options.webhook_cert is None or options.webhook_key is None:
+        return None
+    return ServingCertificate(options.webhook_cert, options.webhook_key)
+
+
+def _too_long(seconds: float, limit: float, what: str) -> str:
+    return f"{what} for {seconds:.0f} s" if seconds > limit else ""
