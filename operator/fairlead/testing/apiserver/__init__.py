@@ -1,1 +1,29 @@
-"""An API server in memory: requests in, answers out, and what became of the objects. No network and no clock here."""
+"""An API server in memory: requests in, answers out, and what became of the objects. No network and no clock here.
+
+It is honest where Fairlead and those around it (scheduler, kubelet, Job controller, users) look: versions,
+preconditions, finalizers, deletion, patches, selectors, watches and their history; `tests/conformance` plays the same
+requests against a real server. It knows no schemas: a spec or a status is stored as it was sent, nothing is defaulted,
+pruned or refused for its type.
+"""
+
+from __future__ import annotations
+
+from .exchange import Answer, Object, Request
+from .served import BUILT_IN, OURS, SERVED, Served
+from .server import ApiServer
+from .store import Author, Change
+from .watches import Watch
+
+__all__ = [
+    "BUILT_IN",
+    "OURS",
+    "SERVED",
+    "Answer",
+    "ApiServer",
+    "Author",
+    "Change",
+    "Object",
+    "Request",
+    "Served",
+    "Watch",
+]

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Answer", "Request"]
+import orjson
+
+__all__ = ["Answer", "Object", "Request"]
+
+#: An object of the API as parsed JSON. One that is stored, or was answered, is never changed in place: versions share
+#: what they have in common.
+Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +36,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the server says: the body is an object, a list or a `Status`, not yet encoded."""
+    """What the server says: the body is an object, a list or a `Status`, not yet encoded.
+
+    It shares parts with what is stored: whoever wants to change it copies it.
+
+    Attributes:
+        code: of HTTP.
+        body: empty where `text` is the answer.
+        headers: such as `Retry-After`.
+        text: what is no JSON: a log, or the answer to a path that nothing is served at.
+    """
 
     code: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    text: bytes | None = None
+
+    def encoded(self) -> bytes:
+        """Return the bytes of the body."""
+        return orjson.dumps(self.body) if self.text is None else self.text

@@ -1,0 +1,62 @@
+"""What is particular to pods: which fields of the spec may change, how long they take to end, binding and eviction.
+
+Fields that the real server fills in (volumes of the service account's token, tolerations, policies) are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .exchange import Object
+from .refusals import Cause
+
+__all__ = ["DEFAULT_GRACE", "changed_spec", "created_status", "grace_of"]
+
+DEFAULT_GRACE = 30
+_MUTABLE = frozenset({"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"})
+_SAID = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def created_status() -> Object:
+    """Return the status that a pod has at first, whatever the client sent."""
+    return {"phase": "Pending"}
+
+
+def grace_of(pod: Object, asked: int | None) -> int:
+    """Return the seconds that a pod is given to end: none before it is on a node, and after it has ended."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    seconds = int(spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE)) if asked is None else asked
+    return 1 if seconds < 0 else seconds
+
+
+def changed_spec(new: Object, old: Object) -> Iterator[Cause]:
+    """Yield what is wrong with a change of a pod's spec."""
+    after, before = new.get("spec") or {}, old.get("spec") or {}
+    if after is before or after == before:
+        return
+    if _fixed(after) != _fixed(before):
+        yield Cause.forbidden("spec", _SAID)
+        return
+    removed = [each for each in before.get("tolerations") or () if each not in (after.get("tolerations") or ())]
+    seconds, earlier = after.get("terminationGracePeriodSeconds"), before.get("terminationGracePeriodSeconds")
+    if removed or seconds != earlier:
+        yield Cause.forbidden("spec", _SAID)
+    deadline, was = after.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
+    if was is not None and (deadline is None or deadline > was):
+        why = "must be less than or equal to previous value" if deadline else "must not update from a positive integer"
+        yield Cause.value("spec.activeDeadlineSeconds", deadline, why)
+
+
+def _fixed(spec: Object) -> Object:
+    """The part of a spec that cannot change."""
+    fixed = {key: value for key, value in spec.items() if key not in _MUTABLE}
+    for key in ("containers", "initContainers"):
+        if key in fixed:
+            fixed[key] = [{name: value for name, value in each.items() if name != "image"} for each in fixed[key]]
+    return fixed

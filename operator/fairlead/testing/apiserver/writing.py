@@ -1,0 +1,221 @@
+"""Create, replace and patch: the order in which the real server applies its rules to an object that is written.
+
+What a write means to a kind (which part is left alone, what counts as a change) is in `kinds`; deletion, also the one
+that happens when the last finalizer is taken away, is in `deleting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fairlead.kube.resources import ObjectKey
+
+from . import metadata
+from .exchange import Answer, Object, Request
+from .kinds import check_create, check_update, prepare_create, prepare_update
+from .merging import merged, operated
+from .reading import found, shown
+from .refusals import (
+    Cause,
+    Refused,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    refusal,
+    unsupported_media_type,
+)
+from .routes import Call, document
+from .served import Served
+from .store import Store
+from .strategic import strategically_merged
+
+__all__ = ["Admission", "Writer"]
+
+#: Says no to what is about to be stored, or None.
+Admission = Callable[[Request, Mapping[str, Any]], Answer | None]
+
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_JSON = "application/json-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+#: What etcd takes at most, for one object.
+_STORED_LIMIT = 1_572_864
+
+
+class Writer:
+    """Writes objects by the rules; `admit` is asked last before one is stored."""
+
+    def __init__(self, store: Store, namespaces: Served | None, admit: Admission | None = None) -> None:
+        self.store = store
+        self.admit = admit
+        self._namespaces = namespaces
+
+    def create(self, call: Call) -> Answer:
+        """Answer a POST to a collection."""
+        body = document(call.request)
+        return self.created(call, body)
+
+    def created(self, call: Call, body: Object) -> Answer:
+        """Store a new object."""
+        served, store = call.served, self.store
+        key = ObjectKey(call.namespace, call.name)
+        given = metadata.named(key, body)
+        metadata.check_address(given, call.namespace, call.name)
+        self._check_kind(served, body)
+        if given.get("resourceVersion"):
+            raise Refused(refusal(500, "", "resourceVersion should not be set on objects to be created"))
+        name = str(given.get("name") or self._generated(given.get("generateName")))
+        self._check_namespace(call, name)
+        meta = {
+            **given,
+            "name": name,
+            "namespace": call.namespace,
+            "uid": f"{store.version:08x}-0000-4000-8000-{store.unique():012x}",
+            "creationTimestamp": store.timestamp(),
+            "generation": 1 if served.counted else given.get("generation"),
+            "deletionTimestamp": None,
+            "deletionGracePeriodSeconds": None,
+        }
+        obj = prepare_create(served, {**body, "metadata": metadata.ordered(meta)})
+        causes = [*metadata.checked(obj["metadata"]), *check_create(served, obj)]
+        if causes:
+            raise invalid(served.resource, name, causes)
+        self._ask(call, obj)
+        if store.get(served, call.namespace, name) is not None:
+            raise already_exists(served.resource, name)
+        self._check_size(call)
+        if not call.dry_run:
+            obj = store.write(served, {}, obj, call.author)
+        return Answer(code=201, body=shown(call, obj))
+
+    def replace(self, call: Call) -> Answer:
+        """Answer a PUT."""
+        body = document(call.request)
+        served = call.served
+        given = metadata.named(ObjectKey(call.namespace, call.name), body)
+        metadata.check_address(given, call.namespace, call.name)
+        self._check_kind(served, body)
+        old = self.store.get(served, call.namespace, call.name)
+        if old is None:
+            if served.upserted and not call.subresource:
+                return self.created(call, body)
+            raise not_found(served.resource, call.name)
+        uid = given.get("uid")
+        if uid and uid != old["metadata"]["uid"]:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+            raise conflict(served.resource, call.name, why)
+        return self.updated(call, old, body)
+
+    def patch(self, call: Call) -> Answer:
+        """Answer a PATCH."""
+        patch = document(call.request)
+        old = found(self.store, call)
+        match call.request.headers.get("Content-Type", "").partition(";")[0]:
+            case "application/json-patch+json":
+                new = operated(old, patch)
+            case "application/merge-patch+json":
+                new = merged(old, patch)
+            case "application/strategic-merge-patch+json" if not call.served.custom:
+                new = strategically_merged(old, patch)
+            case _:
+                custom = [_JSON, _MERGE, _APPLY]
+                raise unsupported_media_type(custom if call.served.custom else [*custom, _STRATEGIC])
+        metadata.check_address(metadata.named(ObjectKey(call.namespace, call.name), new), call.namespace, call.name)
+        return self.updated(call, old, new)
+
+    def updated(self, call: Call, old: Object, new: Object, *, subresource: str | None = None) -> Answer:
+        """Store another state of an object."""
+        served = call.served
+        through = call.subresource if subresource is None else subresource
+        self._check_version(call, old, new)
+        was = old["metadata"]
+        given = new["metadata"]
+        meta = {
+            **given,
+            "uid": given.get("uid") or was["uid"],
+            "namespace": given.get("namespace") or was.get("namespace"),
+            "resourceVersion": was["resourceVersion"],
+            "generation": was.get("generation"),
+            "creationTimestamp": was["creationTimestamp"],
+        }
+        for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            if key in was:
+                meta[key] = was[key] if key == "deletionTimestamp" else meta.get(key, was[key])
+        obj = prepare_update(served, through, {**new, "metadata": metadata.ordered(meta)}, old)
+        after = obj["metadata"]
+        causes = [*metadata.checked(after), *metadata.compared(after, was), *check_update(served, through, obj, old)]
+        if causes:
+            raise invalid(served.resource, call.name, causes)
+        if obj == old:
+            return Answer(code=200, body=shown(call, old))
+        self._ask(call, obj)
+        if is_emptied(after, was):
+            if not call.dry_run:
+                self.store.write(served, old, {}, call.author, through)
+            return Answer(code=200, body=shown(call, obj))
+        self._check_size(call)
+        if not call.dry_run:
+            obj = self.store.write(served, old, obj, call.author, through)
+        return Answer(code=200, body=shown(call, obj))
+
+    def _check_version(self, call: Call, old: Object, new: Object) -> None:
+        asked = str(new["metadata"].get("resourceVersion") or "")
+        if not asked and not call.served.unconditional:
+            cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", _VERSION)
+            raise invalid(call.served.resource, call.name, [cause], kind=call.served.resource.plural)
+        if asked and asked != old["metadata"]["resourceVersion"]:
+            raise conflict(call.served.resource, call.name)
+
+    def _check_kind(self, served: Served, body: Object) -> None:
+        resource = served.resource
+        said = (body.get("apiVersion"), body.get("kind"))
+        if said != (resource.api_version, resource.kind):
+            raise bad_request(f"the object provided is unrecognized: {said[0]}, Kind={said[1]} is not {resource.kind}")
+
+    def _check_namespace(self, call: Call, name: str) -> None:
+        """Nothing is created where there is no namespace, or one that is going away."""
+        if self._namespaces is None or not call.served.resource.namespaced:
+            return
+        namespace = self.store.get(self._namespaces, "", call.namespace)
+        if namespace is None:
+            raise not_found(self._namespaces.resource, call.namespace)
+        if "deletionTimestamp" in namespace["metadata"]:
+            cause = Cause(
+                "NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace"
+            )
+            why = f"unable to create new content in namespace {call.namespace} because it is being terminated"
+            raise forbidden(call.served.resource, name, why, [cause])
+
+    def _check_size(self, call: Call) -> None:
+        if len(call.request.body) > _STORED_LIMIT:
+            raise Refused(refusal(500, "", "etcdserver: request is too large"))
+
+    def _ask(self, call: Call, obj: Object) -> None:
+        if self.admit is not None and (answer := self.admit(call.request, obj)) is not None:
+            raise Refused(answer)
+
+    def _generated(self, prefix: object) -> str:
+        if not isinstance(prefix, str) or not prefix:
+            return ""
+        number, suffix = self.store.unique() * 7919, ""
+        for _ in range(5):
+            number, digit = divmod(number, len(_SUFFIX))
+            suffix += _SUFFIX[digit]
+        return prefix[:58] + suffix
+
+
+_VERSION = "metadata.resourceVersion"
+
+
+def is_emptied(after: Object, before: Object) -> bool:
+    """Whether a write takes away the last thing that a deleted object waits for."""
+    return (
+        not after.get("finalizers")
+        and "deletionTimestamp" in before
+        and before.get("deletionGracePeriodSeconds", 0) == 0
+    )
