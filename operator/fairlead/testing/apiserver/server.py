@@ -50,6 +50,11 @@ class ApiServer:
         return self._store.journal
 
     @property
+    def listeners(self) -> list[Callable[[Change], None]]:
+        """Who is told of each stored change, at once."""
+        return self._store.listeners
+
+    @property
     def version(self) -> int:
         """The resourceVersion of the newest change."""
         return self._store.version
