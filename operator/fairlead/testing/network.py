@@ -1,0 +1,325 @@
+"""Between operators and the API server: requests on their way, answers on theirs, and what becomes of both.
+
+A :class:`Session` stands where the operator has its HTTP session, so that everything above it is the shipped code, with
+its time-outs, its retries and its judgement of what a broken connection means. What happens on the way is the
+:class:`Weather`'s: how long it takes, what is lost, who is refused. A request that is under way when its sender dies
+still arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+from aiohttp.client_reqrep import ConnectionKey
+
+from .apiserver.exchange import Answer, Request
+from .apiserver.server import ApiServer, Watch
+
+__all__ = ["FairWeather", "Network", "Passage", "Session", "Weather"]
+
+#: The server sends a bookmark so many seconds before it closes a watch (seen on 1.34).
+_BOOKMARK_BEFORE_END = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """What becomes of one request. `out` and `back` are seconds on the way.
+
+    Attributes:
+        refused: no connection comes about.
+        lost: it leaves, and never arrives.
+        instead: an answer that is given in the server's place: the request does not take effect.
+        unanswered: it takes effect, and no answer comes.
+        broken: it takes effect, and the connection breaks instead of an answer.
+    """
+
+    out: float = 0.002
+    back: float = 0.002
+    refused: bool = False
+    lost: bool = False
+    instead: Answer | None = None
+    unanswered: bool = False
+    broken: bool = False
+
+
+class Weather(Protocol):
+    """Decides what happens on the way."""
+
+    def passage(self, sender: str, request: Request) -> Passage:
+        """Return what becomes of a request, or of the opening of a watch."""
+
+    def delay(self, sender: str, plural: str) -> float:
+        """Return the seconds by which the next events of a watch are late; `inf`: it falls silent."""
+
+    def lines(self, sender: str, plural: str, lines: list[bytes]) -> list[bytes]:
+        """Return what arrives of some events."""
+
+
+class FairWeather:
+    """Everything arrives, after two milliseconds."""
+
+    def passage(self, sender: str, request: Request) -> Passage:
+        """Let it pass."""
+        del sender, request
+        return Passage()
+
+    def delay(self, sender: str, plural: str) -> float:
+        """Take two milliseconds."""
+        del sender, plural
+        return 0.002
+
+    def lines(self, sender: str, plural: str, lines: list[bytes]) -> list[bytes]:
+        """Let all of them arrive."""
+        del sender, plural
+        return lines
+
+
+class Network:
+    """Connects any number of senders with one API server. `answered` is told each exchange as it takes effect."""
+
+    def __init__(self, server: ApiServer, weather: Weather | None = None) -> None:
+        self.server = server
+        self.weather: Weather = weather or FairWeather()
+        self.streams: list[Stream] = []
+        self.answered: Callable[[str, Request, Answer], None] = _nobody
+
+    def session(self, sender: str) -> Session:
+        """Return an HTTP session for somebody."""
+        return Session(self, sender)
+
+    async def exchange(self, sender: str, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+        """Send a request; return the answer, or raise what aiohttp would."""
+        passage = self.weather.passage(sender, request)
+        loop = asyncio.get_running_loop()
+        if passage.refused:
+            await asyncio.sleep(passage.out)
+            raise _no_connection()
+        coming: asyncio.Future[Answer] = loop.create_future()
+
+        def arrive() -> None:
+            answer = passage.instead or self.server.handle(request)
+            self.answered(sender, request, answer)
+            if not passage.unanswered:
+                loop.call_later(passage.back, come_back, answer)
+
+        def come_back(answer: Answer) -> None:
+            if coming.done():
+                return
+            if passage.broken:
+                coming.set_exception(aiohttp.ServerDisconnectedError())
+            else:
+                coming.set_result(answer)
+
+        if not passage.lost:
+            loop.call_later(passage.out, arrive)
+        async with asyncio.timeout(timeout.total):
+            answer = await coming
+        return Response(answer)
+
+    async def open_watch(self, sender: str, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+        """Open a watch; the answer's content is its stream."""
+        passage = self.weather.passage(sender, request)
+        await asyncio.sleep(passage.out)
+        if passage.refused:
+            raise _no_connection()
+        if passage.lost or passage.unanswered:
+            await asyncio.Event().wait()  # who asks has a time-out of its own for this
+        if passage.broken:
+            raise aiohttp.ServerDisconnectedError
+        opened = passage.instead or self.server.watch(request)
+        if isinstance(opened, Answer):
+            self.answered(sender, request, opened)
+            await asyncio.sleep(passage.back)
+            return Response(opened)
+        lasts = float(request.query.get("timeoutSeconds", "3600"))
+        stream = Stream(self, sender, _plural(request.path), opened, idle=timeout.sock_read, lasts=lasts)
+        self.streams.append(stream)
+        await asyncio.sleep(passage.back)
+        return Response(Answer(code=200, body={}), stream)
+
+
+class Session:
+    """As much of `aiohttp.ClientSession` as the transport uses. `dead`: who sends is no more."""
+
+    def __init__(self, network: Network, sender: str) -> None:
+        self.dead = False
+        self._network = network
+        self._sender = sender
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout,
+        **_: Any,
+    ) -> _Exchange:
+        """Send a request: to be awaited, or entered, for its response."""
+        if self.dead:
+            raise asyncio.CancelledError
+        request = Request(method=method, path=f"/{url}", query=params or {}, headers=headers or {}, body=data or b"")
+        watches = request.query.get("watch") == "true"
+        send = self._network.open_watch if watches else self._network.exchange
+        return _Exchange(lambda: send(self._sender, request, timeout))
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Exchange:
+    """What aiohttp gives back for a request that is not sent yet."""
+
+    def __init__(self, send: Callable[[], Any]) -> None:
+        self._send = send
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        sent: Generator[Any, None, Response] = self._send().__await__()
+        return sent
+
+    async def __aenter__(self) -> Response:
+        response: Response = await self._send()
+        return response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Response:
+    """As much of `aiohttp.ClientResponse` as the transport uses."""
+
+    def __init__(self, answer: Answer, stream: Stream | None = None) -> None:
+        self.status = answer.code
+        self.headers = answer.headers
+        self._body = answer.body
+        self._stream = stream
+
+    async def read(self) -> bytes:
+        """Return the body."""
+        return self._body if isinstance(self._body, bytes) else orjson.dumps(self._body)
+
+    @property
+    def content(self) -> Stream:
+        """The stream of a watch."""
+        assert self._stream is not None
+        return self._stream
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._stream is not None:
+            self._stream.end()
+
+
+class Stream:
+    """One watch as its reader has it: what the server says arrives later, perhaps not at all, and in order."""
+
+    def __init__(
+        self, network: Network, sender: str, plural: str, watch: Watch, *, idle: float | None, lasts: float
+    ) -> None:
+        self.sender, self.plural = sender, plural
+        self._network = network
+        self._watch = watch
+        self._idle = idle
+        self._arrived: deque[bytes] = deque()
+        self._stirred = asyncio.Event()
+        self._ended = False
+        self._under_way = False
+        self._broken = False
+        self._silent = False
+        loop = asyncio.get_running_loop()
+        self._timers = [
+            loop.call_later(max(0.1, lasts - _BOOKMARK_BEFORE_END), watch.bookmark),
+            loop.call_later(lasts, self.end),
+        ]
+        watch.notify = self._something
+        self._something()
+
+    def _something(self) -> None:
+        """Let what the server has to say set off."""
+        if self._under_way or self._ended or self._silent:
+            return
+        delay = self._network.weather.delay(self.sender, self.plural)
+        if delay == float("inf"):
+            self._silent = True
+            return
+        self._under_way = True
+        asyncio.get_running_loop().call_later(delay, self._arrive)
+
+    def _arrive(self) -> None:
+        self._under_way = False
+        if self._ended:
+            return
+        if lines := self._watch.take():
+            self._arrived.extend(self._network.weather.lines(self.sender, self.plural, lines))
+            self._stirred.set()
+        if self._watch.closed:
+            self.end()
+
+    def end(self) -> None:
+        """The server, or the reader, closes it."""
+        self._leave()
+        self._ended = True
+        self._stirred.set()
+
+    def cut(self) -> None:
+        """The connection breaks, in the middle of a line if there is one on its way."""
+        if self._arrived:
+            last = self._arrived.pop()
+            self._arrived.append(last[: len(last) // 2])
+        self._broken = True
+        self.end()
+
+    def hush(self) -> None:
+        """It falls silent: nothing arrives any more, and nobody says so."""
+        self._silent = True
+        for timer in self._timers:
+            timer.cancel()
+
+    def _leave(self) -> None:
+        if not self._ended:
+            for timer in self._timers:
+                timer.cancel()
+            self._watch.close()
+            self._network.streams.remove(self)
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """Yield what has arrived, as it arrives."""
+        while True:
+            while self._arrived:
+                yield self._arrived.popleft()
+            if self._broken:
+                raise aiohttp.ClientPayloadError("the connection broke")
+            if self._ended:
+                return
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(self._idle):
+                    await self._stirred.wait()
+            except TimeoutError:
+                raise aiohttp.SocketTimeoutError("nothing to read for too long") from None
+
+
+def _nobody(sender: str, request: Request, answer: Answer) -> None:
+    del sender, request, answer
+
+
+def _no_connection() -> aiohttp.ClientConnectorError:
+    key = ConnectionKey(
+        "api.test", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None, server_hostname=None
+    )
+    return aiohttp.ClientConnectorError(key, OSError(111, "Connection refused"))
+
+
+def _plural(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
