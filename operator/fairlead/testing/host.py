@@ -6,7 +6,6 @@ The operator is the shipped one; only what is around it in `controllers/app.py` 
 from __future__ import annotations
 
 import asyncio
-import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta
@@ -113,7 +112,7 @@ class Host:
                 each.set_result(None)
 
     async def _serve(self) -> None:
-        session = cast(aiohttp.ClientSession, self._session)
+        session = cast("aiohttp.ClientSession", self._session)
         operator = self.operator = Operator(session, self._options)
         self.on_start(operator)
         operator.begin()
@@ -136,10 +135,6 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def gated(self, work: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
-        """Return the same work, which goes on only while this host does."""
-        return cast("Coroutine[Any, Any, Any]", _gate(work, self))
-
     def hold(self) -> asyncio.Future[None] | None:
         """Return what to wait for before going on."""
         if self._held is None:
@@ -155,32 +150,44 @@ def host_tasks(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> async
     host = _here.get() if context is None else context.get(_here)
     if host is None:
         return asyncio.Task(work, loop=loop, **more)
-    task = asyncio.Task(host.gated(work), loop=loop, **more)
+    task = asyncio.Task(_Gated(work, host), loop=loop, **more)
     host.adopt(task)
     return task
 
 
-@types.coroutine
-def _gate(work: Coroutine[Any, Any, Any], host: Host) -> Generator[Any, Any, Any]:
-    error: BaseException | None = None
-    while True:
-        while (waiting := host.hold()) is not None:
-            try:
-                yield from waiting
-            except BaseException as thrown:  # it is told when the host goes on
-                error = thrown
-        try:
-            if error is None:
-                awaited = work.send(None)
-            else:
-                thrown, error = error, None
-                awaited = work.throw(thrown)
-        except StopIteration as end:
-            return end.value
-        try:
-            yield awaited
-        except BaseException as thrown:
-            error = thrown
+class _Gated(Coroutine[Any, Any, Any]):
+    """Work that goes on only while its host does; what is thrown at it meanwhile (a cancellation) is told later."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], host: Host) -> None:
+        self._work = work
+        self._host = host
+        self._error: BaseException | None = None
+
+    def send(self, value: Any) -> Any:
+        """Go on."""
+        del value  # a loop sends nothing but None
+        return self._step()
+
+    def throw(self, kind: Any, value: Any = None, trace: Any = None) -> Any:
+        """Go on with an error."""
+        del trace
+        error = kind if value is None else value
+        self._error = error if isinstance(error, BaseException) else error()
+        return self._step()
+
+    def _step(self) -> Any:
+        waiting = self._host.hold()
+        if waiting is not None:
+            return next(waiting.__await__())
+        error, self._error = self._error, None
+        return self._work.send(None) if error is None else self._work.throw(error)
+
+    def close(self) -> None:
+        """End it."""
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        raise NotImplementedError("it is run as a task")
 
 
 def _outside() -> Any:

@@ -19,8 +19,7 @@ import aiohttp
 import orjson
 from aiohttp.client_reqrep import ConnectionKey
 
-from .apiserver.exchange import Answer, Request
-from .apiserver.server import ApiServer, Watch
+from .apiserver import Answer, ApiServer, Request, Watch
 
 __all__ = ["FairWeather", "Network", "Passage", "Session", "Weather"]
 
@@ -82,20 +81,27 @@ class FairWeather:
 
 
 class Network:
-    """Connects any number of senders with one API server. `answered` is told each exchange as it takes effect."""
+    """Connects any number of senders with one API server.
+
+    Attributes:
+        sent: is told each request as it leaves.
+        answered: is told each exchange as it takes effect.
+    """
 
     def __init__(self, server: ApiServer, weather: Weather | None = None) -> None:
         self.server = server
         self.weather: Weather = weather or FairWeather()
         self.streams: list[Stream] = []
+        self.sent: Callable[[str, Request], None] = _nobody
         self.answered: Callable[[str, Request, Answer], None] = _nobody
 
     def session(self, sender: str) -> Session:
         """Return an HTTP session for somebody."""
         return Session(self, sender)
 
-    async def exchange(self, sender: str, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+    async def exchange(self, sender: str, request: Request, limits: aiohttp.ClientTimeout) -> Response:
         """Send a request; return the answer, or raise what aiohttp would."""
+        self.sent(sender, request)
         passage = self.weather.passage(sender, request)
         loop = asyncio.get_running_loop()
         if passage.refused:
@@ -119,11 +125,11 @@ class Network:
 
         if not passage.lost:
             loop.call_later(passage.out, arrive)
-        async with asyncio.timeout(timeout.total):
+        async with asyncio.timeout(limits.total):
             answer = await coming
         return Response(answer)
 
-    async def open_watch(self, sender: str, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+    async def open_watch(self, sender: str, request: Request, limits: aiohttp.ClientTimeout) -> Response:
         """Open a watch; the answer's content is its stream."""
         passage = self.weather.passage(sender, request)
         await asyncio.sleep(passage.out)
@@ -139,7 +145,7 @@ class Network:
             await asyncio.sleep(passage.back)
             return Response(opened)
         lasts = float(request.query.get("timeoutSeconds", "3600"))
-        stream = Stream(self, sender, _plural(request.path), opened, idle=timeout.sock_read, lasts=lasts)
+        stream = Stream(self, sender, _plural(request.path), opened, idle=limits.sock_read, lasts=lasts)
         self.streams.append(stream)
         await asyncio.sleep(passage.back)
         return Response(Answer(code=200, body={}), stream)
@@ -207,7 +213,7 @@ class Response:
 
     async def read(self) -> bytes:
         """Return the body."""
-        return self._body if isinstance(self._body, bytes) else orjson.dumps(self._body)
+        return orjson.dumps(self._body)
 
     @property
     def content(self) -> Stream:
@@ -310,13 +316,20 @@ class Stream:
                 raise aiohttp.SocketTimeoutError("nothing to read for too long") from None
 
 
-def _nobody(sender: str, request: Request, answer: Answer) -> None:
-    del sender, request, answer
+def _nobody(*_: object) -> None:
+    pass
 
 
 def _no_connection() -> aiohttp.ClientConnectorError:
     key = ConnectionKey(
-        "api.test", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None, server_hostname=None
+        "api.test",
+        443,
+        is_ssl=True,
+        ssl=True,
+        proxy=None,
+        proxy_auth=None,
+        proxy_headers_hash=None,
+        server_hostname=None,
     )
     return aiohttp.ClientConnectorError(key, OSError(111, "Connection refused"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,6 +63,11 @@ class _Pod:
     deleting: bool = False
     gone: bool = False
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it has to go, or is gone."""
+        return self.deleting or self.gone
+
     def __post_init__(self) -> None:
         self.stirred = asyncio.Event()
 
@@ -91,6 +97,7 @@ class Nodes:
         self._names = names
         self._pods: dict[str, _Pod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._context = copy_context()
         self._stirred = asyncio.Event()
         self._placed = 0
         server.listeners.append(self._changed)
@@ -118,12 +125,13 @@ class Nodes:
     # -- how a pod lives
 
     def _changed(self, change: Change) -> None:
-        if change.plural != PODS.plural:
+        if change.resource != PODS.plural:
             return
         pod = self._pods.get(change.uid)
         if change.verb == "create":
             pod = self._pods[change.uid] = _Pod(change.key, change.uid)
-            task = asyncio.get_running_loop().create_task(self._live(pod))
+            # Not in the context of who created the pod: an operator's tasks end with it.
+            task = asyncio.get_running_loop().create_task(self._live(pod), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif pod is None:
@@ -138,19 +146,19 @@ class Nodes:
 
     async def _live(self, pod: _Pod) -> None:
         await self._until(pod, lambda: self.accepts)
-        if pod.gone or pod.deleting:
+        if pod.leaving:
             return  # the API server lets an unplaced pod go by itself
         await self._place(pod)
         act = self._program(self._read(pod))
         await self._step(pod)
-        if not pod.deleting and not act.waiting:
+        if not pod.leaving and not act.waiting:
             started = self._now()
             self._report(pod, "Running", {"running": {"startedAt": _text(started)}})
             await self._run(pod, act.seconds)
             await self._until(pod, lambda: pod.node not in self.down, deleting=False)
             if not pod.gone:
                 self._end(pod, act, started, killed=pod.deleting and not self._is_over(act, started))
-        elif act.waiting:
+        elif not pod.leaving:
             self._report(pod, "Pending", {"waiting": {"reason": act.waiting, "message": "it never comes"}})
         await self._leave(pod)
 
@@ -160,7 +168,9 @@ class Nodes:
         up = [name for name in self._names if name not in self.down] or list(self._names)
         pod.node = up[self._placed % len(up)]
         body = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": pod.node}}
-        answer = self._ask("POST", PODS.path(pod.key.namespace, pod.key.name, "binding"), body, {"User-Agent": "scheduler"})
+        answer = self._ask(
+            "POST", PODS.path(pod.key.namespace, pod.key.name, "binding"), body, {"User-Agent": "scheduler"}
+        )
         if answer.code >= 300:
             pod.node = ""
 
@@ -189,17 +199,14 @@ class Nodes:
     async def _leave(self, pod: _Pod) -> None:
         """Let a pod go once it is being deleted and its node is there to do it."""
         await self._until(pod, lambda: False)
-        while not pod.gone:
-            await self._until(pod, lambda: pod.node not in self.down, deleting=False)
-            await asyncio.sleep(self._pace())
-            if pod.gone:
-                return
-            raw = self._read(pod)
-            if raw.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-                self._report(pod, "Failed", {"terminated": {"exitCode": _KILLED, "finishedAt": _text(self._now())}})
-            options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-            self._ask("DELETE", self._path(pod), options | {"preconditions": {"uid": pod.uid}}, _KUBELET)
+        await self._until(pod, lambda: pod.node not in self.down, deleting=False)
+        await asyncio.sleep(self._pace())
+        if pod.uid not in self._pods:
             return
+        if self._read(pod).get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            self._report(pod, "Failed", {"terminated": {"exitCode": _KILLED, "finishedAt": _text(self._now())}})
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        self._ask("DELETE", self._path(pod), options | {"preconditions": {"uid": pod.uid}}, _KUBELET)
 
     async def _step(self, pod: _Pod) -> None:
         await asyncio.sleep(self._pace())
