@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from fairlead.kube.resources import Resource
+
 from .exchange import Answer, Object
-from .kinds import terminating
+from .namespaces import marked
 from .pods import grace_of
 from .reading import found, selector_of, shown
-from .refusals import conflict, success
+from .refusals import Cause, conflict, invalid, success
 from .routes import Call, options_of
 from .served import Served
 from .store import Author, Store
 
-__all__ = ["delete", "delete_all"]
+__all__ = ["delete", "delete_all", "deleted"]
 
+_OPTIONS = Resource("meta.k8s.io", "v1", "deleteoptions", "DeleteOptions")
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 
 
@@ -25,10 +28,10 @@ def delete(store: Store, call: Call) -> Answer:
     """Answer a DELETE of one object."""
     options = options_of(call)
     obj = found(store, call)
-    deleted, gone = deleted_(store, call.served, obj, options, call.author, dry_run=call.dry_run)
+    after, gone = deleted(store, call.served, obj, options, call.author, dry_run=call.dry_run)
     if call.served.shown_deleted or not gone:
-        return Answer(code=200, body=shown(call, deleted))
-    resource, meta = call.served.resource, deleted["metadata"]
+        return Answer(code=200, body=shown(call, after))
+    resource, meta = call.served.resource, after["metadata"]
     details: Object = {"name": meta["name"]}
     if resource.group:
         details["group"] = resource.group
@@ -42,7 +45,7 @@ def delete_all(store: Store, call: Call) -> Answer:
     chosen = [obj for obj in store.all(call.served, call.namespace) if select is None or select(obj)]
     chosen.sort(key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
     for obj in chosen:
-        deleted_(store, call.served, obj, options, call.author, dry_run=call.dry_run)
+        deleted(store, call.served, obj, options, call.author, dry_run=call.dry_run)
     resource = call.served.resource
     items = chosen if call.served.custom else [{k: v for k, v in o.items() if k not in _HEAD} for o in chosen]
     body = {
@@ -57,33 +60,49 @@ def delete_all(store: Store, call: Call) -> Answer:
 _HEAD = ("apiVersion", "kind")
 
 
-def deleted_(
+def deleted(
     store: Store, served: Served, obj: Object, options: Object, author: Author, *, dry_run: bool = False
 ) -> tuple[Object, bool]:
     """Delete an object, or mark it as deleted. Returns it as it is then, and whether it is gone.
 
     Raises `Refused`: a precondition does not hold.
     """
+    _check_policy(options)
     _check(served, obj, options.get("preconditions") or {})
-    marked = _graceful(store, served, obj, options.get("gracePeriodSeconds"))
-    if marked is obj:  # it is being deleted, and nothing makes it faster
+    if served.resource.qualified == "namespaces":
+        return _namespace(store, served, obj, options, author, dry_run=dry_run)
+    ending = _graceful(store, served, obj, options.get("gracePeriodSeconds"))
+    if ending is obj:  # it is being deleted, and nothing makes it faster
         return obj, False
-    meta = dict((marked or obj)["metadata"])
+    meta = dict((ending or obj)["metadata"])
     finalizers = _finalizers(served, meta, options)
     if finalizers:
         meta["finalizers"] = finalizers
     else:
         meta.pop("finalizers", None)
-    if marked is None and finalizers:
+    if ending is None and finalizers:
         _mark(store, meta)
-    changed = obj if meta == obj["metadata"] else terminating(served, {**obj, "metadata": meta})
+    changed = obj if meta == obj["metadata"] else {**obj, "metadata": meta}
     if changed is not obj and not dry_run:
         changed = store.write(served, obj, changed, author)
-    if finalizers or (marked is not None and meta["deletionGracePeriodSeconds"] > 0):
+    if finalizers or (ending is not None and meta["deletionGracePeriodSeconds"] > 0):
         return changed, False
     if dry_run:
         return changed, True
     return store.write(served, changed, {}, author), True
+
+
+def _namespace(
+    store: Store, served: Served, obj: Object, options: Object, author: Author, *, dry_run: bool
+) -> tuple[Object, bool]:
+    """Mark a namespace; the collector lets it go when nothing is left in it."""
+    if "deletionTimestamp" in obj["metadata"]:
+        return obj, False
+    after = marked(store, obj)
+    finalizers = _finalizers(served, after["metadata"], options)
+    if finalizers:
+        after["metadata"]["finalizers"] = finalizers
+    return after if dry_run else store.write(served, obj, after, author), False
 
 
 def _check(served: Served, obj: Object, preconditions: Object) -> None:
@@ -99,6 +118,13 @@ def _check(served: Served, obj: Object, preconditions: Object) -> None:
                 f"The object might have been {what}"
             )
             raise conflict(served.resource, meta["name"], why, by_kind=True)
+
+
+def _check_policy(options: Object) -> None:
+    policy = options.get("propagationPolicy")
+    if policy not in (None, "Foreground", "Background", "Orphan"):
+        why = f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"'
+        raise invalid(_OPTIONS, "", [Cause("FieldValueNotSupported", why, "propagationPolicy")])
 
 
 def _graceful(store: Store, served: Served, obj: Object, asked: int | None) -> Object | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from . import pods
+from . import namespaces, pods
 from .exchange import Object
 from .refusals import Cause
 from .served import Served
 
-__all__ = ["check_create", "check_update", "prepare_create", "prepare_update", "terminating"]
+__all__ = ["check_create", "check_update", "prepare_create", "prepare_update"]
 
 _HEAD = ("apiVersion", "kind", "metadata")
 
@@ -23,11 +23,7 @@ def prepare_create(served: Served, obj: Object) -> Object:
         case "pods":
             obj["status"] = pods.created_status()
         case "namespaces":
-            meta = obj["metadata"]
-            labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta.get("name")}
-            obj["metadata"] = {**meta, "labels": labels}
-            obj["spec"] = {"finalizers": ["kubernetes"]}
-            obj["status"] = {"phase": "Active"}
+            return _headed(namespaces.created(obj))
         case "jobs.batch" | "nodes":
             obj["status"] = {}
         case "persistentvolumeclaims":
@@ -93,10 +89,3 @@ def _with(obj: Object, key: str, value: Any) -> Object:
 
 def _headed(obj: Object) -> Object:
     return {**{key: obj[key] for key in _HEAD if key in obj}, **{k: v for k, v in obj.items() if k not in _HEAD}}
-
-
-def terminating(served: Served, obj: Object) -> Object:
-    """Return an object that was marked as deleted with what its kind shows of that."""
-    if served.resource.qualified == "namespaces" and "deletionTimestamp" in obj["metadata"]:
-        return {**obj, "status": {**(obj.get("status") or {}), "phase": "Terminating"}}
-    return obj

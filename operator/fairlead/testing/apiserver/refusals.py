@@ -190,7 +190,7 @@ def bad_request(message: str) -> Refused:
 def unsupported_media_type(accepted: Sequence[str]) -> Refused:
     """A patch of a type that this kind does not take."""
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-    return Refused(refusal(415, "UnsupportedMediaType", message, {}))
+    return Refused(refusal(415, "UnsupportedMediaType", message))
 
 
 def too_large(message: str) -> Refused:

@@ -47,7 +47,7 @@ def _at(*path: str) -> Callable[[Object], str]:
 _NAMED = {"metadata.name": _at("metadata", "name"), "metadata.namespace": _at("metadata", "namespace")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Served:
     """One kind, and how it differs from others.
 

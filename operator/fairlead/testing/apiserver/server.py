@@ -7,10 +7,14 @@ from datetime import datetime
 
 from fairlead.kube.resources import NAMESPACES
 
+from .collector import Collector
 from .deleting import delete, delete_all
+from .discovery import discovered
 from .exchange import Answer, Request
+from .pod_calls import LogSource, answer_pod_call
 from .reading import get, list_, selector_of, version_in
 from .refusals import Refused, method_not_allowed, refusal
+from .reviews import REVIEWS, Reviews
 from .routes import Call, Routes
 from .served import SERVED, Served
 from .store import Change, Store
@@ -32,15 +36,20 @@ class ApiServer:
 
     Attributes:
         authorize: asked of every request, watches too; what it returns is the answer.
-        admit: asked of what is about to be stored (quotas, policies); what it returns is the answer.
+        admit: asked of what is about to be stored (quotas, policies), and of evictions; what it returns is the answer.
+        reviews: who the caller is, and who may do what.
+        logs: what containers have logged.
     """
 
     def __init__(self, *, now: Callable[[], datetime], resources: Iterable[Served] = SERVED) -> None:
         self.authorize: Authorization | None = None
+        self.reviews = Reviews()
+        self.logs: LogSource = lambda _pod, _container: b""
         self._routes = Routes(resources)
         self._store = Store(now)
         self._namespaces = self._routes.of_kind(NAMESPACES.api_version, NAMESPACES.kind)
         self._writer = Writer(self._store, self._namespaces)
+        self._collector = Collector(self._store, self._routes, self._namespaces)
         self._watches: list[Watch] = []
         self._store.listeners.append(self._hear)
 
@@ -72,7 +81,10 @@ class ApiServer:
         """Answer a request that is not a watch."""
         try:
             self._check(request)
-            return self._answer(self._routes.call(request))
+            answer = self.reviews.answer(request)
+            if answer is None and request.method == "GET":
+                answer = discovered(self._routes, request.path, REVIEWS)
+            return answer or self._answer(self._routes.call(request))
         except Refused as refused:
             return refused.answer
 
@@ -87,6 +99,10 @@ class ApiServer:
         except Refused as refused:
             return refused.answer
 
+    def collect(self) -> bool:
+        """Do one step of the cluster's own clean-up: garbage collection by owners, and of namespaces that go away."""
+        return self._collector.step()
+
     def compact(self, keep: int) -> None:
         """Forget all but the last `keep` changes: older versions are answered by 410 from now on."""
         self._store.compact(keep)
@@ -97,6 +113,8 @@ class ApiServer:
 
     def _answer(self, call: Call) -> Answer:
         store, writer = self._store, self._writer
+        if call.subresource in call.served.subresources and call.subresource != "finalize":
+            return answer_pod_call(store, writer, call, self.logs)
         match call.verb:
             case "get":
                 return get(store, call)

@@ -15,6 +15,7 @@ from . import metadata
 from .exchange import Answer, Object, Request
 from .kinds import check_create, check_update, prepare_create, prepare_update
 from .merging import merged, operated
+from .namespaces import check_open
 from .reading import found, shown
 from .refusals import (
     Cause,
@@ -22,7 +23,6 @@ from .refusals import (
     already_exists,
     bad_request,
     conflict,
-    forbidden,
     invalid,
     not_found,
     refusal,
@@ -154,7 +154,7 @@ class Writer:
         if obj == old:
             return Answer(code=200, body=shown(call, old))
         self._ask(call, obj)
-        if is_emptied(after, was):
+        if is_emptied(served, obj, old):
             if not call.dry_run:
                 self.store.write(served, old, {}, call.author, through)
             return Answer(code=200, body=shown(call, obj))
@@ -179,17 +179,8 @@ class Writer:
 
     def _check_namespace(self, call: Call, name: str) -> None:
         """Nothing is created where there is no namespace, or one that is going away."""
-        if self._namespaces is None or not call.served.resource.namespaced:
-            return
-        namespace = self.store.get(self._namespaces, "", call.namespace)
-        if namespace is None:
-            raise not_found(self._namespaces.resource, call.namespace)
-        if "deletionTimestamp" in namespace["metadata"]:
-            cause = Cause(
-                "NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace"
-            )
-            why = f"unable to create new content in namespace {call.namespace} because it is being terminated"
-            raise forbidden(call.served.resource, name, why, [cause])
+        if self._namespaces is not None and call.served.resource.namespaced:
+            check_open(self.store, self._namespaces, call, name)
 
     def _check_size(self, call: Call) -> None:
         if len(call.request.body) > _STORED_LIMIT:
@@ -212,10 +203,11 @@ class Writer:
 _VERSION = "metadata.resourceVersion"
 
 
-def is_emptied(after: Object, before: Object) -> bool:
+def is_emptied(served: Served, after: Object, before: Object) -> bool:
     """Whether a write takes away the last thing that a deleted object waits for."""
-    return (
-        not after.get("finalizers")
-        and "deletionTimestamp" in before
-        and before.get("deletionGracePeriodSeconds", 0) == 0
-    )
+    was = before["metadata"]
+    if after["metadata"].get("finalizers") or "deletionTimestamp" not in was:
+        return False
+    if served.resource.qualified == "namespaces" and (after.get("spec") or {}).get("finalizers"):
+        return False
+    return bool(was.get("deletionGracePeriodSeconds", 0) == 0)
