@@ -14,7 +14,7 @@ from .refusals import Refused, refusal
 from .served import Served
 from .strategic import KEYS
 
-__all__ = ["Ownership"]
+__all__ = ["Owners", "Ownership"]
 
 #: A step is a field, or the key and value by which an item of a list is known.
 _Step = str | tuple[str, Any]
@@ -26,17 +26,19 @@ _ADDRESS = frozenset({"name", "namespace", "uid", "resourceVersion", "generateNa
 _CUSTOM_KEYS = {"conditions": "type", "ownerReferences": "uid"}
 _SETS = frozenset({"finalizers"})
 _MISSING: Any = object()
+#: Whose is which field.
+Owners = dict[_Manager, frozenset[_Path]]
 
 
 class Ownership:
     """Who has applied what, by the UID of the object."""
 
     def __init__(self) -> None:
-        self._applied: dict[str, dict[_Manager, frozenset[_Path]]] = {}
+        self._applied: dict[str, Owners] = {}
 
     def apply(
         self, served: Served, old: Object, config: Object, manager: _Manager, *, force: bool
-    ) -> tuple[Object, dict[_Manager, frozenset[_Path]]]:
+    ) -> tuple[Object, Owners]:
         """Return an object with a configuration applied, and whose is what then. Nothing is recorded yet.
 
         Raises `Refused`: a field has another value and another owner, and is not to be taken over by force.
@@ -47,10 +49,7 @@ class Ownership:
         others = {name: paths for name, paths in applied.items() if name != manager}
         new = _merged(old, config, keys)
         taken = {
-            (name, path)
-            for name, paths in others.items()
-            for path in paths & mine
-            if _at(old, path) != _at(new, path)
+            (name, path) for name, paths in others.items() for path in paths & mine if _at(old, path) != _at(new, path)
         }
         if taken and not force:
             raise _conflict(taken)
@@ -60,11 +59,11 @@ class Ownership:
             new = _without(new, path)
         return new, {name: paths for name, paths in (others | {manager: mine}).items() if paths}
 
-    def changes(self, old: Object, owners: Mapping[_Manager, frozenset[_Path]]) -> bool:
+    def changes(self, old: Object, owners: Owners) -> bool:
         """Whether this would make a difference to who has applied what."""
         return self._applied.get(old["metadata"]["uid"], {}) != owners
 
-    def record(self, obj: Object, owners: dict[_Manager, frozenset[_Path]]) -> None:
+    def record(self, obj: Object, owners: Owners) -> None:
         """Note whose is what of an object that was stored."""
         self._applied[obj["metadata"]["uid"]] = owners
 

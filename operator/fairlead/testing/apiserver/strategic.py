@@ -12,10 +12,10 @@ from typing import Any
 from .exchange import Object
 from .refusals import bad_request
 
-__all__ = ["strategically_merged"]
+__all__ = ["KEYS", "strategically_merged"]
 
 #: Lists of objects, and the key that an item is known by.
-_KEYS = {
+KEYS = {
     "conditions": "type",
     "containers": "name",
     "env": "name",
@@ -82,8 +82,8 @@ def _value(key: str, old: Any, patch: Any, *, in_metadata: bool) -> Any:
     if isinstance(patch, list):
         if key in _SETS and in_metadata:
             return _in_order(old or [], patch, _union(old or [], patch), str)
-        if key in _KEYS:
-            return _items(old or [], patch, _KEYS[key])
+        if key in KEYS:
+            return _items(old or [], patch, KEYS[key])
     return patch
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fairlead.kube.resources import ObjectKey
+from fairlead.kube.resources import ObjectKey, Resource
 
 from . import metadata
+from .applying import Owners, Ownership
 from .exchange import Answer, Object, Request
 from .kinds import check_create, check_update, prepare_create, prepare_update
 from .merging import merged, operated
@@ -42,6 +43,7 @@ _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _JSON = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_PATCH_OPTIONS = Resource("meta.k8s.io", "v1", "patchoptions", "PatchOptions")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 #: What etcd takes at most, for one object.
 _STORED_LIMIT = 1_572_864
@@ -54,6 +56,7 @@ class Writer:
         self.store = store
         self.admit = admit
         self._namespaces = namespaces
+        self._ownership = Ownership()
 
     def create(self, call: Call) -> Answer:
         """Answer a POST to a collection."""
@@ -113,9 +116,12 @@ class Writer:
 
     def patch(self, call: Call) -> Answer:
         """Answer a PATCH."""
+        kind = call.request.headers.get("Content-Type", "").partition(";")[0]
         patch = document(call.request)
+        if kind == _APPLY:
+            return self._apply(call, patch)
         old = found(self.store, call)
-        match call.request.headers.get("Content-Type", "").partition(";")[0]:
+        match kind:
             case "application/json-patch+json":
                 new = operated(old, patch)
             case "application/merge-patch+json":
@@ -128,10 +134,33 @@ class Writer:
         metadata.check_address(metadata.named(ObjectKey(call.namespace, call.name), new), call.namespace, call.name)
         return self.updated(call, old, new)
 
-    def updated(self, call: Call, old: Object, new: Object, *, subresource: str | None = None) -> Answer:
-        """Store another state of an object."""
-        served = call.served
-        through = call.subresource if subresource is None else subresource
+    def _apply(self, call: Call, config: Object) -> Answer:
+        manager = (call.author.manager, call.subresource)
+        if not call.author.manager:
+            why = Cause.required("fieldManager", "is required for apply patch")
+            raise invalid(_PATCH_OPTIONS, "", [why])
+        metadata.check_address(metadata.named(ObjectKey(call.namespace, call.name), config), call.namespace, call.name)
+        self._check_kind(call.served, config)
+        old = self.store.get(call.served, call.namespace, call.name)
+        force = call.query.get("force") in ("true", "1")
+        new, owners = self._ownership.apply(call.served, old or {}, config, manager, force=force)
+        if old is not None:
+            return self.updated(call, old, new, owners=owners)
+        if call.subresource:
+            raise not_found(call.served.resource, call.name)
+        uid = config["metadata"].get("uid")
+        if uid:
+            why_not = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(call.served.resource, call.name, why_not)
+        answer = self.created(call, new)
+        stored = self.store.get(call.served, call.namespace, call.name)
+        if stored is not None:
+            self._ownership.record(stored, owners)
+        return answer
+
+    def updated(self, call: Call, old: Object, new: Object, *, owners: Owners | None = None) -> Answer:
+        """Store another state of an object; `owners` are its fields' after an apply."""
+        served, through = call.served, call.subresource
         self._check_version(call, old, new)
         was = old["metadata"]
         given = new["metadata"]
@@ -151,16 +180,21 @@ class Writer:
         causes = [*metadata.checked(after), *metadata.compared(after, was), *check_update(served, through, obj, old)]
         if causes:
             raise invalid(served.resource, call.name, causes)
-        if obj == old:
+        if obj == old and (owners is None or not self._ownership.changes(old, owners)):
             return Answer(code=200, body=shown(call, old))
         self._ask(call, obj)
         if is_emptied(served, obj, old):
             if not call.dry_run:
                 self.store.write(served, old, {}, call.author, through)
+                self._ownership.forget(was["uid"])
             return Answer(code=200, body=shown(call, obj))
         self._check_size(call)
         if not call.dry_run:
             obj = self.store.write(served, old, obj, call.author, through)
+            if owners is None:
+                self._ownership.written(old, obj)
+            else:
+                self._ownership.record(obj, owners)
         return Answer(code=200, body=shown(call, obj))
 
     def _check_version(self, call: Call, old: Object, new: Object) -> None:
