@@ -6,7 +6,7 @@ an owner here: a field that was created or patched conflicts with nobody, and is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .exchange import Object
@@ -115,13 +115,27 @@ def _merged(old: Any, config: Any, keys: Mapping[str, str], name: str = "") -> A
         return result
     if isinstance(config, list) and isinstance(old, list):
         if name in _SETS:
-            return [*old, *(each for each in config if each not in old)]
+            return _interleaved(old, config, lambda each: each, keys)
         if name in keys:
-            key = keys[name]
-            named = {each[key]: each for each in config}
-            merged = [_merged(each, named.pop(each.get(key), {}), keys) for each in old]
-            return [*merged, *named.values()]
+            return _interleaved(old, config, lambda each: each.get(keys[name]), keys)
     return config
+
+
+def _interleaved(old: list[Any], config: list[Any], name: Callable[[Any], Any], keys: Mapping[str, str]) -> list[Any]:
+    """Merge two lists in the real one's order: the configuration's, and each of the others as soon as it may."""
+    present = {name(each): each for each in old}
+    applied = {name(each) for each in config}
+    result: list[Any] = []
+    left, right = list(old), list(config)
+    while left or right:
+        if left and name(left[0]) not in applied:
+            result.append(left.pop(0))
+        elif left and any(name(each) == name(left[0]) for each in result):
+            left.pop(0)
+        else:
+            item = right.pop(0)
+            result.append(_merged(present.get(name(item)), item, keys))
+    return result
 
 
 def _find(container: list[Any], step: tuple[str, Any]) -> int:

@@ -54,6 +54,8 @@ class Collector:
     # -- what is to be looked at
 
     def _hear(self, change: Change) -> None:
+        if not change.served.collected:
+            return
         place = (change.served, change.key)
         before, after = _owners(change.before), _owners(change.after)
         going = bool(change.after) and "deletionTimestamp" in change.after["metadata"]

@@ -27,8 +27,9 @@ _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 def delete(store: Store, call: Call) -> Answer:
     """Answer a DELETE of one object."""
     options = options_of(call)
+    _check_policy(options)
     obj = found(store, call)
-    after, gone = deleted(store, call.served, obj, options, call.author, dry_run=call.dry_run)
+    after, gone = deleted(store, call.served, obj, options, call.author, dry_run=bool(options.get("dryRun")))
     if call.served.shown_deleted or not gone:
         return Answer(code=200, body=shown(call, after))
     resource, meta = call.served.resource, after["metadata"]
@@ -41,11 +42,12 @@ def delete(store: Store, call: Call) -> Answer:
 def delete_all(store: Store, call: Call) -> Answer:
     """Answer a DELETE of a collection: each object for itself."""
     options = options_of(call)
+    _check_policy(options)
     select = selector_of(call)
     chosen = [obj for obj in store.all(call.served, call.namespace) if select is None or select(obj)]
     chosen.sort(key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
     for obj in chosen:
-        deleted(store, call.served, obj, options, call.author, dry_run=call.dry_run)
+        deleted(store, call.served, obj, options, call.author, dry_run=bool(options.get("dryRun")))
     resource = call.served.resource
     items = chosen if call.served.custom else [{k: v for k, v in o.items() if k not in _HEAD} for o in chosen]
     body = {
@@ -67,7 +69,6 @@ def deleted(
 
     Raises `Refused`: a precondition does not hold.
     """
-    _check_policy(options)
     _check(served, obj, options.get("preconditions") or {})
     if served.resource.qualified == "namespaces":
         return _namespace(store, served, obj, options, author, dry_run=dry_run)
@@ -82,6 +83,8 @@ def deleted(
         meta.pop("finalizers", None)
     if ending is None and finalizers:
         _mark(store, meta)
+    if ending is None and not finalizers:
+        return (obj if dry_run else store.write(served, obj, {}, author)), True
     changed = obj if meta == obj["metadata"] else {**obj, "metadata": meta}
     if changed is not obj and not dry_run:
         changed = store.write(served, obj, changed, author)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from . import namespaces, pods
+from . import jobs, namespaces, pods
 from .exchange import Object
 from .refusals import Cause
 from .served import Served
@@ -24,8 +24,12 @@ def prepare_create(served: Served, obj: Object) -> Object:
             obj["status"] = pods.created_status()
         case "namespaces":
             return _headed(namespaces.created(obj))
-        case "jobs.batch" | "nodes":
+        case "jobs.batch":
+            return _headed(jobs.created(obj))
+        case "nodes":
             obj["status"] = {}
+        case "secrets":
+            obj.setdefault("type", "Opaque")
         case "persistentvolumeclaims":
             obj["status"] = {"phase": "Pending"}
     return _headed(obj)
@@ -37,6 +41,8 @@ def prepare_update(served: Served, subresource: str, new: Object, old: Object) -
         return _headed(_status_only(served, new, old))
     if served.resource.qualified == "namespaces" and subresource != "finalize":
         new = {**new, "spec": {**(new.get("spec") or {}), "finalizers": old["spec"].get("finalizers", [])}}
+    if served.resource.qualified == "jobs.batch":
+        new = jobs.relabelled(new)
     if served.status:
         new = _with(new, "status", old.get("status"))
     if served.counted and _counts(served, new, old):
@@ -51,12 +57,18 @@ def check_create(served: Served, obj: Object) -> Iterator[Cause]:
         spec = obj.get("spec") or {}
         if not spec.get("containers"):
             yield Cause.required("spec.containers")
+    elif served.resource.qualified == "events":
+        about = (obj.get("involvedObject") or {}).get("namespace", "")
+        if about != obj["metadata"]["namespace"] and (about or obj["metadata"]["namespace"] != "default"):
+            yield Cause.value("involvedObject.namespace", about, "does not match event.namespace")
 
 
 def check_update(served: Served, subresource: str, new: Object, old: Object) -> Iterator[Cause]:
     """Yield what is wrong with a change."""
     if served.resource.qualified == "pods" and not subresource:
         yield from pods.changed_spec(new, old)
+    elif served.resource.qualified == "jobs.batch":
+        yield from jobs.changed_spec(new, old)
 
 
 def _status_only(served: Served, new: Object, old: Object) -> Object:

@@ -113,7 +113,7 @@ class _Document:
             self.root = value
             return
         container = self._container(path)
-        _read(container, path[-1:])
+        # Of an object, also what is not there, like the real one's library.
         container[_index(container, path[-1]) if isinstance(container, list) else path[-1]] = value
 
 

@@ -48,12 +48,15 @@ _BAD_LABEL = (
 
 
 def ordered(meta: Mapping[str, object]) -> Object:
-    """Return what there is of the known fields; empty ones are as good as missing."""
+    """Return what there is of the known fields; empty ones are as good as missing, and an owner is named once."""
     result: Object = {}
     for key in _FIELDS:
         value = meta.get(key)
         if value is not None and (value or key not in _LISTS) and value != "":
             result[key] = value
+    owners = result.get("ownerReferences")
+    if owners is not None and len(owners) > 1:
+        result["ownerReferences"] = [each for i, each in enumerate(owners) if each not in owners[:i]]
     return result
 
 
@@ -75,8 +78,8 @@ def check_address(meta: Mapping[str, object], namespace: str, name: str) -> None
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def checked(meta: Mapping[str, object]) -> Iterator[Cause]:
-    """Yield what is wrong with metadata by itself."""
+def checked(meta: Mapping[str, object], *, custom: bool) -> Iterator[Cause]:
+    """Yield what is wrong with metadata by itself; of custom resources less is asked."""
     name = meta.get("name")
     if not name:
         yield Cause.required("metadata.name", "name or generateName is required")
@@ -94,10 +97,10 @@ def checked(meta: Mapping[str, object]) -> Iterator[Cause]:
     yield from _checked_owners(meta.get("ownerReferences"))
     finalizers = meta.get("finalizers")
     if isinstance(finalizers, list):
-        for each in finalizers:
-            if "/" not in each and each not in _STANDARD_FINALIZERS:
+        for index, each in enumerate(finalizers):
+            if "/" not in each and each not in _STANDARD_FINALIZERS and not custom:
                 why = "name is neither a standard finalizer name nor is it fully qualified"
-                yield Cause.value("metadata.finalizers", each, why)
+                yield Cause.value(f"metadata.finalizers[{index}]", each, why)
         if "orphan" in finalizers and "foregroundDeletion" in finalizers:
             why = "finalizer orphan and foregroundDeletion cannot be both set"
             yield Cause.value("metadata.finalizers", finalizers, why)
@@ -112,6 +115,8 @@ def _checked_owners(owners: object) -> Iterator[Cause]:
             if not owner.get(key):
                 field = f"{where}.{key}"
                 yield Cause.value(field, owner.get(key, ""), f"{what} must not be empty")
+        if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+            yield Cause.value("metadata.ownerReferences", "v1, Kind=Event", "is disallowed from being an owner")
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
         names = " and ".join(f"{each.get('kind')}/{each.get('name')}" for each in controllers[:2])

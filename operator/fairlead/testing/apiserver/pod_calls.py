@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fairlead.kube.resources import ObjectKey
+from fairlead.kube.resources import ObjectKey, Resource
 
 from .deleting import deleted
 from .exchange import Answer, Object
@@ -15,6 +15,8 @@ from .store import Store
 from .writing import Writer
 
 __all__ = ["LogSource", "answer_pod_call"]
+
+_BINDINGS = Resource("", "v1", "pods/binding", "Binding")
 
 #: What a container has logged so far; an answer where the node does not say.
 LogSource = Callable[[ObjectKey, str], bytes | Answer]
@@ -37,12 +39,10 @@ def _bind(store: Store, call: Call) -> Answer:
     node = document(call.request)["target"]["name"]
     pod = found(store, call)
     if "deletionTimestamp" in pod["metadata"]:
-        raise conflict(
-            call.served.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
-        )
+        raise conflict(_BINDINGS, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host")
     assigned = pod["spec"].get("nodeName")
     if assigned:
-        raise conflict(call.served.resource, call.name, f'pod {call.name} is already assigned to node "{assigned}"')
+        raise conflict(_BINDINGS, call.name, f'pod {call.name} is already assigned to node "{assigned}"')
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": store.timestamp()}
     changed = {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": _with_condition(pod, scheduled)}
     store.write(call.served, pod, changed, call.author, "binding")

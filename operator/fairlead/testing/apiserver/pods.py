@@ -40,17 +40,21 @@ def changed_spec(new: Object, old: Object) -> Iterator[Cause]:
     after, before = new.get("spec") or {}, old.get("spec") or {}
     if after is before or after == before:
         return
-    if _fixed(after) != _fixed(before):
-        yield Cause.forbidden("spec", _SAID)
+    moved = [key for key in ("containers", "initContainers") if len(after.get(key) or ()) != len(before.get(key) or ())]
+    for key in moved:
+        yield Cause.forbidden(f"spec.{key}", "pod updates may not add or remove containers")
+    if moved:
         return
+    deadline, was = after.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
+    if was is not None and deadline is not None and deadline > was:
+        yield Cause.value("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")
+        return
+    if was is not None and deadline is None:
+        yield Cause.value("spec.activeDeadlineSeconds", None, "must not update from a positive integer to nil value")
     removed = [each for each in before.get("tolerations") or () if each not in (after.get("tolerations") or ())]
     seconds, earlier = after.get("terminationGracePeriodSeconds"), before.get("terminationGracePeriodSeconds")
-    if removed or seconds != earlier:
+    if removed or seconds != earlier or _fixed(after) != _fixed(before):
         yield Cause.forbidden("spec", _SAID)
-    deadline, was = after.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
-    if was is not None and (deadline is None or deadline > was):
-        why = "must be less than or equal to previous value" if deadline else "must not update from a positive integer"
-        yield Cause.value("spec.activeDeadlineSeconds", deadline, why)
 
 
 def _fixed(spec: Object) -> Object:

@@ -68,7 +68,9 @@ def version_in(call: Call) -> int | None:
 
 def list_(store: Store, call: Call) -> Answer:
     """Answer a LIST."""
-    limit = int(call.query.get("limit") or 0)
+    # One object is looked up, not searched for: there is no second page.
+    single = call.namespace and "metadata.name=" in call.query.get("fieldSelector", "")
+    limit = 0 if single else int(call.query.get("limit") or 0)
     token = call.query.get("continue", "")
     version, start = store.version, ""
     asked = version_in(call)
@@ -77,16 +79,22 @@ def list_(store: Store, call: Call) -> Answer:
     elif asked is not None and asked > store.version:
         raise version_too_large(asked, store.version)
     select_ = selector_of(call)
-    chosen = [obj for obj in store.all_at(call.served, call.namespace, version) if select_ is None or select_(obj)]
-    chosen.sort(key=_order)
-    if start:
-        chosen = [obj for obj in chosen if _order(obj) >= start]
     metadata: Object = {"resourceVersion": str(version)}
-    if limit and len(chosen) > limit:
-        metadata["continue"] = _token(version, _order(chosen[limit - 1]) + "\0")
-        if select_ is None:
-            metadata["remainingItemCount"] = len(chosen) - limit
-        del chosen[limit:]
+    if not limit and not start:
+        chosen = [obj for obj in store.all_at(call.served, call.namespace, version) if select_ is None or select_(obj)]
+        chosen.sort(key=_order)
+        return Answer(code=200, body=_listed(call, metadata, chosen))
+    there = sorted(store.all_at(call.served, call.namespace, version), key=_order)
+    there = [obj for obj in there if _order(obj) >= start]
+    chosen = []
+    for index, obj in enumerate(there):
+        if limit and len(chosen) == limit:  # whether what is left is selected, the real one does not look either
+            metadata["continue"] = _token(version, _order(chosen[-1]) + "\0")
+            if select_ is None:
+                metadata["remainingItemCount"] = len(there) - index
+            break
+        if select_ is None or select_(obj):
+            chosen.append(obj)
     return Answer(code=200, body=_listed(call, metadata, chosen))
 
 

@@ -141,9 +141,9 @@ def method_not_allowed() -> Refused:
     return Refused(refusal(405, "MethodNotAllowed", message, {}))
 
 
-def already_exists(resource: Resource, name: str) -> Refused:
-    """The name is taken."""
-    message = f'{resource.qualified} "{name}" already exists'
+def already_exists(resource: Resource, name: str, *, going: bool = False) -> Refused:
+    """The name is taken; `going`: by an object that is being deleted."""
+    message = f'{"object is being deleted: " if going else ""}{resource.qualified} "{name}" already exists'
     return Refused(refusal(409, "AlreadyExists", message, _details(resource, name)))
 
 

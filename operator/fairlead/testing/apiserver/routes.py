@@ -141,7 +141,7 @@ class Routes:
 
 
 def options_of(call: Call) -> Object:
-    """Return the DeleteOptions of a delete: its body, or else its query."""
+    """Return the DeleteOptions of a delete: its body; the query counts only where there is none."""
     if call.request.body:
         found = document(call.request)
         if not isinstance(found, dict):
@@ -149,6 +149,8 @@ def options_of(call: Call) -> Object:
         return found
     query = call.query
     options: Object = {key: query[key] for key in ("propagationPolicy",) if key in query}
+    if call.dry_run:
+        options["dryRun"] = ["All"]
     if "gracePeriodSeconds" in query:
         options["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
     return options

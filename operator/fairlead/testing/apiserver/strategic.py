@@ -83,7 +83,9 @@ def _value(key: str, old: Any, patch: Any, *, in_metadata: bool) -> Any:
         if key in _SETS and in_metadata:
             return _in_order(old or [], patch, _union(old or [], patch), str)
         if key in KEYS:
-            return _items(old or [], patch, KEYS[key])
+            if old is None:  # taken as it is, even where an item is there twice
+                return [each for each in patch if each.get("$patch") != "delete"]
+            return _items(old, patch, KEYS[key])
     return patch
 
 

@@ -85,12 +85,13 @@ class Writer:
             "deletionGracePeriodSeconds": None,
         }
         obj = prepare_create(served, {**body, "metadata": metadata.ordered(meta)})
-        causes = [*metadata.checked(obj["metadata"]), *check_create(served, obj)]
+        causes = [*metadata.checked(obj["metadata"], custom=served.custom), *check_create(served, obj)]
         if causes:
             raise invalid(served.resource, name, causes)
         self._ask(call, obj)
-        if store.get(served, call.namespace, name) is not None:
-            raise already_exists(served.resource, name)
+        present = store.get(served, call.namespace, name)
+        if present is not None:
+            raise already_exists(served.resource, name, going="deletionTimestamp" in present["metadata"])
         self._check_size(call)
         if not call.dry_run:
             obj = store.write(served, {}, obj, call.author)
@@ -110,8 +111,7 @@ class Writer:
             raise not_found(served.resource, call.name)
         uid = given.get("uid")
         if uid and uid != old["metadata"]["uid"]:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
-            raise conflict(served.resource, call.name, why)
+            raise conflict(served.resource, call.name, _wrong_uid(call, uid, old))
         return self.updated(call, old, body)
 
     def patch(self, call: Call) -> Answer:
@@ -177,7 +177,11 @@ class Writer:
                 meta[key] = was[key] if key == "deletionTimestamp" else meta.get(key, was[key])
         obj = prepare_update(served, through, {**new, "metadata": metadata.ordered(meta)}, old)
         after = obj["metadata"]
-        causes = [*metadata.checked(after), *metadata.compared(after, was), *check_update(served, through, obj, old)]
+        causes = [
+            *metadata.checked(after, custom=served.custom),
+            *metadata.compared(after, was),
+            *check_update(served, through, obj, old),
+        ]
         if causes:
             raise invalid(served.resource, call.name, causes)
         if obj == old and (owners is None or not self._ownership.changes(old, owners)):
@@ -208,6 +212,10 @@ class Writer:
     def _check_kind(self, served: Served, body: Object) -> None:
         resource = served.resource
         said = (body.get("apiVersion"), body.get("kind"))
+        if served.custom and said[0] == resource.api_version and said[1] != resource.kind:
+            cause = Cause.value("kind", said[1], f"must be {resource.kind}")
+            name = str((body.get("metadata") or {}).get("name", ""))
+            raise invalid(resource, name, [cause], kind=str(said[1]))
         if said != (resource.api_version, resource.kind):
             raise bad_request(f"the object provided is unrecognized: {said[0]}, Kind={said[1]} is not {resource.kind}")
 
@@ -235,6 +243,16 @@ class Writer:
 
 
 _VERSION = "metadata.resourceVersion"
+
+
+def _wrong_uid(call: Call, uid: object, old: Object) -> str:
+    resource = call.served.resource
+    group = f"{resource.group}/" if call.served.custom else ""
+    key = f"/registry/{group}{resource.plural}/{call.namespace}/{call.name}"
+    return (
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+        f"failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+    )
 
 
 def is_emptied(served: Served, after: Object, before: Object) -> bool:

@@ -1,0 +1,54 @@
+"""Play the same random requests against the API server in memory and a real one: `python -m tests.conformance`.
+
+The real one is the dev cluster's, or that of FAIRLEAD_E2E_KUBECONFIG. Nothing else may write to the kinds of the CRDs
+there: an operator that is at work on the namespaces `fairlead-conformance-…` would be taken for a disagreement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+
+from tests.conformance.campaign import Campaign, connected, real_server
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("--sequences", type=int, default=2000, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the first one; the others follow")
+    parser.add_argument("--workers", type=int, default=4, metavar="N", help="sequences at a time")
+    parser.add_argument("--all", action="store_true", help="tell every disagreement, not the first alone")
+    parser.add_argument("--kinds", default="", metavar="PLURALS", help="only these, such as pods,jobs")
+    options = parser.parse_args()
+    return asyncio.run(_run(options))
+
+
+async def _run(options: argparse.Namespace) -> int:
+    count, seeds = options.sequences, range(options.seed, options.seed + options.sequences)
+    started = time.monotonic()
+
+    def progress(done: int, disagreed: int) -> None:
+        if done % 100 == 0 or done == count:
+            seconds = time.monotonic() - started
+            sys.stdout.write(f"{done:6} sequences, {disagreed} disagreements, {seconds:.0f} s\n")
+            sys.stdout.flush()
+
+    campaign = Campaign(
+        seeds, only=[each for each in options.kinds.split(",") if each], workers=options.workers, progress=progress
+    )
+    async with connected(real_server()) as session:
+        await campaign.run(session)
+    sys.stdout.write(f"\n{campaign.table()}\n")
+    if campaign.disagreements:
+        for each in campaign.disagreements[: None if options.all else 1]:
+            sys.stdout.write(f"\n{each}\n")
+        seeds = " ".join(str(each.seed) for each in campaign.disagreements)
+        sys.stdout.write(f"\nThe servers disagree in {len(campaign.disagreements)} sequences: {seeds}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
