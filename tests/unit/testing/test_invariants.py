@@ -1,0 +1,322 @@
+"""The watchman says nothing of the operator that is shipped, whatever happens to it, and speaks up of a broken one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.testing.watching import (
+    DIAMOND,
+    Broken,
+    Scene,
+    ask,
+    attempt,
+    broken,
+    condition,
+    entry,
+    is_over,
+    real,
+    task,
+    watched,
+)
+
+from fairlead.api import labels
+from fairlead.kube.resources import EVENTS, PODS, WORKFLOWS, WORKFLOWTEMPLATES
+from fairlead.testing.cluster import Cluster
+
+RETRIED = {"tasks": [task("bad", retry={"limit": 2, "backoff": {"initialSeconds": 5}}), task("after", "bad")]}
+ITEMS = {
+    "parallelism": 5,
+    "tasks": [task("m", forEach={"in": list(range(20)), "maxParallel": 3}), task("n", "m"), task("o")],
+}
+
+
+async def crashes(cluster: Cluster) -> None:
+    for _ in range(6):
+        await asyncio.sleep(1.37)
+        cluster.hosts[0].crash()
+        await asyncio.sleep(0.5)
+        cluster.hosts[0].start()
+
+
+async def suspends(cluster: Cluster) -> None:
+    for _ in range(4):
+        await asyncio.sleep(1.1)
+        cluster.patch(WORKFLOWS, "daily", {"spec": {"suspend": True}})
+        await asyncio.sleep(4)
+        cluster.patch(WORKFLOWS, "daily", {"spec": {"suspend": False}})
+
+
+async def stops(cluster: Cluster) -> None:
+    await asyncio.sleep(4)
+    ask(cluster, "halt", "Stop", mode="Cancel")
+
+
+async def retries(cluster: Cluster) -> None:
+    await cluster.until(lambda: is_over(cluster))
+    ask(cluster, "again", "Retry")
+    await cluster.until(lambda: cluster.get(WORKFLOWS, "daily")["status"].get("epoch") == 2)
+
+
+async def deletes(cluster: Cluster) -> None:
+    await asyncio.sleep(4)
+    cluster.delete(WORKFLOWS, "daily")
+
+
+async def squeezes(cluster: Cluster) -> None:
+    await asyncio.sleep(4)
+    cluster.patch(WORKFLOWS, "daily", {"spec": {"parallelism": 1, "overrides": [{"task": "m", "maxParallel": 1}]}})
+
+
+async def strips(cluster: Cluster) -> None:
+    await asyncio.sleep(1)
+    for pod in cluster.list(PODS):
+        cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"finalizers": None, "labels": None}})
+        cluster.delete(PODS, pod["metadata"]["name"], gracePeriodSeconds=0)
+
+
+async def has_a_template(cluster: Cluster) -> None:
+    spec = {"tasks": [task("x"), task("y", "x")]}
+    cluster.put(WORKFLOWTEMPLATES, {"metadata": {"name": "t"}, "spec": spec}, "default")
+
+
+CHILD = {"tasks": [task("sub", workflow={"templateRef": {"name": "t"}}), task("after", "sub")]}
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(real(DIAMOND), id="a run"),
+        pytest.param(real(DIAMOND, crashes), id="crashes"),
+        pytest.param(real(DIAMOND, operators=2), id="two operators"),
+        pytest.param(real(DIAMOND, suspends), id="suspended and resumed"),
+        pytest.param(real(DIAMOND, stops), id="stopped"),
+        pytest.param(real(DIAMOND, deletes), id="deleted"),
+        pytest.param(real(DIAMOND, strips), id="its pods deleted by force"),
+        pytest.param(real(RETRIED), id="attempts that fail"),
+        pytest.param(real(RETRIED, retries, crashes), id="retried by its user"),
+        pytest.param(real(ITEMS), id="items"),
+        pytest.param(real(ITEMS, squeezes), id="limits lowered on the way"),
+        pytest.param(real(CHILD, has_a_template, suspends), id="a sub-workflow"),
+    ],
+)
+def test_the_shipped_operator_violates_nothing(scene: Scene) -> None:
+    assert watched(scene) == []
+
+
+# -- S1
+
+
+def test_s1_an_attempt_is_created_once() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a")
+        await operator.release("a")
+        await operator.delete(PODS, operator.pod_name("a"))
+        await operator.create_pod("a")
+
+    assert any(each.startswith("S1: Pod default/daily-a-") and "again" in each for each in broken(DIAMOND, act))
+
+
+def test_s1_one_attempt_at_a_time() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a", 1)
+        await operator.create_pod("a", 2)
+
+    assert any(each.startswith("S1: ") and "goes on" in each for each in broken(DIAMOND, act))
+
+
+def test_s1_what_somebody_else_took_away_may_be_created_again() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a")
+        name = operator.pod_name("a")
+        operator.cluster.patch(PODS, name, {"metadata": {"finalizers": None}})
+        operator.cluster.delete(PODS, name)
+        await operator.create_pod("a")
+
+    assert not [each for each in broken(DIAMOND, act) if each.startswith("S1")]
+
+
+# -- S3
+
+
+def test_s3_a_terminal_phase_is_final() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Failed"))
+        await operator.record(entry("a", "Running"))
+
+    assert any("S3" in each and "'a' was recorded as Failed, and is Running" in each for each in broken(DIAMOND, act))
+
+
+def test_s3_a_terminal_phase_does_not_get_lost() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Succeeded"))
+        await operator.record()
+
+    assert any("S3" in each and "nothing now" in each for each in broken(DIAMOND, act))
+
+
+def test_s3_another_epoch_begins_anew() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Failed"))
+        await operator.record(entry("a", "Waiting"), epoch=2)
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s3_a_run_that_is_over_stays_so() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(conditions=[condition("Succeeded", "True"), condition("Finished", "True")])
+        moved = "2026-11-22T08:00:01Z"
+        await operator.record(
+            conditions=[condition("Succeeded", "Unknown", moved), condition("Finished", "False", moved)]
+        )
+
+    assert any(each.startswith("S3") and "Succeeded=True" in each for each in broken(DIAMOND, act))
+
+
+# -- S4
+
+
+async def ended_pod(operator: Broken) -> None:
+    await operator.create_pod("a")
+    await asyncio.sleep(10)
+
+
+def test_s4_a_pod_is_not_released_before_its_end_is_on_record() -> None:
+    async def act(operator: Broken) -> None:
+        await ended_pod(operator)
+        await operator.release("a")
+
+    assert any(each.startswith("S4") and "was released" in each for each in broken(DIAMOND, act))
+
+
+def test_s4_a_pod_whose_end_is_on_record_is_released() -> None:
+    async def act(operator: Broken) -> None:
+        await ended_pod(operator)
+        await operator.record(entry("a", "Succeeded", attempt()))
+        await operator.release("a")
+        await asyncio.sleep(60)
+        await operator.delete(PODS, operator.pod_name("a"))
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s4_a_pod_is_kept_for_three_lease_times() -> None:
+    async def act(operator: Broken) -> None:
+        await ended_pod(operator)
+        await operator.record(entry("a", "Succeeded", attempt()))
+        await operator.release("a")
+        await operator.delete(PODS, operator.pod_name("a"))
+
+    assert any(each.startswith("S4") and "less than 45 s" in each for each in broken(DIAMOND, act))
+
+
+# -- S6
+
+
+def test_s6_parallelism() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("x")
+        await operator.create_pod("y")
+
+    spec = {"parallelism": 1, "tasks": [task("x"), task("y")]}
+    assert any(each.startswith("S6") and "parallelism is 1" in each for each in broken(spec, act))
+
+
+def test_s6_the_items_of_a_task() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("m[0]")
+        await operator.create_pod("m[1]")
+
+    spec = {"tasks": [task("m", forEach={"in": [1, 2], "maxParallel": 1})]}
+    assert any(each.startswith("S6") and "maxParallel is 1" in each for each in broken(spec, act))
+
+
+# -- S8
+
+
+def test_s8_the_spec_is_the_users() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.send("PATCH", WORKFLOWS.path("default", "daily"), {"spec": {"suspend": True}})
+
+    assert broken(DIAMOND, act) == ["S8: update of Workflow default/daily: nothing of it is the operator's"]
+
+
+def test_s8_foreign_pods_are_left_alone() -> None:
+    async def act(operator: Broken) -> None:
+        uid = operator.daily()["metadata"]["uid"]
+        metadata = {"name": operator.pod_name("a"), "labels": {labels.RUN_UID: uid}}
+        spec = {"containers": [{"name": "main", "image": "i"}]}
+        operator.cluster.put(PODS, {"metadata": metadata, "spec": spec}, "default")
+        await operator.delete(PODS, operator.pod_name("a"))
+
+    assert any("S8: " in each and "nothing of it is the operator's" in each for each in broken(DIAMOND, act))
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"finalizers": None}, {"labels": {"theirs": None}}, {"annotations": {"theirs": "x"}}], ids=str
+)
+def test_s8_what_others_have_on_a_pod_stays(metadata: dict[str, Any]) -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a", finalizers=["theirs.dev/x"], labels={"theirs": "x"})
+        path = PODS.path("default", operator.pod_name("a"))
+        await operator.send("PATCH", path, {"metadata": metadata})
+
+    assert any(each.startswith("S8") and "theirs" in each for each in broken(DIAMOND, act))
+
+
+def test_s8_a_delete_names_the_uid() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a")
+        await operator.send("DELETE", PODS.path("default", operator.pod_name("a")))
+
+    assert any(each.startswith("S8: DELETE ") for each in broken(DIAMOND, act))
+
+
+def test_s8_whatever_is_created_belongs_to_a_run() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a", ownerReferences=[])
+
+    assert any(each.startswith("S8") and "no Workflow controls it" in each for each in broken(DIAMOND, act))
+
+
+# -- S10, S15, S17
+
+
+def test_s10_a_world_at_rest_is_left_in_peace() -> None:
+    async def scene(cluster: Cluster, watchman: Any) -> None:
+        cluster.put(WORKFLOWS, {"metadata": {"name": "daily"}, "spec": DIAMOND}, "default")
+        watchman.at_rest()
+        await asyncio.sleep(300)
+        await Broken(cluster).record(entry("a", "Waiting"))
+
+    assert [each.invariant for each in watched(scene)] == ["S10"]
+
+
+def test_s15_objects_stay_small() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Running", message="x" * 20_000))
+
+    assert any(each.startswith("S15") for each in broken(DIAMOND, act, object_bytes=20_000))
+    assert broken(DIAMOND, act) == []
+
+
+def test_s17_no_secret_is_told() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Running", message="the password is hunter2"))
+        event = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": "e"}, "message": "hunter2"}
+        await operator.send("POST", EVENTS.path("default"), event)
+
+    told = [each for each in broken(DIAMOND, act, canaries=["hunter2"]) if each.startswith("S17")]
+    assert len(told) == 2
+
+
+# -- L2
+
+
+def test_l2_nothing_of_a_run_that_is_gone_is_held() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a")
+        operator.cluster.delete(WORKFLOWS, "daily", propagationPolicy="Background")
+        await asyncio.sleep(60)
+
+    assert any(each.startswith("L2") and "still held" in each for each in broken(DIAMOND, act))
