@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential contract e2e e2e-install bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential mutants contract e2e e2e-install bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ unit: $(READY) ## Unit and property tests; no cluster
 
 differential: $(READY) ## The engine against the reference interpreter on N random scenarios (20,000)
 	@$(BIN)/python -m tests.property.differential --count $(or $(N),20000)
+
+mutants: $(READY) ## Engines and controllers that are broken on purpose: each must be caught by the tests that it names
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')
 
 contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract
@@ -61,7 +64,7 @@ check: $(READY) ## Import contracts, lint, types, layout, generated files withou
 	@$(BIN)/python tools/checks.py
 	@$(BIN)/python -m tools.generate --check
 
-gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference
+gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference, list of mutants
 	@$(BIN)/python -m tools.generate
 
 fmt: $(READY) ## Format the code

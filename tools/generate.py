@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.mutants import document as mutants
+
 from fairlead.api import crd
 from fairlead.cli import reference
 from fairlead.telemetry import metrics
@@ -30,7 +32,11 @@ The operator serves them at `/metrics`, on the port of its probes (8080), in Pro
 
 def generated() -> dict[str, str]:
     """Return the text of each generated file, by its path in the repository."""
-    files = {"docs/metrics.md": _METRICS + metrics.table(), "docs/cli.md": reference.document()}
+    files = {
+        "docs/metrics.md": _METRICS + metrics.table(),
+        "docs/cli.md": reference.document(),
+        "docs/mutants.md": mutants.document(),
+    }
     for each in crd.crds():
         for folder in CRD_FOLDERS:
             files[f"{folder}/{crd.file_name(each)}"] = crd.to_yaml(each)

@@ -70,6 +70,41 @@ async def test_nothing_is_looked_at_again_once_nothing_is_held(stage: Stage) -> 
     assert {each.verb for each in stage.api.asked[before:]} <= {"list"}
 
 
+async def test_finalizers_of_others_stay(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    pod = stage.pod("a")
+    stage.api.edit(PODS, pod, lambda raw: raw["metadata"]["finalizers"].append("example.org/theirs"))
+    stage.ends(pod)
+    await asyncio.sleep(3)
+    assert stage.pods()[pod]["metadata"].get("finalizers") == ["example.org/theirs"]
+
+
+# -- a run that is over and is edited
+
+
+async def test_an_edit_of_a_run_that_is_over_is_observed_and_no_more(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(5)
+    before = stage.status()
+    stage.respec(parallelism=3)
+    await asyncio.sleep(5)
+    after = stage.status()
+    assert (before["observedGeneration"], after["observedGeneration"]) == (1, 2)
+    assert [each["observedGeneration"] for each in after["conditions"]] == [2] * len(after["conditions"])
+    changed = {"observedGeneration", "conditions", "revision"}
+    assert {key: value for key, value in after.items() if key not in changed} == {
+        key: value for key, value in before.items() if key not in changed
+    }
+    assert [each["lastTransitionTime"] for each in after["conditions"]] == [
+        each["lastTransitionTime"] for each in before["conditions"]
+    ]
+
+
 # -- what lives on
 
 

@@ -12,7 +12,7 @@ from fairlead.api import labels
 from fairlead.controllers.views import pod_view
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import Invalid, ServerError
-from fairlead.kube.resources import PODS, ObjectKey
+from fairlead.kube.resources import JOBS, PODS, ObjectKey
 
 pytestmark = looptime
 
@@ -188,3 +188,31 @@ async def test_a_pod_whose_labels_were_taken_off_is_labelled_again(stage: Stage)
     stage.ends(stage.pod("a"))
     await asyncio.sleep(2)
     assert stage.phases() == {"a": "Succeeded"}
+
+
+async def test_a_pod_that_goes_while_no_operator_is_there_is_missed(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", retry={"infrastructureLimit": 0}))
+    await asyncio.sleep(3)
+    await stage.crash()
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(finalizers=[]))
+    stage.api.drop(PODS, stage.pod("a"))
+    await stage.restart()
+    await asyncio.sleep(5)
+    assert stage.phases() == {"a": "Failed"}
+
+
+# -- outages
+
+
+async def test_nothing_is_lost_by_an_outage_while_facts_are_gathered(stage: Stage) -> None:
+    await stage.begin()
+    job = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "i"}]}}}}
+    stage.apply({"tasks": [{"name": "a", "job": job}, *tasks("b")["tasks"]]})
+    await asyncio.sleep(3)
+    stage.api.fail(ServerError(500, "InternalError", "etcd is away"), "list", PODS, times=2)  # the pods of the Job
+    stage.ends(stage.pod("b"))
+    complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T08:00:03Z"}
+    stage.api.edit(JOBS, stage.pod("a"), lambda raw: raw.update(status={"conditions": [complete]}))
+    await asyncio.sleep(10)
+    assert stage.phases() == {"a": "Succeeded", "b": "Succeeded"}

@@ -213,6 +213,18 @@ class TestSecrets:
         assert message in ended.message
         assert sender.sent == {}
 
+    async def test_a_value_that_is_no_text_is_not_told(
+        self, api: FakeApi, sender: Sender, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        run = a_run()
+        begin(tasks(api, sender), run, "a", work(secret="api", key="binary"))
+        await asyncio.sleep(1)
+        told = json.dumps(run.inbox, default=repr) + caplog.text
+        assert "is no text" in told
+        assert b64encode(b"\xff\xfe").decode() not in told
+        assert "xff" not in told
+
     async def test_what_the_account_must_not_read(self, api: FakeApi, sender: Sender) -> None:
         run = a_run()
         api.fail(NO_RIGHT, "get", SECRETS)

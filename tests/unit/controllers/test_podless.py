@@ -129,8 +129,10 @@ class TestRequests:
     async def test_its_start_is_on_record_before_it_is_sent(self, stage: Stage, server: Server, run: Any) -> None:
         run(request())
         await stage.begin()
+        stage.apply({"tasks": [], "suspend": True})
+        await asyncio.sleep(5)  # that the run has begun is on record
         recording = stage.api.hold("patch", WORKFLOWS)
-        stage.apply({"tasks": []})
+        stage.respec(suspend=False)
         await asyncio.sleep(5)
         assert server.arrived == []
         recording.lift()

@@ -377,6 +377,20 @@ async def test_an_answer_that_is_lost_creates_no_second_object(stage: Stage) -> 
     assert stage.phases() == {"a": "Succeeded"}
 
 
+async def test_one_whose_answer_is_lost_is_found_although_its_run_is_suspended_meanwhile(stage: Stage) -> None:
+    stage.api.fail(ServerError(500, "InternalError", "x"), "create", WIDGETS, times=1, applied=True)
+    await stage.begin()
+    stage.apply({"tasks": [widget()]})
+    await asyncio.sleep(0.1)
+    stage.respec(suspend=True)
+    await asyncio.sleep(5)
+    assert stage.api.count("create", WIDGETS) == 1
+    assert stage.phases() == {"a": "Starting"}
+    says(stage, stage.pod("a"), state="Done")
+    await asyncio.sleep(8)
+    assert stage.phases() == {"a": "Succeeded"}
+
+
 async def unrecorded(stage: Stage) -> str:
     """An operator that ends between creating the object and recording that."""
     await stage.begin()

@@ -17,7 +17,7 @@ from fairlead.controllers.retention import Retention, kept_for
 from fairlead.engine.classify import JobView, PodView
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import Conflict, NotFound, ServerError
-from fairlead.kube.resources import JOBS, PODS, ObjectKey
+from fairlead.kube.resources import JOBS, PODS, WORKFLOWS, ObjectKey
 
 pytestmark = looptime
 
@@ -121,6 +121,23 @@ async def test_what_is_held_is_not_deleted(stage: Stage) -> None:
     await asyncio.sleep(2000)
     assert stage.holds(stage.pod("a"))
     assert not stage.is_ending(stage.pod("a"))
+
+
+async def test_what_is_not_on_record_is_not_deleted(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a", "b"), "podRetention": {"succeededSeconds": 0}})
+    await asyncio.sleep(3)
+    away = stage.api.fail(BROKEN, "patch", WORKFLOWS)
+    pod = stage.pod("a")
+    stage.ends(pod)
+    stage.api.edit(PODS, pod, lambda raw: raw["metadata"].update(finalizers=[]))  # somebody lets go of it in our stead
+    await asyncio.sleep(300)
+    assert pod in stage.pods()
+    assert not stage.is_ending(pod)
+    away.lift()
+    await asyncio.sleep(150)
+    assert pod not in stage.pods()
+    assert stage.phases()["a"] == "Succeeded"
 
 
 async def test_pods_of_nobody_are_left_alone(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
 from fairlead.controllers import start
 from fairlead.engine.names import workspace_name
@@ -67,6 +67,32 @@ async def test_a_task_whose_create_was_stopped_starts_when_its_run_is_resumed(st
     stage.respec(suspend=False)
     await asyncio.sleep(5)
     assert list(stage.pods()) == [stage.pod("a")]
+
+
+async def test_a_create_that_waits_while_its_run_is_cancelled_never_leaves(stage: Stage) -> None:
+    await stage.begin()
+    waiting = stage.api.hold("create", PODS)
+    stage.apply({**tasks("a"), "deadlineSeconds": 5})
+    await asyncio.sleep(10)
+    waiting.lift()
+    await asyncio.sleep(5)
+    assert stage.api.count("create", PODS) == 0
+    assert stage.phases() == {"a": "Cancelled"}
+
+
+# -- names that are taken
+
+
+async def test_a_pod_of_somebody_else_under_our_name_is_a_conflict(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "suspend": True})
+    theirs = {"namespace": NAMESPACE, "name": stage.pod("a")}
+    before = deepcopy(stage.api.put(PODS, {"metadata": theirs, "spec": {}, "status": {"phase": "Succeeded"}}))
+    stage.respec(suspend=False)
+    await asyncio.sleep(5)
+    assert stage.phases() == {"a": "Failed"}
+    assert "NameConflict" in stage.status()["message"]
+    assert stage.pods() == {stage.pod("a"): before}
 
 
 # -- errors that nobody foresaw

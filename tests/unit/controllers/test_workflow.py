@@ -88,6 +88,17 @@ async def test_the_clock_of_a_node_that_is_behind_does_not_shorten_the_time_of_a
     assert stage.is_ending(stage.pod("a"))
 
 
+async def test_a_time_limit_passes_without_any_event(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", timeoutSeconds=5))
+    await asyncio.sleep(1)
+    stage.runs(stage.pod("a"))
+    await asyncio.sleep(4)
+    assert not stage.is_ending(stage.pod("a"))
+    await asyncio.sleep(2)
+    assert stage.is_ending(stage.pod("a"))
+
+
 # -- the end of the operator
 
 

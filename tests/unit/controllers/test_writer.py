@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
 from fairlead.controllers import writer
 from fairlead.engine import capacity
-from fairlead.kube.errors import ApiError, Forbidden, Invalid, TooLarge, Unreachable
-from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, ServerError, TooLarge, Unreachable
+from fairlead.kube.resources import WORKFLOWS, Resource
 
 pytestmark = looptime
 
@@ -52,6 +53,81 @@ async def test_an_error_in_encoding_a_status_does_not_end_its_writing(
     await asyncio.sleep(130)
     assert stage.phases() == {"a": "Succeeded"}
     assert stage.held() == []
+
+
+# -- what it means that something is on record
+
+
+async def test_a_pod_is_held_while_its_end_cannot_be_written(stage: Stage) -> None:
+    await running(stage, "a", "b")
+    away = stage.api.fail(ServerError(500, "InternalError", "etcd is away"), "patch", WORKFLOWS)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(30)
+    assert stage.held() == sorted([stage.pod("a"), stage.pod("b")])
+    away.lift()
+    await asyncio.sleep(15)
+    assert stage.held() == [stage.pod("b")]
+
+
+async def test_an_end_that_comes_during_a_write_belongs_to_the_next(stage: Stage) -> None:
+    await running(stage, "a", "b", "c")
+    writing = stage.api.hold("patch", WORKFLOWS)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(0.5)
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(0.5)
+    away = stage.api.fail(ServerError(500, "InternalError", "etcd is away"), "patch", WORKFLOWS)  # for the next write
+    writing.lift()
+    await asyncio.sleep(5)
+    assert stage.held() == sorted([stage.pod("b"), stage.pod("c")])
+    away.lift()
+    await asyncio.sleep(35)  # after a write that took long, the next one is not hurried
+    assert stage.held() == [stage.pod("c")]
+
+
+async def test_a_generation_counts_as_observed_when_it_was_planned_by(stage: Stage) -> None:
+    await running(stage, "a", "b", "c")
+    seen: list[tuple[int, str]] = []
+    stage.api.follow(WORKFLOWS, lambda _, raw: seen.append((raw["status"]["observedGeneration"], _suspended(raw))))
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(0.1)
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(0.1)  # this end waits for the next write, which needs no further look at the run
+    edited = deepcopy(stage.raw())
+    edited["spec"]["suspend"] = True
+    edited["metadata"] |= {"generation": 2, "resourceVersion": "100000"}
+    stage.operator.store.put(edited)  # heard of by the store alone: no worker has come round to this run yet
+    await asyncio.sleep(2)
+    assert (1, "False") in seen
+    assert (2, "False") not in seen
+
+
+def _suspended(raw: dict[str, Any]) -> str:
+    return next(str(each["status"]) for each in raw["status"]["conditions"] if each["type"] == "Suspended")
+
+
+async def test_of_a_workflow_only_the_status_is_written(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str | None, set[str]]] = []
+    patch = stage.api.patch
+
+    async def noted(resource: Resource, name: str, body: Any, *rest: Any, **more: Any) -> Any:
+        if resource == WORKFLOWS:
+            changed = {each["path"].split("/")[1] for each in body if not each["path"].startswith("/metadata/")}
+            asked.append((more.get("subresource"), changed))
+        return await patch(resource, name, body, *rest, **more)
+
+    monkeypatch.setattr(stage.api, "patch", noted)
+    await running(stage, "a", "b")
+    stage.respec(suspend=True)
+    stage.ends(stage.pod("a"), code=1)
+    await asyncio.sleep(3)
+    stage.respec(suspend=False)
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(3)
+    assert stage.status()["phase"] == "Failed"
+    assert len(asked) > 3
+    assert all(each == ("status", {"status"}) for each in asked)
+    assert stage.raw()["spec"] == {**tasks("a", "b"), "suspend": False}
 
 
 # -- answers that are lost

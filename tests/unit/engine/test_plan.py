@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from tests.unit.engine.kit import (
     succeeded,
 )
 
+import fairlead
 from fairlead.engine.commands import RecordEvent, StartAttempt
 from fairlead.engine.model import Clocks, FailureClass, Phase, Settings, TriggerRule, WorkKind
 from fairlead.engine.state import Result
@@ -296,6 +298,24 @@ def test_messages_are_cut(length: int) -> None:
     assert len(on.run.outcome.message) <= 1024
 
 
+# The order of facts.
+
+
+def test_the_order_of_facts_that_come_together_does_not_matter() -> None:
+    facts = [
+        failed("a", 1, end=1),
+        succeeded("a", 2, end=4),
+        failed("b", end=3),
+        seen("c", running=2),
+        succeeded("d", end=2),
+    ]
+    plans = set()
+    for order in permutations(facts):
+        on = bench(*(node(name, retry=retries(1)) for name in "abcd"), node("e", "a", "b"), node("f", "d"))
+        plans.add(repr((on.tell(*order, after=5), on.phases())))
+    assert len(plans) == 1
+
+
 # Whole runs.
 
 
@@ -341,21 +361,22 @@ from fairlead.engine.model import TriggerRule
 from tests.unit.engine.kit import bench, failed, node, retries, succeeded
 rules = list(TriggerRule)
 on = bench(*(node(f"n{i}", *(f"n{j}" for j in range(i) if (i * j) % 3 == 1), trigger=rules[i % 12], retry=retries(1))
-             for i in range(40)), begun=False)
+             for i in range(40)), node("r"), *(node(f"c{i}", "r") for i in range(9)), begun=False)
 said = [on.tell().commands]
 for i in range(40):
     if on.state(f"n{i}").current:
         said.append(on.tell(*(failed(f"n{i}", k, end=i) for k in (1, 2)), succeeded(f"n{i}"), after=i).commands)
+said.append(on.tell(failed("r")).commands)
 print(said)
 """
 
 
 def test_the_same_facts_give_the_same_commands_whatever_the_hash_seed() -> None:
-    root = Path(__file__).parents[3]
+    package, root = Path(fairlead.__file__).parents[1], Path(__file__).parents[3]
     said = {
         subprocess.run(
             [sys.executable, "-c", _SCRIPT],
-            env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": f"{root / 'operator'}:{root}"},
+            env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": f"{package}:{root}"},
             capture_output=True,
             text=True,
             check=True,

@@ -218,6 +218,18 @@ def test_a_stop_that_had_begun_is_not_taken_back_by_a_later_deadline() -> None:
     assert after.ended(seen("runs"), after=22) == [("runs/1", "RunDeadlineExceeded")]
 
 
+def test_a_stop_of_which_only_the_effects_are_on_record_goes_on() -> None:
+    on = bench(node("runs"), node("waits", "runs"), settings=Settings(deadline_seconds=10))
+    on.tell(seen("runs"), after=1)
+    on.tell(after=20)
+    on.run.stopping, on.run.stop_mode = "", None  # the releases before this was recorded
+
+    after = on.restarted()
+    after.settings = Settings(deadline_seconds=1000)
+
+    assert after.ended(seen("runs"), after=22) == [("runs/1", "RunDeadlineExceeded")]
+
+
 def test_a_list_that_has_become_shorter_keeps_the_attempts_of_the_items_it_has_no_more() -> None:
     attempts = (Attempt(number=1, object_name="old", created=True, finished_at=at(1)),)
     on = bench(node("m", for_each=ForEach(items=Value(["x"])), outputs=[declared("n")]), begun=False)

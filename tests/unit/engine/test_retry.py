@@ -88,6 +88,10 @@ def test_full_jitter_is_between_zero_and_the_delay_and_repeatable() -> None:
     assert 4 < sum(delays) / 200 < 6
 
 
+def test_full_jitter_is_the_same_in_every_process() -> None:
+    assert backoff_seconds(Backoff(jitter=Jitter.FULL), 1, "uid/a/1") == pytest.approx(9.719891973)
+
+
 def test_jitter_is_seeded_by_run_node_and_attempt() -> None:
     policy = RetryPolicy(limit=9, backoff=Backoff(jitter=Jitter.FULL))
 

@@ -174,8 +174,11 @@ def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
     """Wait until something holds; fail after two seconds."""
 
     async def wait(holds: Callable[[], Any]) -> None:
-        async with asyncio.timeout(2):
-            while not holds():  # noqa: ASYNC110  (what is waited for has no event)
-                await asyncio.sleep(0.002)
+        try:
+            async with asyncio.timeout(2):
+                while not holds():  # noqa: ASYNC110  (what is waited for has no event)
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            pytest.fail("it did not come to hold within two seconds")
 
     return wait

@@ -1,0 +1,99 @@
+"""S12 and S13: another controller at work, and a view of the world that is older than it seems."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+_CONTROLLERS = "tests/unit/controllers"
+_INFORMER = "tests/unit/kube/test_informer.py"
+_TWO = "tests/unit/controllers/test_two_operators.py"
+
+MUTANTS = (
+    Mutant(
+        invariant="S12",
+        name="overwrites",
+        broken="A status is written over that of another controller.",
+        file="controllers/writer.py",
+        old='            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(version)},\n',
+        new="",
+        caught_by=(f"{_CONTROLLERS}/test_writer.py::test_another_controllers_status_is_not_overwritten",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="the-other-one-was-faster",
+        broken="A pod that another controller has created for our attempt counts as a failure of its task.",
+        file="controllers/start.py",
+        old="            except AlreadyExists:\n                fact = await creator.find(run, start)\n",
+        new="            except AlreadyExists:\n"
+        "                fact = name_conflict(start, start.kind.value, start.object_name)\n",
+        caught_by=(f"{_TWO}::test_each_attempt_is_created_once_and_the_run_ends_as_it_should",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="removed-too-early",
+        broken="A finished pod is deleted before every controller that has lost touch has noticed.",
+        file="api/retention.py",
+        old="LEAST_SECONDS = 45\n",
+        new="LEAST_SECONDS = 0\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_retention.py::test_for_how_long_pods_are_kept",
+            f"{_CONTROLLERS}/test_retention.py::test_what_came_due_while_the_operator_was_away_stays_for_the_lease_times",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
+        name="believes-itself",
+        broken="After a conflict the run goes on by what this controller remembers, not by what the other one wrote.",
+        file="controllers/writer.py",
+        old='        if raw["metadata"]["uid"] != run.uid or known is None:\n',
+        new='        if raw["metadata"]["uid"] != run.uid:\n',
+        caught_by=(f"{_CONTROLLERS}/test_writer.py::test_another_controllers_status_is_not_overwritten",),
+    ),
+    Mutant(
+        invariant="S13",
+        name="older-reports-count",
+        broken="A report about a Workflow that is older than what is known takes its place.",
+        file="controllers/store.py",
+        old="        if known is not None and known.version >= workflow.version:\n            return known\n",
+        new="",
+        caught_by=(f"{_CONTROLLERS}/test_store.py::test_the_newest_report_counts_in_whatever_order_they_come",),
+    ),
+    Mutant(
+        invariant="S13",
+        name="back-from-the-dead",
+        broken="A late report brings a deleted Workflow back.",
+        file="controllers/store.py",
+        old="        if workflow.uid in self._removed:\n",
+        new="        if False:\n",
+        caught_by=(f"{_CONTROLLERS}/test_store.py::test_what_is_gone_does_not_come_back_by_a_late_report",),
+    ),
+    Mutant(
+        invariant="S13",
+        name="older-list",
+        broken="A list from a server that lags behind takes objects away that exist.",
+        file="kube/informer.py",
+        old="        if self._stale_lists <= _STALE_LISTS_BEFORE_REWIND:\n",
+        new="        if False:\n",
+        caught_by=(f"{_INFORMER}::TestExpiredHistory::test_an_older_list_than_what_was_seen_is_not_believed",),
+    ),
+    Mutant(
+        invariant="S13",
+        name="replayed-events",
+        broken="Events that a watch tells again take the copy back in time.",
+        file="kube/informer.py",
+        old='        if number and number <= self._seen and kind != "BOOKMARK":\n            return  # told again\n',
+        new="",
+        caught_by=(f"{_INFORMER}::TestResume::test_events_told_again_change_nothing",),
+    ),
+    Mutant(
+        invariant="S13",
+        name="gone-without-asking",
+        broken="A pod that has left the view is taken for gone without asking for it.",
+        file="controllers/gather.py",
+        old="            if await self._informers[kind].confirm_gone(key, uid):\n                return True\n",
+        new="            if self._informers[kind].get(key) is None:\n                return True\n",
+        caught_by=(f"{_CONTROLLERS}/test_gather.py::test_a_pod_whose_labels_were_taken_off_is_labelled_again",),
+    ),
+)

@@ -1,0 +1,68 @@
+"""S17: places where the value of a Secret could show."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+_CONTROLLERS = "tests/unit/controllers"
+_SENDER = "tests/unit/egress/test_sender.py::TestSecrets"
+
+MUTANTS = (
+    Mutant(
+        invariant="S17",
+        name="status-of-a-request",
+        broken="What a server repeats of a request's secrets is shown in the status.",
+        file="egress/request.py",
+        old="            secrets.update(_spellings(value))\n",
+        new="",
+        caught_by=(f"{_SENDER}::test_none_shows_in_what_a_server_repeats",),
+    ),
+    Mutant(
+        invariant="S17",
+        name="redirect",
+        broken="Where a refused redirect leads to is shown with the secret in it.",
+        file="egress/sender.py",
+        old='raise _refused(first.without_secrets(f"{first.shown}: {error}")) from None',
+        new='raise _refused(f"{first.shown}: {error}") from None',
+        caught_by=(f"{_SENDER}::test_none_shows_in_a_refused_redirect",),
+    ),
+    Mutant(
+        invariant="S17",
+        name="log-of-a-request",
+        broken="The request that has met a bug is logged with its headers.",
+        file="egress/sender.py",
+        old="        session = self._connections.session(allow_private=allow_private)\n",
+        new="        session = self._connections.session(allow_private=allow_private)\n"
+        '        logging.getLogger("fairlead").error("sending %s", dict(request.headers))\n',
+        caught_by=(f"{_SENDER}::test_none_shows_when_we_have_a_bug",),
+    ),
+    Mutant(
+        invariant="S17",
+        name="no-text",
+        broken="The value of a Secret that is no text is shown by the error that says so.",
+        file="controllers/secrets.py",
+        old='f"key {key!r} of Secret {name!r} is no text"',
+        new='f"key {key!r} of Secret {name!r} is no text: {data[key]}"',
+        caught_by=(f"{_CONTROLLERS}/test_http_task.py::TestSecrets::test_a_value_that_is_no_text_is_not_told",),
+    ),
+    Mutant(
+        invariant="S17",
+        name="condition-of-a-wait",
+        broken="An expression that fails on a Secret tells the values that it met.",
+        file="controllers/condition.py",
+        old="{trouble(error, found)}",
+        new="{error.message}",
+        caught_by=(f"{_CONTROLLERS}/test_condition.py::test_nothing_of_a_secret_is_told",),
+    ),
+    Mutant(
+        invariant="S17",
+        name="condition-of-a-resource",
+        broken="The same about the object of a `resource` task, in its status.",
+        file="controllers/resource_objects.py",
+        old='"the expression cannot be evaluated" if _is_secret(seen) else error.message\n',
+        new="error.message\n",
+        caught_by=(f"{_CONTROLLERS}/test_resource_task.py::test_nothing_of_a_secret_is_told",),
+    ),
+)
