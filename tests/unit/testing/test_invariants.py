@@ -1,6 +1,7 @@
 """The watchman says nothing of the operator that is shipped, whatever happens to it, and speaks up of a broken one."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -135,6 +136,105 @@ def test_s1_what_somebody_else_took_away_may_be_created_again() -> None:
     assert not [each for each in broken(DIAMOND, act) if each.startswith("S1")]
 
 
+# -- S2
+
+
+def told(invariant: str, words: str, violations: list[str]) -> bool:
+    return any(each.startswith(f"{invariant}: ") and words in each for each in violations)
+
+
+def test_s2_nothing_is_created_before_what_it_needs_has_ended() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a")
+        await operator.create_pod("b")
+
+    assert told("S2", "before the end of a was durable", broken(DIAMOND, act))
+
+
+def test_s2_a_finished_pod_that_we_hold_is_as_good_as_a_record() -> None:
+    async def act(operator: Broken) -> None:
+        await ended_pod(operator)
+        await operator.create_pod("b")
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s2_a_finished_pod_that_nothing_holds_is_not() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("a", finalizers=[])
+        await asyncio.sleep(10)
+        await operator.create_pod("b")
+
+    assert told("S2", "before the end of a was durable", broken(DIAMOND, act))
+
+
+def test_s2_a_record_is_enough() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("a", "Succeeded", attempt()))
+        await operator.create_pod("b")
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s2_finally_comes_after_every_main_task() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(*(entry(name, "Succeeded") for name in "abc"))
+        await operator.create_pod("z")
+
+    assert told("S2", "of `finally`, was created before the end of d", broken(DIAMOND, act))
+
+
+def test_s2_finally_comes_at_once_when_the_run_is_stopped() -> None:
+    async def act(operator: Broken) -> None:
+        ask(operator.cluster, "halt", "Stop")
+        await operator.create_pod("z")
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s2_what_is_tried_again_has_not_ended() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("bad")
+        await asyncio.sleep(10)
+        await operator.create_pod("after")
+
+    spec = {"tasks": [task("bad", retry={"limit": 1}), task("after", "bad", trigger="AllDone")]}
+    assert told("S2", "before the end of bad", broken(spec, act))
+    assert broken({"tasks": [task("bad"), spec["tasks"][1]]}, act) == []
+
+
+def test_s2_every_item_has_to_end() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("m", "Running", items={"total": 2}))
+        await operator.create_pod("m[0]")
+        await asyncio.sleep(10)
+        await operator.create_pod("n")
+
+    spec = {"tasks": [task("m", forEach={"in": [1, 2]}), task("n", "m")]}
+    assert told("S2", "before the end of m", broken(spec, act))
+
+
+def test_s2_an_approval_is_on_record_before_anything_follows() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("ok", "Running", attempt(ended=False)))
+        await operator.create_pod("after")
+
+    spec = {"tasks": [task("ok", approval={"message": "?"}), task("after", "ok")]}
+    assert told("S2", "before the end of ok", broken(spec, act))
+
+
+def test_s2_what_follows_from_durable_ends_may_be_computed() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(entry("bad", "Failed", attempt()))
+        await operator.create_pod("last")
+
+    values = task("values", set={"values": [{"name": "x", "value": "1"}]})
+    spec = {
+        "tasks": [task("bad"), values, task("skipped", "bad"), task("last", "skipped", "values", trigger="AllDone")]
+    }
+    assert broken(spec, act) == []
+
+
 # -- S3
 
 
@@ -210,6 +310,59 @@ def test_s4_a_pod_is_kept_for_three_lease_times() -> None:
     assert any(each.startswith("S4") and "less than 45 s" in each for each in broken(DIAMOND, act))
 
 
+# -- S5
+
+
+async def failures(operator: Broken, count: int) -> None:
+    for number in range(1, count + 1):
+        await operator.create_pod("bad", number)
+        await asyncio.sleep(30)
+
+
+def test_s5_the_users_own_budget() -> None:
+    violations = broken({"tasks": [task("bad", retry={"limit": 1})]}, lambda operator: failures(operator, 3))
+    assert told("S5", "follows 2 failures of its own; the limit is 1", violations)
+    assert not told("S5", "failures", broken(RETRIED, lambda operator: failures(operator, 3)))
+
+
+def test_s5_all_budgets_together() -> None:
+    async def act(operator: Broken) -> None:
+        for number in range(1, 4):
+            await operator.create_pod("a", number)
+            operator.cluster.delete(PODS, operator.pod_name("a", number))
+            await asyncio.sleep(60)
+
+    spec = {"tasks": [task("a", retry={"limit": 0, "infrastructureLimit": 1})]}
+    assert told("S5", "one too many: its budgets allow 2", broken(spec, act))
+
+
+def test_s5_budgets_on_record() -> None:
+    async def act(operator: Broken) -> None:
+        lost = [attempt(number, **{"class": "Infrastructure"}) for number in range(1, 4)]
+        await operator.record(entry("a", "Backoff", *lost))
+
+    spec = {"tasks": [task("a", retry={"infrastructureLimit": 1})]}
+    assert told("S5", "'a' has 3 failures of class Infrastructure in epoch 1; 2 are allowed", broken(spec, act))
+
+
+def test_s5_back_off() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.create_pod("bad", 1)
+        await asyncio.sleep(10)
+        await operator.create_pod("bad", 2)
+
+    spec = {"tasks": [task("bad", retry={"limit": 1, "backoff": {"initialSeconds": 20}})]}
+    assert told("S5", "20 s after the failure before it", broken(spec, act))
+
+
+def test_s5_a_clock_that_is_ahead_is_no_violation() -> None:
+    async def scene(cluster: Cluster, watchman: Any) -> None:
+        cluster.host().skew = timedelta(seconds=60)
+        await real(RETRIED)(cluster, watchman)
+
+    assert watched(scene) == []
+
+
 # -- S6
 
 
@@ -229,6 +382,51 @@ def test_s6_the_items_of_a_task() -> None:
 
     spec = {"tasks": [task("m", forEach={"in": [1, 2], "maxParallel": 1})]}
     assert any(each.startswith("S6") and "maxParallel is 1" in each for each in broken(spec, act))
+
+
+# -- S7
+
+
+async def suspended(operator: Broken) -> None:
+    operator.cluster.patch(WORKFLOWS, "daily", {"spec": {"suspend": True}})
+    await operator.record()
+
+
+def test_s7_nothing_is_started_after_suspension_is_acknowledged() -> None:
+    async def act(operator: Broken) -> None:
+        await suspended(operator)
+        await operator.create_pod("a")
+
+    assert told("S7", "generation 2, which is suspended", broken(DIAMOND, act))
+
+
+def test_s7_until_it_is_resumed() -> None:
+    async def act(operator: Broken) -> None:
+        await suspended(operator)
+        operator.cluster.patch(WORKFLOWS, "daily", {"spec": {"suspend": False}})
+        await operator.create_pod("a")
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s7_another_operator_may_not_have_heard_of_it() -> None:
+    async def act(operator: Broken) -> None:
+        await suspended(operator)
+        await Broken(operator.cluster, "another").create_pod("a")
+
+    assert broken(DIAMOND, act) == []
+
+
+def test_s7_nothing_but_finally_is_started_after_a_stop_is_acknowledged() -> None:
+    async def act(operator: Broken) -> None:
+        ask(operator.cluster, "halt", "Stop")
+        await operator.record(stop={"mode": "Cancel", "reason": "Cancelled"})
+        await operator.create_pod("z")
+        await operator.create_pod("a")
+
+    violations = broken(DIAMOND, act)
+    assert told("S7", "attempt 1 of 'a'", violations)
+    assert not told("S7", "attempt 1 of 'z'", violations)
 
 
 # -- S8
@@ -277,6 +475,29 @@ def test_s8_whatever_is_created_belongs_to_a_run() -> None:
         await operator.create_pod("a", ownerReferences=[])
 
     assert any(each.startswith("S8") and "no Workflow controls it" in each for each in broken(DIAMOND, act))
+
+
+# -- S9
+
+
+def test_s9_the_observed_generation_exists() -> None:
+    assert told("S9", "from 0 to 7", broken(DIAMOND, lambda operator: operator.record(observedGeneration=7)))
+
+
+def test_s9_the_observed_generation_does_not_decrease() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record()
+        await operator.record(observedGeneration=0)
+
+    assert told("S9", "from 1 to 0", broken(DIAMOND, act))
+
+
+def test_s9_a_condition_moves_with_its_status() -> None:
+    async def act(operator: Broken) -> None:
+        await operator.record(conditions=[condition("Succeeded", "Unknown")])
+        await operator.record(conditions=[condition("Succeeded", "Unknown", "2026-11-22T08:00:01Z")])
+
+    assert told("S9", "lastTransitionTime has moved", broken(DIAMOND, act))
 
 
 # -- S10, S15, S17

@@ -54,6 +54,7 @@ class Task:
     """One task. `needs` has groups written out; `rounds` are those of its `repeat`, 1 without.
 
     `may_end_alone`: it may come to its end by an expression, or by a limit, without ever having had an attempt.
+    `may_give_up`: more than its plain budgets decides whether it is tried again.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Task:
     rounds: int
     for_each: bool
     max_parallel: int | None
+    may_skip_items: bool
     may_end_alone: bool
     may_give_up: bool
 
@@ -121,6 +123,7 @@ def _task(raw: _Json, defaults: _Json, needs: tuple[str, ...], *, final: bool) -
         rounds=int((raw.get("repeat") or {}).get("maxIterations", 1)),
         for_each="forEach" in raw,
         max_parallel=for_each.get("maxParallel"),
+        may_skip_items="when" in for_each,
         may_end_alone=alone,
         may_give_up=retries.ruled or any(key in raw for key in ("repeat", "skipExitCodes", "deadlineSeconds")),
     )

@@ -10,7 +10,7 @@ from fairlead.testing.apiserver.exchange import Answer, Request
 from fairlead.testing.apiserver.store import Change
 from fairlead.testing.cluster import Cluster
 
-from . import ends, identity
+from . import budgets, ends, identity, statuses
 from .content import Canaries, SizeLimit
 from .departures import (
     Departure,
@@ -20,6 +20,8 @@ from .departures import (
     within_item_limit,
     within_parallelism,
 )
+from .durability import parents_are_durable
+from .holding import not_while_stopping, not_while_suspended
 from .ownership import Ownership, delete_names_uid
 from .rest import Rest, held_after_deletion, left_behind
 from .world import Step, World
@@ -31,6 +33,15 @@ QUIET_SECONDS = 600.0
 
 #: What an operator may write at most, as JSON.
 OBJECT_BYTES = 1_000_000
+
+#: What is asked of each create as it leaves.
+_AT_DEPARTURE: tuple[tuple[str, Callable[[Departure], Iterator[str]]], ...] = (
+    ("S2", parents_are_durable),
+    ("S5", budgets.within_budget),
+    ("S5", budgets.after_its_back_off),
+    ("S7", not_while_suspended),
+    ("S7", not_while_stopping),
+)
 
 #: How many requests that were never answered are kept in mind.
 _REMEMBERED = 10_000
@@ -76,7 +87,10 @@ class Watchman:
             ("S3", ends.runs_stay_ended),
             ("S4", ends.recorded_before_release),
             ("S4", ends.kept_after_record),
+            ("S5", budgets.within_recorded_budgets),
             ("S8", Ownership()),
+            ("S9", statuses.observed_generation),
+            ("S9", statuses.conditions_move_with_their_status),
             ("S10", self._rest),
             ("S15", SizeLimit(object_bytes)),
             ("S17", Canaries(canaries)),
@@ -138,7 +152,16 @@ class Watchman:
             return
         while len(self._under_way) >= _REMEMBERED:
             del self._under_way[next(iter(self._under_way))]
-        self._under_way[id(request)] = (request, process, departure, [])
+        verdicts = [] if departure is None else self._judged(departure)
+        self._under_way[id(request)] = (request, process, departure, verdicts)
+
+    def _judged(self, departure: Departure) -> list[Violation]:
+        """Return what is wrong with a create that leaves now, if it comes to take effect."""
+        return [
+            violation
+            for invariant, check in _AT_DEPARTURE
+            for violation in self._violations(invariant, check(departure))
+        ]
 
     def _answered(self, sender: str, request: Request, answer: Answer) -> None:
         self._was_answered(sender, request, answer)
