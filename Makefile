@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential mutants contract e2e e2e-install bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential mutants contract conformance e2e e2e-install bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ mutants: $(READY) ## Engines and controllers that are broken on purpose: each mu
 
 contract: $(READY) cluster ## The CRDs against the real API server
 	@$(BIN)/pytest tests/contract
+
+conformance: $(READY) cluster ## N random request sequences (3,000) against the API server in memory and the real one
+	@$(BIN)/python -m tests.conformance --sequences $(or $(N),3000) --seed $(or $(SEED),1)
 
 e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 	@$(DEVCLUSTER) images python

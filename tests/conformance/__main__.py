@@ -1,7 +1,7 @@
 """Play the same random requests against the API server in memory and a real one: `python -m tests.conformance`.
 
-The real one is the dev cluster's, or that of FAIRLEAD_E2E_KUBECONFIG. Nothing else may write to the kinds of the CRDs
-there: an operator that is at work on the namespaces `fairlead-conformance-…` would be taken for a disagreement.
+The real one is the dev cluster's, or that of FAIRLEAD_E2E_KUBECONFIG, which has the CRDs already. No operator may be at
+work there on the namespaces `fairlead-conformance-…`: what it does would be taken for a disagreement.
 """
 
 from __future__ import annotations

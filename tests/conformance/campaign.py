@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import aiohttp
+from e2e import dev_operator
 from e2e.kubectl import Cluster
 from tests.conformance.duel import Disagreement, Duel
 from tests.conformance.generator import sequence
@@ -28,9 +29,14 @@ _NUMBERS = count(1)
 
 
 def real_server() -> Path:
-    """The kubeconfig of the server to compare with."""
+    """The kubeconfig of the server to compare with; the dev cluster has the CRDs then, and no operator at work."""
     named = os.environ.get("FAIRLEAD_E2E_KUBECONFIG")
-    return Path(named) if named else Cluster.current().kubeconfig
+    if named:
+        return Path(named)
+    cluster = Cluster.current()
+    dev_operator.make_way()
+    cluster.install_crds()
+    return cluster.kubeconfig
 
 
 @asynccontextmanager

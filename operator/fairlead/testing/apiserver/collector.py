@@ -44,11 +44,10 @@ class Collector:
     def step(self) -> bool:
         """Do one thing; False if there is nothing to do."""
         while self._due:
-            place = next(iter(self._due))
+            place, _ = self._due.popitem(last=False)  # what is done to it brings it back, behind its dependents
             obj = self._store.get(place[0], *place[1])
             if obj is not None and self._attend(place[0], obj):
                 return True
-            self._due.pop(place, None)
         return self._empty_namespaces()
 
     # -- what is to be looked at
@@ -66,10 +65,10 @@ class Collector:
                 self._dependents.setdefault(each["uid"], {})[place] = None
             # An owner may have waited for this one.
             self._due.update(dict.fromkeys(self._waiting(change)))
+        if going or not change.after:  # dependents first: the real one looks at them while their owner still waits
+            self._due.update(self._dependents.get(change.uid, {}))
         if going or (after and before != after):
             self._due[place] = None
-        if going or not change.after:
-            self._due.update(self._dependents.get(change.uid, {}))
 
     def _waiting(self, change: Change) -> Iterator[_Place]:
         for reference in _owners(change.before):
