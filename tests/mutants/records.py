@@ -73,6 +73,18 @@ MUTANTS = (
     ),
     Mutant(
         invariant="S16",
+        name="drops-parts-of-entries",
+        broken="Members of a task's entry that only a newer release knows are left out when it is written again.",
+        file="controllers/records.py",
+        old="            more=_unknown(each, _OF_A_NODE),\n",
+        new="",
+        caught_by=(
+            f"{_CONTROLLERS}/test_records.py::test_what_only_a_newer_release_knows_is_kept",
+            f"{_CONTROLLERS}/test_workflow.py::test_what_a_newer_operator_has_recorded_outlives_an_older_one",
+        ),
+    ),
+    Mutant(
+        invariant="S16",
         name="stop-of-an-older-release",
         broken="A stop that an older release recorded by its effects only is not gone on with.",
         file="engine/restore.py",

@@ -1,8 +1,9 @@
 """Between the engine's state of one node and its entry in `status.tasks[]` (or a shard's `tasks[]`): both ways, pure.
 
 What is written here is what a restarted operator believes, so `recorded_nodes(entries(run, …))` keeps every terminal
-fact. A task has one entry, each item of a `forEach` task one of its own; an item that waits has none. The outputs of a
-task with items are lists of theirs, so they are put together again and not written twice.
+fact, and what only a newer release knows (invariant S16). A task has one entry, each item of a `forEach` task one of
+its own; an item that waits has none. The outputs of a task with items are lists of theirs, so they are put together
+again and not written twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from fairlead.api.status import AttemptStatus, TaskStatus
 from fairlead.controllers.views import time_of
 from fairlead.engine.model import OBJECT_KINDS, FailureClass, Phase, Settings
 from fairlead.engine.reasons import why
@@ -28,6 +30,10 @@ _ENDS = {
     "skipped": Phase.SKIPPED,
     "cancelled": Phase.CANCELLED,
 }
+
+
+_OF_A_NODE = frozenset(info.alias for info in TaskStatus.model_fields.values())
+_OF_AN_ATTEMPT = frozenset(info.alias for info in AttemptStatus.model_fields.values())
 
 
 def entries(run: RunState, settings: Settings, characters: int) -> Iterator[_Json]:
@@ -54,7 +60,7 @@ def past_entries(state: NodeState, characters: int, known: Container[str] = ()) 
         if record.phase is Phase.WAITING and not record.attempts and record.name not in known:
             continue
         attempts = [_attempt(each, characters) for each in record.attempts]
-        yield {"name": record.name, "phase": record.phase.value} | _present(
+        yield {**(record.more or {}), "name": record.name, "phase": record.phase.value} | _present(
             reason=record.reason,
             message=record.message[:characters],
             queuedTime=text_of(record.queued_at),
@@ -75,7 +81,7 @@ def entry(run: RunState, settings: Settings, state: NodeState, characters: int) 
     reason, message = why(run, settings, state)
     attempts = [_attempt(each, characters) for each in state.attempts if _is_known(state, each)]
     started_at = text_of(state.started_at) or (attempts[0].get("startTime") if attempts else None)
-    return {"name": state.name, "phase": state.phase.value} | _present(
+    return {**(state.more or {}), "name": state.name, "phase": state.phase.value} | _present(
         reason=reason,
         message=message[:characters],
         queuedTime=text_of(state.queued_at),
@@ -99,7 +105,7 @@ def _counts(items: Items) -> _Json:
 
 
 def _attempt(attempt: Attempt, characters: int) -> _Json:
-    shown: _Json = {"number": attempt.number} | _present(
+    shown: _Json = {**(attempt.more or {}), "number": attempt.number} | _present(
         epoch=attempt.epoch if attempt.epoch > 1 else None,
         iteration=attempt.iteration if attempt.iteration > 1 else None,
         podName=attempt.object_name,
@@ -134,6 +140,7 @@ def recorded_nodes(shown: Iterable[Mapping[str, Any]]) -> list[NodeRecord]:
             attempts=tuple(_read_attempt(attempt) for attempt in each.get("attempts", ())),
             digest=each.get("itemsDigest", ""),
             total=each.get("items", {}).get("total"),
+            more=_unknown(each, _OF_A_NODE),
         )
         for each in shown
     ]
@@ -157,7 +164,12 @@ def _read_attempt(shown: Mapping[str, Any]) -> Attempt:
         failure_class=FailureClass(failure_class) if failure_class else None,
         reason=shown.get("reason", ""),
         message=shown.get("message", ""),
+        more=_unknown(shown, _OF_AN_ATTEMPT),
     )
+
+
+def _unknown(shown: Mapping[str, Any], ours: Container[str | None]) -> _Json | None:
+    return {name: value for name, value in shown.items() if name not in ours} or None
 
 
 def text_of(moment: datetime | None) -> str | None:

@@ -31,6 +31,7 @@ def record_of(state: NodeState) -> NodeRecord:
         attempts=tuple(state.attempts),
         digest=state.items.digest if state.items is not None else state.past_digest,
         total=len(state.items.states) if state.items is not None else None,
+        more=state.more,
     )
 
 

@@ -87,6 +87,7 @@ def restore(
             _keep_item(run, record)
         elif state.node.for_each is not None and record.digest:
             lists[record.name] = record
+            state.more = record.more
         else:
             _restore_node(graph, run, state, record)
     _restore_lists(graph, run, lists)
@@ -186,7 +187,7 @@ def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     state.attempts = _attempts_of(run, record)
     state.epoch_start = sum(1 for attempt in state.attempts if attempt.epoch < run.epoch)
     state.started_at, state.queued_at = record.started_at, record.queued_at
-    state.outputs = dict(record.outputs)
+    state.outputs, state.more = dict(record.outputs), record.more
     run.ended_attempts += sum(1 for attempt in record.attempts if attempt.finished_at is not None)
     run.output_bytes += capacity.size_of(record.outputs)
     if record.phase in TERMINAL:

@@ -89,6 +89,8 @@ class Attempt:
         persisted, the object may be released.
     rule
         the place of the retry rule that its failure matches, -1 for none of them; None: that was not asked yet.
+    more
+        what a newer release has recorded of it, which is kept as it is.
     """
 
     number: int
@@ -115,6 +117,7 @@ class Attempt:
     iteration: int = 1
     revision: int = 0
     rule: int | None = field(default=None, compare=False)
+    more: Mapping[str, Json] | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -127,7 +130,7 @@ class NodeRecord:
     """What was persisted of one node: of a task, or of an item (`m[3]`).
 
     `digest` is that of the list of a `forEach` task whose list was known, "" else, and `total` its length (None: there
-    is none, or it is not known). An item without a record waits.
+    is none, or it is not known). An item without a record waits. `more` is what a newer release has recorded.
     """
 
     name: str
@@ -141,6 +144,7 @@ class NodeRecord:
     attempts: tuple[Attempt, ...] = ()
     digest: str = ""
     total: int | None = None
+    more: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,7 @@ class NodeState:
     `past` has what was recorded of the items of a list that is not known yet, by index, and `past_digest` is that of
     the list whose items had these ends.
     `epoch_start` is how many attempts it had before this epoch: budgets count from there.
+    `more` is what a newer release has recorded of it, which is kept as it is.
     """
 
     node: Node
@@ -213,6 +218,7 @@ class NodeState:
     index: int | None = None
     item: Json = None
     epoch_start: int = 0
+    more: Mapping[str, Json] | None = None
 
     def __post_init__(self) -> None:
         self.name = self.name or self.node.name

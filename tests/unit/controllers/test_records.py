@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.engine.kit import T0, Bench, FakeWork, Value, at, bench, declared, node
+from tests.unit.engine.kit import T0, Bench, FakeWork, Value, at, bench, declared, name_of, node, retries, seen
 
 from fairlead.controllers.records import entries, entry, has_entry, recorded_nodes
+from fairlead.engine.events import StatusRecorded
 from fairlead.engine.model import ACTIVE, TERMINAL, FailureClass, ForEach, Phase, Settings, WorkKind
 from fairlead.engine.restore import NodeRecord
 from fairlead.engine.state import Attempt, Items, NodeState
@@ -144,6 +145,29 @@ def test_messages_are_cut() -> None:
     on.state("a").phase, on.state("a").message = Phase.FAILED, "y" * 100
     [task] = shown(on, characters=10)
     assert (len(task["message"]), len(task["attempts"][0]["message"])) == (10, 10)
+
+
+# What a newer release has recorded (invariant S16).
+
+
+@pytest.mark.parametrize("phase", ["Running", "Succeeded", "Backoff"])
+def test_what_only_a_newer_release_knows_is_kept(phase: str) -> None:
+    attempt = {"number": 1, "podName": name_of("a"), "startTime": "2026-11-22T08:00:00Z", "cost": {"cents": 3}}
+    ended = {"completionTime": "2026-11-22T08:00:05Z"} if phase != "Running" else {}
+    failed = {"reason": "ExitCode", "class": "User", "exitCode": 1} if phase == "Backoff" else {}
+    of_next_year = {"name": "a", "phase": phase, "lineage": ["x"], "attempts": [attempt | ended | failed]}
+    on = bench(node("a", retry=retries(3, seconds=60)), begun=False)
+    after = on.restarted(recorded_nodes([of_next_year]))
+    after.tell(seen("a") if phase == "Running" else StatusRecorded(revision=0), after=6)
+    [task] = shown(after)
+    assert (task.get("lineage"), task["attempts"][0].get("cost")) == (["x"], {"cents": 3})
+
+
+def test_so_it_is_of_the_items_of_a_list_that_is_not_known_again_yet() -> None:
+    of_next_year = [{"name": "m[0]", "phase": "Succeeded", "lineage": ["x"]}]
+    on = bench(node("a"), node("m", "a", for_each=ForEach(items=Value([1, 2]))), begun=False)
+    found = {each["name"]: each for each in shown(on.restarted(recorded_nodes(of_next_year)))}
+    assert found["m[0]"]["lineage"] == ["x"]
 
 
 # The law: nothing that is over is forgotten.

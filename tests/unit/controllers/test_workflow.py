@@ -8,6 +8,7 @@ from datetime import timedelta
 from tests.unit.controllers.fake_api import T0, Stage, looptime, tasks
 
 from fairlead.kube.resources import PODS, WORKFLOWS
+from fairlead.kube.transport import JsonObject
 
 pytestmark = looptime
 
@@ -38,6 +39,30 @@ async def test_a_restarted_operator_goes_on(stage: Stage) -> None:
     await asyncio.sleep(2)
     assert stage.phases() == {"a": "Succeeded", "b": "Succeeded"}
     assert stage.api.count("create", PODS) == 2
+
+
+async def test_what_a_newer_operator_has_recorded_outlives_an_older_one(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(2)
+    await stage.crash()
+
+    def newer(raw: JsonObject) -> None:
+        raw["status"]["estimate"] = "3 min"
+        raw["status"]["tasks"][0]["lineage"] = ["x"]
+        raw["status"]["tasks"][0]["attempts"][0]["cost"] = {"cents": 3}
+
+    stage.api.edit(WORKFLOWS, "daily", newer)
+    await stage.restart()
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(3)
+    status = stage.status()
+    assert status["phase"] == "Succeeded"
+    assert status.get("estimate") == "3 min"
+    assert status["tasks"][0].get("lineage") == ["x"]
+    assert status["tasks"][0]["attempts"][0].get("cost") == {"cents": 3}
 
 
 # -- a definition that is refused after a restart
