@@ -102,7 +102,7 @@ class Cleaner:
         if not uid:
             return None  # objects with our labels and no owner: none of ours
         shards_held = await self._release_shards(uid, workflow)
-        objects = self._gatherer.objects(uid)
+        objects = self._gatherer.hidden(uid) | self._gatherer.objects(uid)
         self._gatherer.take(uid)
         if not any(view.held for view in objects.values()):
             return _RECHECK_SECONDS if shards_held else None

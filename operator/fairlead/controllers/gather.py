@@ -88,6 +88,14 @@ class Gatherer:
             for key, view in informer.by_owner(uid).items()
         }
 
+    def hidden(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
+        """Return what we hold of a run and do not see any more, though it is not known to be gone.
+
+        Nothing that is held goes away without being marked as deleted first: somebody took our labels off.
+        """
+        left = self._left.get(uid, {})
+        return {key: view for key, view in left.items() if view.held and view.deleting_at is None}
+
     def heard_at(self, uid: str) -> float:
         """Return, once, the loop time of the oldest change not yet handed on; 0.0 for none."""
         return self._heard_at.pop(uid, 0.0)

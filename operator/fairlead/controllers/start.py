@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from fairlead.api.work import RenderedWork
 from fairlead.api.workspace import Workspace
 from fairlead.clock import utc_now
-from fairlead.engine.classify import observe_job, observe_pod
+from fairlead.engine.classify import PodView, observe_job, observe_pod
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import AttemptSeen, Event, StartRefused
 from fairlead.engine.model import FailureClass, WorkKind
@@ -268,13 +268,12 @@ class PodCreator:
         except ApiError as error:
             log.warning("cannot read %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
             return None
-        if start.kind is WorkKind.POD:
-            pod = pod_view(raw)
-            seen, owner_uid = observe_pod(pod), pod.owner_uid
-        else:
-            job = job_view(raw)
-            seen, owner_uid = observe_job(job), job.owner_uid
-        return seen if owner_uid == run.uid else name_conflict(start, start.kind.value, start.object_name)
+        view = pod_view(raw) if start.kind is WorkKind.POD else job_view(raw)
+        if view.owner_uid != run.uid:
+            return name_conflict(start, start.kind.value, start.object_name)
+        # It is ours by its name and its owner, also where somebody took off what else tells which attempt it carries.
+        view = replace(view, node=start.node, number=start.number)
+        return observe_pod(view) if isinstance(view, PodView) else observe_job(view)
 
 
 def failed_start(start: StartAttempt, reason: str, message: str) -> StartRefused:

@@ -59,6 +59,19 @@ async def test_what_could_not_be_released_is_looked_at_again(
     assert happens is finished or stage.pods() == {}
 
 
+@pytest.mark.parametrize("happens", [gone, deleting])
+async def test_a_pod_whose_labels_were_taken_off_is_released_with_its_run(
+    stage: Stage, happens: Callable[[Stage], None]
+) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(labels={}))
+    happens(stage)
+    await asyncio.sleep(5)
+    assert stage.pods() == {}
+
+
 async def test_nothing_is_looked_at_again_once_nothing_is_held(stage: Stage) -> None:
     await stage.begin()
     stage.apply(tasks("a"))

@@ -95,6 +95,17 @@ async def test_a_pod_of_somebody_else_under_our_name_is_a_conflict(stage: Stage)
     assert stage.pods() == {stage.pod("a"): before}
 
 
+async def test_a_pod_of_ours_is_known_by_its_name_where_nothing_else_tells_whose_attempt_it_is(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "suspend": True})
+    owner = {"kind": "Workflow", "name": "daily", "uid": stage.uid(), "controller": True}
+    metadata = {"namespace": NAMESPACE, "name": stage.pod("a"), "ownerReferences": [owner]}
+    stage.api.put(PODS, {"metadata": metadata, "spec": {}, "status": {"phase": "Succeeded"}})
+    stage.respec(suspend=False)
+    await asyncio.sleep(5)
+    assert stage.phases() == {"a": "Succeeded"}
+
+
 # -- errors that nobody foresaw
 
 
