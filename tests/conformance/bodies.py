@@ -45,7 +45,7 @@ SELECTORS = (
 _CONTAINERS = [{"name": "main", "image": "i:1"}, {"name": "side", "image": "s:1"}]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """A kind with what is in it, changes of that, and of its status."""
 
@@ -54,6 +54,8 @@ class Kind:
     content: Callable[[random.Random], Object]
     changes: Callable[[random.Random], Object]
     statuses: Callable[[random.Random], Object] | None = None
+    #: Changes that its schema does not know, or refuses.
+    odd: tuple[Object, ...] = ()
 
 
 def _pod(rng: random.Random) -> Object:
@@ -151,12 +153,45 @@ def _data(rng: random.Random) -> Object:
     return {"data": {rng.choice("kl"): rng.choice(["djE=", "djI="])}}
 
 
+_ODD_WORKFLOW: tuple[Object, ...] = (
+    {"unknown": {"a": 1}},
+    {"spec": {"unknown": 1, "parallelism": 2}},
+    {"spec": {"parallelism": "many"}},
+    {"spec": {"parallelism": -5}},
+    {"spec": {"suspend": 1}},
+    {"spec": {"tasks": "none"}},
+    {"spec": {"tasks": [{"name": 1, "container": {"image": "i"}}]}},
+    {"spec": {"tasks": [{"container": {"image": "i", "unknown": 1}}]}},
+    {"spec": None},
+    {"status": {"phase": 7}},
+    {"status": {"phase": "Nonsense"}},
+    {"status": {"unknown": 1}},
+    {"status": {"conditions": [{"type": "A"}]}},
+    {"status": {"observedGeneration": 1.5}},
+)
+_ODD_ACTION: tuple[Object, ...] = (
+    {"spec": None},
+    {"spec": {"unknown": 1}},
+    {"status": {"observedGeneration": "one"}},
+    {"status": {"conditions": "none"}},
+    {"status": {"conditions": [{"type": "A", "status": "Perhaps", "reason": "R", "message": ""}]}},
+)
+_ODD_SHARD: tuple[Object, ...] = (
+    {"tasks": None},
+    {"unknown": 1},
+    {"revision": -1},
+    {"revision": "one"},
+    {"tasks": [{"unknown": 1}]},
+    {"tasks": [{"name": "a", "phase": 1}]},
+    {"status": {"phase": "Running"}},
+)
+
 KINDS = (
     Kind(PODS, 8, _pod, _pod_change, _pod_status),
     Kind(CONFIGMAPS, 5, _data, _data),
-    Kind(WORKFLOWS, 5, _workflow, _tunables, _task_status),
-    Kind(TASKSTATUSSHARDS, 3, _shard, lambda rng: {"revision": rng.randint(0, 3)}),
-    Kind(WORKFLOWACTIONS, 3, _action, lambda rng: {"status": {"observedGeneration": 1}}, _verdict),
+    Kind(WORKFLOWS, 5, _workflow, _tunables, _task_status, _ODD_WORKFLOW),
+    Kind(TASKSTATUSSHARDS, 3, _shard, lambda rng: {"revision": rng.randint(0, 3)}, odd=_ODD_SHARD),
+    Kind(WORKFLOWACTIONS, 3, _action, lambda rng: {"status": {"observedGeneration": 1}}, _verdict, _ODD_ACTION),
     Kind(JOBS, 4, _job, lambda rng: {"spec": {"parallelism": rng.randint(1, 3)}}),
     Kind(SECRETS, 1, _data, _data),
     Kind(LEASES, 1, lambda _: {"spec": {"holderIdentity": "me"}}, lambda rng: {"spec": {"leaseTransitions": 1}}),
@@ -192,6 +227,7 @@ def manifest(kind: Kind, name: str, rng: random.Random) -> Object:
     """An object as it is created."""
     resource = kind.resource
     metadata: Object = {"name": name}
-    if found := labels(rng):
+    # A Job without labels has its template's whenever it is read, and they are stored when it is next written.
+    if found := labels(rng) or ({"app": "y"} if resource is JOBS else {}):
         metadata["labels"] = found
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **kind.content(rng)}

@@ -13,6 +13,8 @@ from typing import Any
 from tests.conformance.bodies import KINDS, NAMES, SENTINEL_LABELS, Kind, labels, manifest, selector
 from tests.conformance.steps import Step
 
+from fairlead.testing.apiserver.merging import merged
+
 __all__ = ["LAST", "Follow", "Sequence", "sequence"]
 
 Object = dict[str, Any]
@@ -93,6 +95,8 @@ class _Author:
         ]
         if kind.statuses is not None:
             ways += [(8, self.status)]
+        if kind.odd:
+            ways += [(4, self.odd_content)]
         if kind.resource.plural == "pods":
             ways += [(4, self.bind), (1, self.evict)]
         return self.rng.choices([way for _, way in ways], [weight for weight, _ in ways])[0](kind)
@@ -154,7 +158,7 @@ class _Author:
                 lambda: {"labels": {"app": self.rng.choice(["x", "y", None])}},
                 lambda: {"annotations": {"note": self.rng.choice(["1", "2", None])}},
                 lambda: {"ownerReferences": self.owners()},
-                lambda: {"labels": None},
+                lambda: {"labels": {"app": "y"} if kind.resource.plural == "jobs" else None},
                 lambda: {"labels": {"app": "x"}, "generation": 7},
                 lambda: {"name": "other"},
             ]
@@ -164,6 +168,15 @@ class _Author:
     def patch_content(self, kind: Kind) -> Step:
         body = kind.changes(self.rng)
         return self.patch(kind, body | ({"metadata": found} if (found := self.preconditions(kind)) else {}))
+
+    def odd_content(self, kind: Kind) -> Step:
+        """What the schema of a custom resource does not know, or refuses."""
+        odd = self.rng.choice(kind.odd)
+        if self.rng.random() < 0.4:
+            body = merged(manifest(kind, self.name(), self.rng), odd)
+            return self.step("POST", kind, "create", body=body)
+        part = "/status" if "status" in odd and kind.statuses else ""
+        return self.step("PATCH", kind, "patch", self.name() + part, body=odd, content_type=MERGE)
 
     def finalizers(self, kind: Kind) -> Step:
         if kind.resource.strategic and self.rng.random() < 0.6:
@@ -199,7 +212,9 @@ class _Author:
 
     def replace(self, kind: Kind) -> Step:
         name = self.name()
-        changes: Object = self.rng.choice([{"metadata": {"labels": labels(self.rng) or None}}, kind.changes(self.rng)])
+        changes: Object = self.rng.choice(
+            [{"metadata": {"labels": labels(self.rng) | {"note": "n"}}}, kind.changes(self.rng)]
+        )
         if self.rng.random() < 0.4:
             changes = {**changes, "metadata": {**changes.get("metadata", {}), "resourceVersion": None}}
         if self.rng.random() < 0.15:
@@ -213,7 +228,7 @@ class _Author:
     def apply(self, kind: Kind) -> Step:
         name = self.name()
         # Only of metadata and, for custom resources, of conditions: elsewhere the fake knows too little of schemas.
-        metadata: Object = {"name": name, "labels": labels(self.rng)}
+        metadata: Object = {"name": name, "labels": labels(self.rng) or {"app": "x"}}
         if self.rng.random() < 0.4:
             metadata["finalizers"] = self.some(_FINALIZERS)
         if self.rng.random() < 0.3:

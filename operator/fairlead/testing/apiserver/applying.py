@@ -1,7 +1,7 @@
 """Server-side apply, as far as it is in use: who has applied which field, and what a later apply takes back.
 
-Fields are known by paths; an item of a list that is merged by a key is a step of its own. Only what was *applied* has
-an owner here: a field that was created or patched conflicts with nobody, and is never taken back.
+Fields are known by paths; an item of a list that is merged by a key is a step of its own. Those who create, replace and
+patch are one manager here, who has what nobody else has.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _ADDRESS = frozenset({"name", "namespace", "uid", "resourceVersion", "generateNa
 _CUSTOM_KEYS = {"conditions": "type", "ownerReferences": "uid"}
 _SETS = frozenset({"finalizers"})
 _MISSING: Any = object()
+_WRITERS: _Manager = ("another", "")
 #: Whose is which field.
 Owners = dict[_Manager, frozenset[_Path]]
 
@@ -47,6 +48,9 @@ class Ownership:
         applied = self._applied.get(old["metadata"]["uid"], {}) if old else {}
         mine = frozenset(path for path, _ in _leaves(_fields(config), (), keys))
         others = {name: paths for name, paths in applied.items() if name != manager}
+        owned = frozenset().union(*applied.values())
+        present = {path for path in mine - owned if _at(old, path) is not _MISSING}
+        others[_WRITERS] = others.get(_WRITERS, frozenset()).union(present)
         new = _merged(old, config, keys)
         taken = {
             (name, path) for name, paths in others.items() for path in paths & mine if _at(old, path) != _at(new, path)
@@ -55,7 +59,7 @@ class Ownership:
             raise _conflict(taken)
         others = {name: paths - {path for who, path in taken if who == name} for name, paths in others.items()}
         kept = mine.union(*others.values())
-        for path in sorted(applied.get(manager, frozenset()) - kept, key=len, reverse=True):
+        for path in sorted(applied.get(manager, frozenset()) - kept, key=len):  # an item before what is in it
             new = _without(new, path)
         return new, {name: paths for name, paths in (others | {manager: mine}).items() if paths}
 

@@ -8,9 +8,10 @@ from typing import Any
 from . import jobs, namespaces, pods
 from .exchange import Object
 from .refusals import Cause
+from .schemas import pruned, schema_of, violations
 from .served import Served
 
-__all__ = ["check_create", "check_update", "prepare_create", "prepare_update"]
+__all__ = ["check_create", "check_update", "known", "prepare_create", "prepare_update"]
 
 _HEAD = ("apiVersion", "kind", "metadata")
 
@@ -41,6 +42,8 @@ def prepare_update(served: Served, subresource: str, new: Object, old: Object) -
         return _headed(_status_only(served, new, old))
     if served.resource.qualified == "namespaces" and subresource != "finalize":
         new = {**new, "spec": {**(new.get("spec") or {}), "finalizers": old["spec"].get("finalizers", [])}}
+    if served.resource.qualified == "secrets":
+        new = {"type": "Opaque", **new}
     if served.resource.qualified == "jobs.batch":
         new = jobs.relabelled(new)
     if served.status:
@@ -51,8 +54,21 @@ def prepare_update(served: Served, subresource: str, new: Object, old: Object) -
     return _headed(new)
 
 
+def known(served: Served, obj: Object, old: Object) -> Object:
+    """Return an object as it is decoded: without what its kind's schema does not know."""
+    schema = schema_of(served.resource) if served.custom else None
+    return obj if schema is None else pruned(schema, obj, old)
+
+
+def _by_schema(served: Served, obj: Object, old: Object) -> Iterator[Cause]:
+    schema = schema_of(served.resource) if served.custom else None
+    if schema is not None:
+        yield from violations(schema, obj, old)
+
+
 def check_create(served: Served, obj: Object) -> Iterator[Cause]:
     """Yield what is wrong with a new object."""
+    yield from _by_schema(served, obj, {})
     if served.resource.qualified == "pods":
         spec = obj.get("spec") or {}
         if not spec.get("containers"):
@@ -65,6 +81,7 @@ def check_create(served: Served, obj: Object) -> Iterator[Cause]:
 
 def check_update(served: Served, subresource: str, new: Object, old: Object) -> Iterator[Cause]:
     """Yield what is wrong with a change."""
+    yield from _by_schema(served, new, old)
     if served.resource.qualified == "pods" and not subresource:
         yield from pods.changed_spec(new, old)
     elif served.resource.qualified == "jobs.batch":

@@ -78,11 +78,13 @@ def check_address(meta: Mapping[str, object], namespace: str, name: str) -> None
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def checked(meta: Mapping[str, object], *, custom: bool) -> Iterator[Cause]:
-    """Yield what is wrong with metadata by itself; of custom resources less is asked."""
+def checked(meta: Mapping[str, object], *, lax: bool, named: bool = True) -> Iterator[Cause]:
+    """Yield what is wrong with metadata by itself; `lax`: finalizers need no domain; not `named`: any name will do."""
     name = meta.get("name")
     if not name:
         yield Cause.required("metadata.name", "name or generateName is required")
+    elif not named:
+        pass
     elif len(str(name)) > _NAME_LIMIT:
         yield Cause.value("metadata.name", name, f"must be no more than {_NAME_LIMIT} characters")
     elif not _NAME.fullmatch(str(name)):
@@ -98,7 +100,7 @@ def checked(meta: Mapping[str, object], *, custom: bool) -> Iterator[Cause]:
     finalizers = meta.get("finalizers")
     if isinstance(finalizers, list):
         for index, each in enumerate(finalizers):
-            if "/" not in each and each not in _STANDARD_FINALIZERS and not custom:
+            if "/" not in each and each not in _STANDARD_FINALIZERS and not lax:
                 why = "name is neither a standard finalizer name nor is it fully qualified"
                 yield Cause.value(f"metadata.finalizers[{index}]", each, why)
         if "orphan" in finalizers and "foregroundDeletion" in finalizers:

@@ -63,18 +63,21 @@ def _evict(store: Store, writer: Writer, call: Call) -> Answer:
     }
     if call.dry_run:
         return success(201)
-    if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
-        pod = store.write(
-            call.served, pod, {**pod, "status": _with_condition(pod, disruption)}, call.author, "eviction"
-        )
+    status = _with_condition(pod, disruption)
+    if status != pod.get("status"):
+        pod = store.write(call.served, pod, {**pod, "status": status}, call.author, "eviction")
     deleted(store, call.served, pod, body.get("deleteOptions") or {}, call.author)
     return success(201)
 
 
 def _with_condition(pod: Object, condition: Object) -> Object:
+    """The status with a condition; one that says the same already stays as it is."""
     status: Object = pod.get("status") or {}
-    others = [each for each in status.get("conditions") or () if each["type"] != condition["type"]]
-    return {**status, "conditions": [*others, condition]}
+    present: list[Object] = status.get("conditions") or []
+    for each in present:
+        if all(each.get(key) == condition.get(key) for key in ("type", "status", "reason", "message")):
+            return status
+    return {**status, "conditions": [*(each for each in present if each["type"] != condition["type"]), condition]}
 
 
 def _log(store: Store, call: Call, logs: LogSource) -> Answer:

@@ -58,9 +58,10 @@ class Served:
         counted: `metadata.generation` is kept.
         graceful: a delete leaves it time to end (pods).
         orphans: a delete that says nothing about dependents leaves them alone.
-        collected: dependents and owners mean something to it; not so for Events.
+        collected: dependents and owners mean something to it; not so for Events, which may also have any name.
         unconditional: a PUT without resourceVersion overwrites.
         upserted: a PUT creates it.
+        lax: its finalizers need no domain.
         shown_deleted: the answer to a delete is the object, not a `Status`.
         subresources: others than `status`.
         fields: what may be selected by, besides name and namespace.
@@ -76,6 +77,7 @@ class Served:
     collected: bool = True
     unconditional: bool = True
     upserted: bool = False
+    lax: bool = False
     shown_deleted: bool = False
     subresources: tuple[str, ...] = ()
     fields: Mapping[str, Callable[[Object], str]] = field(default_factory=lambda: _NAMED)
@@ -85,7 +87,13 @@ class Served:
 def _custom(resource: Resource, *, status: bool = True, **fields: Callable[[Object], str]) -> Served:
     named = {key.replace("_", "."): read for key, read in fields.items()}
     return Served(
-        resource=resource, custom=True, status=status, counted=True, unconditional=False, fields=_NAMED | named
+        resource=resource,
+        custom=True,
+        status=status,
+        counted=True,
+        unconditional=False,
+        lax=True,
+        fields=_NAMED | named,
     )
 
 
@@ -113,8 +121,8 @@ BUILT_IN: tuple[Served, ...] = (
     Served(resource=CLAIMS, status=True, shown_deleted=True),
     Served(resource=CONFIGMAPS),
     Served(resource=SECRETS, fields=_NAMED | {"type": _at("type")}),
-    Served(resource=SERVICE_ACCOUNTS, unconditional=False, shown_deleted=True),
-    Served(resource=EVENTS, collected=False, upserted=True, fields=_NAMED | _EVENT_FIELDS),
+    Served(resource=SERVICE_ACCOUNTS, shown_deleted=True),
+    Served(resource=EVENTS, collected=False, upserted=True, lax=True, fields=_NAMED | _EVENT_FIELDS),
     Served(
         resource=NAMESPACES,
         status=True,
@@ -124,7 +132,7 @@ BUILT_IN: tuple[Served, ...] = (
     ),
     Served(resource=NODES, status=True, fields=_NAMED | {"spec.unschedulable": _at("spec", "unschedulable")}),
     Served(resource=JOBS, status=True, counted=True, orphans=True),
-    Served(resource=LEASES, unconditional=False, upserted=True),
+    Served(resource=LEASES, unconditional=False, upserted=True, lax=True),
     Served(resource=CONTROLLERREVISIONS),
     Served(resource=ADMISSION_POLICIES, status=True, counted=True),
     Served(resource=ADMISSION_POLICY_BINDINGS, counted=True),

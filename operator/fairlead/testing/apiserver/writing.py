@@ -14,7 +14,7 @@ from fairlead.kube.resources import ObjectKey, Resource
 from . import metadata
 from .applying import Owners, Ownership
 from .exchange import Answer, Object, Request
-from .kinds import check_create, check_update, prepare_create, prepare_update
+from .kinds import check_create, check_update, known, prepare_create, prepare_update
 from .merging import merged, operated
 from .namespaces import check_open
 from .reading import found, shown
@@ -84,8 +84,11 @@ class Writer:
             "deletionTimestamp": None,
             "deletionGracePeriodSeconds": None,
         }
-        obj = prepare_create(served, {**body, "metadata": metadata.ordered(meta)})
-        causes = [*metadata.checked(obj["metadata"], custom=served.custom), *check_create(served, obj)]
+        obj = prepare_create(served, known(served, {**body, "metadata": metadata.ordered(meta)}, {}))
+        causes = [
+            *metadata.checked(obj["metadata"], lax=served.lax, named=served.collected),
+            *check_create(served, obj),
+        ]
         if causes:
             raise invalid(served.resource, name, causes)
         self._ask(call, obj)
@@ -105,13 +108,16 @@ class Writer:
         metadata.check_address(given, call.namespace, call.name)
         self._check_kind(served, body)
         old = self.store.get(served, call.namespace, call.name)
-        if old is None:
-            if served.upserted and not call.subresource:
-                return self.created(call, body)
-            raise not_found(served.resource, call.name)
         uid = given.get("uid")
+        if old is None:
+            if not served.upserted or call.subresource:
+                raise not_found(served.resource, call.name)
+            if uid:
+                raise conflict(served.resource, call.name, _wrong_uid(call, uid, ""))
+            given = {key: value for key, value in given.items() if key != "resourceVersion"}
+            return self.created(call, {**body, "metadata": given})
         if uid and uid != old["metadata"]["uid"]:
-            raise conflict(served.resource, call.name, _wrong_uid(call, uid, old))
+            raise conflict(served.resource, call.name, _wrong_uid(call, uid, old["metadata"]["uid"]))
         return self.updated(call, old, body)
 
     def patch(self, call: Call) -> Answer:
@@ -175,10 +181,11 @@ class Writer:
         for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
             if key in was:
                 meta[key] = was[key] if key == "deletionTimestamp" else meta.get(key, was[key])
-        obj = prepare_update(served, through, {**new, "metadata": metadata.ordered(meta)}, old)
+        decoded = known(served, {**new, "metadata": metadata.ordered(meta)}, old)
+        obj = prepare_update(served, through, decoded, old)
         after = obj["metadata"]
         causes = [
-            *metadata.checked(after, custom=served.custom),
+            *metadata.checked(after, lax=served.lax, named=served.collected),
             *metadata.compared(after, was),
             *check_update(served, through, obj, old),
         ]
@@ -245,13 +252,13 @@ class Writer:
 _VERSION = "metadata.resourceVersion"
 
 
-def _wrong_uid(call: Call, uid: object, old: Object) -> str:
+def _wrong_uid(call: Call, uid: object, present: str) -> str:
     resource = call.served.resource
     group = f"{resource.group}/" if call.served.custom else ""
     key = f"/registry/{group}{resource.plural}/{call.namespace}/{call.name}"
     return (
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
-        f"failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        f"failed: UID in precondition: {uid}, UID in object meta: {present}"
     )
 
 

@@ -12,6 +12,8 @@ from fairlead.kube.resources import CONFIGMAPS, JOBS, PODS, TASKSTATUSSHARDS, WO
 from fairlead.testing.apiserver import Answer
 from fairlead.testing.apiserver.refusals import refusal
 
+SHARD = {"workflowUID": "u", "index": 0, "revision": 1, "tasks": []}
+
 
 def test_a_new_object_has_what_the_server_sets_and_no_status(api: Client) -> None:
     made = api.create(WORKFLOWS, {**workflow(uid="mine", generation=7), "status": {"phase": "Succeeded"}})
@@ -90,12 +92,7 @@ def test_a_write_that_changes_nothing_makes_no_version_and_no_event(api: Client)
         (CONFIGMAPS, configmap(), {"data": {"k": "w"}}, None),
         (
             TASKSTATUSSHARDS,
-            {
-                "apiVersion": "fairlead.dev/v1alpha1",
-                "kind": "TaskStatusShard",
-                "metadata": {"name": "s"},
-                "revision": 1,
-            },
+            {"apiVersion": "fairlead.dev/v1alpha1", "kind": "TaskStatusShard", "metadata": {"name": "s"}, **SHARD},
             {"revision": 2},
             2,
         ),
