@@ -80,15 +80,7 @@ def check_address(meta: Mapping[str, object], namespace: str, name: str) -> None
 
 def checked(meta: Mapping[str, object], *, lax: bool, named: bool = True) -> Iterator[Cause]:
     """Yield what is wrong with metadata by itself; `lax`: finalizers need no domain; not `named`: any name will do."""
-    name = meta.get("name")
-    if not name:
-        yield Cause.required("metadata.name", "name or generateName is required")
-    elif not named:
-        pass
-    elif len(str(name)) > _NAME_LIMIT:
-        yield Cause.value("metadata.name", name, f"must be no more than {_NAME_LIMIT} characters")
-    elif not _NAME.fullmatch(str(name)):
-        yield Cause.value("metadata.name", name, _BAD_NAME)
+    yield from _checked_name(meta.get("name"), any_will_do=not named)
     labels = meta.get("labels")
     if isinstance(labels, dict):
         for value in labels.values():
@@ -106,6 +98,17 @@ def checked(meta: Mapping[str, object], *, lax: bool, named: bool = True) -> Ite
         if "orphan" in finalizers and "foregroundDeletion" in finalizers:
             why = "finalizer orphan and foregroundDeletion cannot be both set"
             yield Cause.value("metadata.finalizers", finalizers, why)
+
+
+def _checked_name(name: object, *, any_will_do: bool) -> Iterator[Cause]:
+    if not name:
+        yield Cause.required("metadata.name", "name or generateName is required")
+    elif any_will_do:
+        return
+    elif len(str(name)) > _NAME_LIMIT:
+        yield Cause.value("metadata.name", name, f"must be no more than {_NAME_LIMIT} characters")
+    elif not _NAME.fullmatch(str(name)):
+        yield Cause.value("metadata.name", name, _BAD_NAME)
 
 
 def _checked_owners(owners: object) -> Iterator[Cause]:
