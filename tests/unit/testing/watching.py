@@ -144,7 +144,7 @@ def attempt(number: int = 1, *, ended: bool = True, **more: Any) -> dict[str, An
 
 
 def condition(kind: str, value: str, moved: str = "2026-11-22T08:00:00Z", reason: str = "Done") -> dict[str, Any]:
-    return {"type": kind, "status": value, "reason": reason, "lastTransitionTime": moved}
+    return {"type": kind, "status": value, "reason": reason, "message": "", "lastTransitionTime": moved}
 
 
 def broken(spec: Mapping[str, Any], act: Callable[[Broken], Awaitable[None]], **options: Any) -> list[str]:
