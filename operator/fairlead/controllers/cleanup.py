@@ -73,7 +73,10 @@ class Cleaner:
 
     async def finished(self, workflow: Workflow) -> float | None:
         """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
-        held = self._let_go(workflow.uid)
+        objects = self._gatherer.take(workflow.uid) or self._gatherer.objects(workflow.uid)
+        if not (_all_on_record(workflow, objects) or await self._is_newest(workflow)):
+            return None  # it has been put in line again
+        held = self._let_go(objects)
         if workflow.status.get("observedGeneration") != workflow.generation:
             await self._observe_generation(workflow)
         expires = await self._expire(workflow)
@@ -81,9 +84,27 @@ class Cleaner:
         due = (expires, _RECHECK_SECONDS if held else None)
         return min((delay for delay in due if delay is not None), default=None)
 
-    def _let_go(self, uid: str) -> bool:
+    async def _is_newest(self, workflow: Workflow) -> bool:
+        """Make sure that a run is over, before we touch what may belong to an epoch that we have not heard of.
+
+        Another operator may have begun one: its pods can be heard of before the status that was written first.
+        """
+        try:
+            raw = await self._client.get(WORKFLOWS, workflow.name, workflow.namespace)
+        except NotFound:
+            raw = {}
+        metadata = raw.get("metadata", {})
+        if metadata.get("uid") == workflow.uid and int(metadata["resourceVersion"]) <= workflow.version:
+            return True
+        if metadata.get("uid") == workflow.uid:
+            self._store.put(raw)
+        else:
+            self._store.remove(workflow.uid)
+        self._notify(workflow.uid)
+        return False
+
+    def _let_go(self, objects: Mapping[tuple[WorkKind, ObjectKey], View]) -> bool:
         """Release what has ended, end what has not. Returns whether something was still held or alive."""
-        objects = self._gatherer.take(uid) or self._gatherer.objects(uid)
         held = False
         for (kind, key), view in objects.items():
             if isinstance(view, ChildView) and view.epoch > view.carries:
@@ -220,7 +241,14 @@ class Cleaner:
                     self._applier.remove(kind, _key_of(key, view), view.uid)
             return None
         try:
-            await self._client.delete(WORKFLOWS, workflow.name, workflow.namespace, uid=workflow.uid)
+            # By its version: it may have been retried, or given more time, since we heard of it last.
+            await self._client.delete(
+                WORKFLOWS,
+                workflow.name,
+                workflow.namespace,
+                uid=workflow.uid,
+                resource_version=str(workflow.version),
+            )
         except NotFound:
             self._store.remove(workflow.uid)
         except ApiError as error:
@@ -235,6 +263,20 @@ class Cleaner:
 def _key_of(key: ObjectKey, view: View) -> ObjectKey:
     """Return the key of an object; that of the attempt which it carries is another one where it was run again."""
     return ObjectKey(key.namespace, view.name)
+
+
+def _all_on_record(workflow: Workflow, objects: Mapping[tuple[WorkKind, ObjectKey], View]) -> bool:
+    """Tell whether the ends of all that is held or alive are in the status; of a large run, that is not looked for."""
+    live = [key for (_, key), view in objects.items() if _is_of_concern(view)]
+    if not live:
+        return True
+    attempts = (each for task in workflow.status.get("tasks") or () for each in task.get("attempts") or ())
+    ended = {each.get("podName") for each in attempts if each.get("completionTime")}
+    return all(key.name in ended for key in live)
+
+
+def _is_of_concern(view: View) -> bool:
+    return view.held or (view.deleting_at is None and not _has_ended(view))
 
 
 def _has_ended(view: View) -> bool:

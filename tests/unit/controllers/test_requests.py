@@ -58,6 +58,19 @@ async def failed(stage: Stage) -> None:
 # -- retry
 
 
+async def test_what_another_operator_has_begun_since_the_run_was_over_is_left_alone(stage: Stage) -> None:
+    await failed(stage)
+    over = stage.operator.store.get(stage.uid())
+    assert over is not None
+    ask(stage, "Retry")
+    await asyncio.sleep(3)
+    again = stage.pod("a", 2)
+    await stage.operator.cleaner.finished(over)  # as one that has not heard of the retry yet
+    await asyncio.sleep(1)
+    assert stage.holds(again)
+    assert not stage.is_ending(again)
+
+
 async def test_a_retry_runs_again_what_failed_and_what_comes_after_it(stage: Stage) -> None:
     await failed(stage)
     await asyncio.sleep(60)

@@ -21,7 +21,7 @@ from tests.unit.testing.watching import (
 )
 
 from fairlead.api import labels
-from fairlead.kube.resources import EVENTS, PODS, WORKFLOWS, WORKFLOWTEMPLATES
+from fairlead.kube.resources import EVENTS, PODS, TASKSTATUSSHARDS, WORKFLOWS, WORKFLOWTEMPLATES
 from fairlead.testing.cluster import Cluster
 
 RETRIED = {"tasks": [task("bad", retry={"limit": 2, "backoff": {"initialSeconds": 5}}), task("after", "bad")]}
@@ -75,6 +75,16 @@ async def strips(cluster: Cluster) -> None:
         cluster.delete(PODS, pod["metadata"]["name"], gracePeriodSeconds=0)
 
 
+MANY = {
+    "parallelism": 100,
+    "tasks": [
+        task("bad", forEach={"in": list(range(205)), "tolerate": {"percent": 100}}),
+        task("next"),
+        task("bad-too"),
+    ],
+}
+
+
 async def has_a_template(cluster: Cluster) -> None:
     spec = {"tasks": [task("x"), task("y", "x")]}
     cluster.put(WORKFLOWTEMPLATES, {"metadata": {"name": "t"}, "spec": spec}, "default")
@@ -97,6 +107,7 @@ CHILD = {"tasks": [task("sub", workflow={"templateRef": {"name": "t"}}), task("a
         pytest.param(real(RETRIED, retries, crashes), id="retried by its user"),
         pytest.param(real(ITEMS), id="items"),
         pytest.param(real(ITEMS, squeezes), id="limits lowered on the way"),
+        pytest.param(real(MANY, retries), id="one so large that it is recorded in shards"),
         pytest.param(real(CHILD, has_a_template, suspends), id="a sub-workflow"),
     ],
 )
@@ -252,6 +263,30 @@ def test_s3_a_terminal_phase_does_not_get_lost() -> None:
         await operator.record()
 
     assert any("S3" in each and "nothing now" in each for each in broken(DIAMOND, act))
+
+
+async def write_shard(operator: Broken, *tasks: dict[str, Any]) -> None:
+    uid = operator.daily()["metadata"]["uid"]
+    body = {"workflowUID": uid, "index": 0, "revision": 1, "tasks": list(tasks)}
+    path = TASKSTATUSSHARDS.path("default", "daily-shard-0")
+    if operator.cluster.get(TASKSTATUSSHARDS, "daily-shard-0"):
+        await operator.send("PATCH", path, {"tasks": list(tasks)})
+    else:
+        owner = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "name": "daily", "uid": uid}
+        metadata = {"name": "daily-shard-0", "ownerReferences": [{**owner, "controller": True}]}
+        head = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "TaskStatusShard", "metadata": metadata}
+        await operator.send("POST", TASKSTATUSSHARDS.path("default"), {**head, **body})
+
+
+def test_s3_nor_in_a_shard() -> None:
+    async def act(operator: Broken) -> None:
+        await write_shard(operator, entry("a", "Failed", attempt()))
+        await operator.record(shards={"count": 1})
+        await write_shard(operator, entry("a", "Running", attempt(ended=False)))
+
+    violations = broken(DIAMOND, act)
+    assert told("S3", "'a' was recorded as Failed, and is Running", violations)
+    assert told("S3", "the end of attempt 1 of 'a' was on record", violations)
 
 
 def test_s3_another_epoch_begins_anew() -> None:
@@ -532,6 +567,19 @@ def test_s17_no_secret_is_told() -> None:
 
 
 # -- L2
+
+
+def test_l2_a_run_that_is_over_leaves_nothing_behind() -> None:
+    async def scene(cluster: Cluster, watchman: Any) -> None:
+        cluster.put(WORKFLOWS, {"metadata": {"name": "daily"}, "spec": DIAMOND}, "default")
+        operator = Broken(cluster)
+        await operator.create_pod("a")
+        await operator.record(conditions=[condition("Succeeded", "False"), condition("Finished", "True")])
+        watchman.at_rest()
+
+    [violation] = watched(scene)
+    assert violation.invariant == "L2"
+    assert "is over, and Pod default/daily-a" in violation.text
 
 
 def test_l2_nothing_of_a_run_that_is_gone_is_held() -> None:

@@ -2,7 +2,7 @@
 
 What it may write of which kind is one table. An object is the operator's own if an operator created it, or if a
 Workflow controls it by its UID. Of a child Workflow it may also write `spec.suspend` and annotations: the child is its
-own, and that is how a parent's suspension goes down.
+own, and that is how a parent's suspension goes down, also a moment after it was orphaned.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Ownership:
             if problem := _wrong_delete(change, step.world):
                 yield f"{what}: {problem}"
         else:
-            yield from (f"{what}: {problem}" for problem in _wrong_changes(change))
+            is_child = step.carrier is not None and step.carrier.plural == WORKFLOWS.plural
+            yield from (f"{what}: {problem}" for problem in _wrong_changes(change, is_child=is_child))
 
     def _is_own(self, change: Change, world: World) -> bool:
         if change.uid in self._created:
@@ -129,7 +130,7 @@ def _wrong_delete(change: Change, world: World) -> str:
     return "" if ttl is not None else "it is a user's, and has no TTL"
 
 
-def _wrong_changes(change: Change) -> Iterator[str]:
+def _wrong_changes(change: Change, *, is_child: bool) -> Iterator[str]:
     if change.resource not in _CHANGED:
         yield "the operator does not change such objects"
         return
@@ -139,7 +140,7 @@ def _wrong_changes(change: Change) -> Iterator[str]:
     before, after = change.before, change.after
     for key in sorted(before.keys() | after.keys()):
         if key not in allowed and before.get(key) != after.get(key):
-            if key == "spec" and _only_suspends(change):
+            if key == "spec" and is_child and _only_suspends(change):
                 continue
             yield f"`{key}` is not the operator's to write"
     yield from _wrong_metadata(before["metadata"], after["metadata"])
@@ -175,8 +176,6 @@ def _only_releases(change: Change) -> bool:
 
 
 def _only_suspends(change: Change) -> bool:
-    if change.resource != WORKFLOWS.plural or controller(change.before).get("kind") != WORKFLOWS.kind:
-        return False
     before, after = dict(change.before.get("spec") or {}), dict(change.after.get("spec") or {})
     before.pop("suspend", None)
     after.pop("suspend", None)

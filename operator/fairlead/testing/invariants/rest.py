@@ -2,6 +2,9 @@
 
 At rest, an operator may still delete what it has kept for long enough: a pod or Job that has ended, a Workflow whose
 TTL is over. Any change by somebody else ends the rest.
+
+What somebody took our labels off is excused, although deletion should not hang on them: operators find objects by their
+labels. An operator that sees it happen puts them back, or lets go of the object; one that is not there cannot know.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ def _leftovers(run: Run) -> Iterator[str]:
         return  # its pods are the garbage collector's, or orphans that run on; see `held_after_deletion`
     for carriers in run.carriers.values():
         for each in carriers:
+            if each.hidden:
+                continue
             if each.held:
                 yield f"{each} is still held"
             elif not each.ended and (each.obj.get("status") or {}).get("epoch", 1) == 1:
@@ -69,7 +74,8 @@ def held_after_deletion(world: World) -> Iterator[str]:
     for run in world.runs.values():
         if run.gone:
             for carriers in run.carriers.values():
-                yield from (f"{run} is gone, and {each} is still held" for each in carriers if each.held)
+                held = (each for each in carriers if each.held and not each.hidden)
+                yield from (f"{run} is gone, and {each} is still held" for each in held)
     for run_uid, shard in world.shards.values():
         run = world.runs[run_uid]
         if run.gone and is_held(shard):

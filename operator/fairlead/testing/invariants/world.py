@@ -94,6 +94,12 @@ class Carrier:
         """Whether it is there, and our finalizer on it."""
         return not self.gone and is_held(self.obj)
 
+    @property
+    def hidden(self) -> bool:
+        """Whether somebody took off the label by which operators find it."""
+        own = self.obj["metadata"].get("labels") or {}
+        return self.tampered and own.get(labels.RUN_UID) != self.run.uid
+
     def __str__(self) -> str:
         """`Pod default/daily-a-0a1b-1 (attempt 1 of 'a')`."""
         return f"{self.obj.get('kind', self.plural)} {self.key} (attempt {self.number} of {self.node!r})"
