@@ -128,7 +128,7 @@ class _Durable:
         plain = task.trigger is TriggerRule.ALL_SUCCEEDED
         cut_short = any(not plain or not self._succeeded(name) for name in ends)
         if task.may_end_alone:
-            return len(ends) == len(task.needs) or cut_short
+            return task.trigger is TriggerRule.ALWAYS or len(ends) == len(task.needs) or cut_short
         return cut_short
 
     def _succeeded(self, name: str) -> bool:

@@ -2,7 +2,8 @@
 
 What somebody else made vanish may be asked for anew: its creator cannot know that it was there. A carrier whose hold
 or owner was taken off by somebody else, and a child Workflow (which nothing holds) that somebody else deleted, are
-therefore excused.
+therefore excused. So is a create that lands when its run is gone already: it was under way, and the garbage collector
+takes what it made.
 """
 
 from __future__ import annotations
@@ -30,5 +31,5 @@ def one_at_a_time(step: Step) -> Iterator[str]:
 
 def _others(step: Step) -> Iterator[tuple[Carrier, Carrier]]:
     new = step.carrier
-    if new is not None and step.change.verb == "create":
+    if new is not None and step.change.verb == "create" and not new.run.deleting:
         yield from ((new, other) for other in new.run.carriers[new.node] if other is not new)

@@ -61,8 +61,8 @@ def _leftovers(run: Run) -> Iterator[str]:
         return  # its pods are the garbage collector's, or orphans that run on; see `held_after_deletion`
     for carriers in run.carriers.values():
         for each in carriers:
-            if each.hidden:
-                continue
+            if each.tampered:
+                continue  # at the latest, it is let go of when the run is deleted
             if each.held:
                 yield f"{each} is still held"
             elif not each.ended and (each.obj.get("status") or {}).get("epoch", 1) == 1:

@@ -23,7 +23,10 @@ def observed_generation(step: Step) -> Iterator[str]:
 
 
 def conditions_move_with_their_status(step: Step) -> Iterator[str]:
-    """S9: `lastTransitionTime` of a condition changes with its status, and only then."""
+    """S9: `lastTransitionTime` of a condition changes with its status, and only then.
+
+    Suspended tells since when the spec says so; between two generations it may have been otherwise for a moment.
+    """
     change = step.change
     if not step.operator or change.subresource != "status" or not change.after:
         return
@@ -31,6 +34,8 @@ def conditions_move_with_their_status(step: Step) -> Iterator[str]:
     for each in (change.after.get("status") or {}).get("conditions") or ():
         was = before.get(each.get("type"))
         if was is None or was.get("status") != each.get("status"):
+            continue
+        if each["type"] == "Suspended" and was.get("observedGeneration") != each.get("observedGeneration"):
             continue
         if was.get("lastTransitionTime") != each.get("lastTransitionTime"):
             name = f"{change.served.resource.kind} {change.key}"
