@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential mutants contract conformance e2e e2e-install bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ unit: $(READY) ## Unit and property tests; no cluster
 
 differential: $(READY) ## The engine against the reference interpreter on N random scenarios (20,000)
 	@$(BIN)/python -m tests.property.differential --count $(or $(N),20000)
+
+sim: $(READY) ## The shipped operator in a simulated cluster under every fault: SEEDS random runs (2,000), or SEED=n with its story
+	@$(BIN)/python -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
 
 mutants: $(READY) ## Engines and controllers that are broken on purpose: each must be caught by the tests that it names
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')

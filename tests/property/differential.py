@@ -26,7 +26,7 @@ from tests.property.reference import (
     succeeds,
 )
 from tests.property.scenarios import Again, Epoch, Scenario, scenario
-from tests.property.script import End, Task, Unable, Way
+from tests.property.script import End, Task, Unable
 from tests.property.watching import Disagreement
 
 from fairlead.engine.model import ActionKind, Phase, WorkKind
@@ -34,8 +34,7 @@ from fairlead.engine.state import NodeState
 
 _SHOWN = 10
 
-#: How an attempt ends whose object somebody has removed; and more than any scenario has of attempts and items.
-_GONE = End(Way.EVICTED, exit_code=None, reason="ObjectGone")
+#: More than any scenario has of attempts and items.
 _MOST_ATTEMPTS, _MOST_ITEMS = 60, 8
 
 
@@ -81,20 +80,17 @@ def _effective(player: Player) -> list[Task]:
 
 
 def _with_thefts(player: Player, task: Task) -> Task:
-    """Return a task whose attempts end as if evicted where somebody has removed their objects."""
-    stolen = {
-        (state.index, attempt.number)
-        for name, number in player.stolen.values()
+    """Return a task whose attempts end as others have ended them, where somebody has."""
+    ended = {
+        (state.index, number): end
+        for (name, number), end in player.by_others().items()
         if (state := player.run.nodes.get(name)) is not None and state.node.name == task.name
-        for attempt in state.attempts
-        if attempt.number == number and attempt.reason == _GONE.reason
     }
-    if not stolen:
+    if not ended:
         return task
 
     def ends(index: int | None) -> list[End]:
-        numbers = range(1, _MOST_ATTEMPTS)
-        return [_GONE if (index, number) in stolen else task.end(index, number) for number in numbers]
+        return [ended.get((index, number)) or task.end(index, number) for number in range(1, _MOST_ATTEMPTS)]
 
     if task.each is None:
         return replace(task, ends=ends(None))
@@ -286,8 +282,15 @@ def _seen(player: Player) -> Story:
 
 
 def _told(player: Player, expected: Story) -> Story:
-    """Return what has really become of all nodes, as the past of the next epoch."""
-    return {name: _actual(player, name, told) for name, told in expected.items() if name in player.run.nodes}
+    """Return what has really become of all nodes, as the past of the next epoch.
+
+    Of a run that was stopped, the lists of `finally` may have been others than expected: of their items, all.
+    """
+    final = {task.name for task in player.scenario.tasks if task.final}
+    nodes = player.run.nodes
+    known = {name: told for name, told in expected.items() if name in nodes}
+    others = {name: Told(Phase.WAITING) for name in nodes if name not in known and name.partition("[")[0] in final}
+    return {name: _actual(player, name, told) for name, told in {**known, **others}.items()}
 
 
 def _actual(player: Player, name: str, expected: Told) -> Told:

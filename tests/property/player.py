@@ -39,6 +39,9 @@ from fairlead.engine.state import ActionRecord, NodeState, Outcome, Result
 
 _MOST_STEPS = 3_000
 
+#: How an attempt ends whose object somebody has removed.
+_GONE = End(Way.EVICTED, exit_code=None, reason="ObjectGone")
+
 
 def mark_values(phase: Phase) -> Mapping[str, Json]:
     """Return what somebody who marks a task gives as its outputs, whatever its kind."""
@@ -162,6 +165,9 @@ class Player:
         found += [action for action in self.requests if action.uid not in known or self.random.random() < 0.2]
         self.random.shuffle(found)
         planned = plan(self.graph, self.run, found, self.settings, at(self.seconds))
+        # What is due at once may be due after one more look, but not after that: it would look for ever.
+        if planned.wake_at is not None and self.wake_at == planned.wake_at < at(self.seconds):
+            raise Disagreement(f"it still wants to look again at {planned.wake_at}, which is past")
         self.wake_at = planned.wake_at
         self.watch.after_plan(planned.commands)
         self.pending += [each for each in planned.commands if not isinstance(each, RecordEvent)]
@@ -307,6 +313,16 @@ class Player:
             del self.bodies[command.object_name]
             if self.random.random() < 0.5:
                 self.changed[command.object_name] = None
+
+    def by_others(self) -> Mapping[tuple[str, int], End]:
+        """Return the attempts, by node and number, that somebody has ended by removing their objects."""
+        return {
+            (name, number): _GONE
+            for name, number in self.stolen.values()
+            if name in self.run.nodes
+            for attempt in self.run.nodes[name].attempts
+            if attempt.number == number and attempt.reason == _GONE.reason
+        }
 
     def end_of(self, node: str, number: int) -> End:
         task, bracket, rest = node.partition("[")

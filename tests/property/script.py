@@ -240,12 +240,23 @@ class Tally:
         return int(1000 * stopped + 100 * failed + summary["total"])
 
 
+@dataclass(frozen=True)
+class Blind:
+    """A formula that does not see some of what is in scope."""
+
+    of: Formula
+    hidden: Collection[str]
+
+    def __call__(self, scope: Scope) -> Any:
+        return self.of({name: value for name, value in scope.items() if name not in self.hidden})
+
+
 def read_by(formula: Any) -> set[str]:
     """Return the names of the tasks that a formula reads."""
     match formula:
         case Sum():
             return set(formula.of)
-        case Odd() | Upto():
+        case Odd() | Upto() | Blind():
             return read_by(formula.of)
         case Ended():
             return {formula.name}

@@ -185,12 +185,16 @@ class Applier:
             # Foreground: a Job counts as ended only once its pods are gone.
             propagation = "Foreground" if end.kind is WorkKind.JOB else "Background"
             grace = 0 if end.force else None
-            await self._insist(
-                run,
-                lambda: self._client.delete(
-                    resource, key.name, key.namespace, uid=uid, propagation=propagation, grace_period_seconds=grace
-                ),
-            )
+
+            async def delete() -> None:
+                # It may have ended by itself while the request was lost; then it is kept like any other (S12): another
+                # operator whose view is old would create it again.
+                if not _is_over(run, end):
+                    await self._client.delete(
+                        resource, key.name, key.namespace, uid=uid, propagation=propagation, grace_period_seconds=grace
+                    )
+
+            await self._insist(run, delete)
             if end.force and end.kind is WorkKind.JOB:
                 await self._end_pods_of_job(run, key, uid)
         except (NotFound, Conflict) as error:
@@ -270,6 +274,13 @@ class Applier:
         self._recorder.record(
             about, event.type.value, event.reason, event.message, identity=event.key, summary=headline
         )
+
+
+def _is_over(run: Run, end: EndAttempt) -> bool:
+    """Tell whether the attempt has ended by now, or the run is not followed any more."""
+    state = run.state.nodes.get(end.node)
+    attempt = None if state is None else state.current
+    return run.closed or attempt is None or attempt.number != end.number
 
 
 def _result(run: Run, release: ReleaseAttempt) -> str:

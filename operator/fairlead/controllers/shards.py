@@ -15,7 +15,7 @@ import orjson
 
 from fairlead.api import labels
 from fairlead.engine.names import bucket, label_value, shard_name
-from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from fairlead.kube.finalizers import add_finalizer
 from fairlead.kube.resources import TASKSTATUSSHARDS, ObjectKey
 from fairlead.kube.shards import fetch_shards
@@ -121,7 +121,8 @@ class ShardWriter:
             except NotFound as error:
                 log.warning("shard %d: %s; writing it again", shard.index, error, extra={"workflow": run.owner.name})
                 ledger.vanished(shard)
-            except (AlreadyExists, Conflict) as error:
+            except (AlreadyExists, Conflict, Invalid) as error:
+                # Invalid: a patch of what another controller has changed fails before its precondition is looked at.
                 settled = await self._compare(run, ledger, shard, error)
                 if settled is not None:
                     return settled
@@ -181,6 +182,9 @@ class ShardWriter:
             ledger.stored(shard, raw["metadata"])
             return True
         if ledger.is_unchanged(shard, raw):
+            if isinstance(error, Invalid):
+                self._unwritable(run.owner, error)
+                log.error("cannot write %s: %s", name, error, extra={"workflow": run.owner.name})
             # A label, a finalizer, or its deletion, which our finalizer holds up.
             shard.uid, shard.version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
             return None

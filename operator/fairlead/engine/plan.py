@@ -334,7 +334,8 @@ def _wake_at(p: Pass) -> datetime | None:
         return None
     due = [timer[0] for timer in run.timers[:1]]
     deadline = clocks.final_deadline(p) if run.is_finalizing else run_deadline(run, p.settings)
-    if deadline is not None and (run.is_finalizing or not run.stopping):
+    # One that has passed has had its effect in this very pass: what it ends takes its time, and tells of its end.
+    if deadline is not None and deadline > p.now and (run.is_finalizing or not run.stopping):
         due.append(deadline)
     if run.hold_until is not None and run.hold_until > p.now and run.queue and _may_start(p):
         due.append(run.hold_until)

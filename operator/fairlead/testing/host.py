@@ -35,6 +35,7 @@ class Host:
     Attributes:
         operator: the one that runs now, or ran last.
         starts: how many have been started.
+        is_ready: whether the present one is at work.
         on_start: is called with each operator before it begins.
     """
 
@@ -49,6 +50,7 @@ class Host:
         self.name = name
         self.skew = timedelta()
         self.starts = 0
+        self.is_ready = False
         self.operator: Operator | None = None
         self.on_start = on_start
         self._network = network
@@ -76,6 +78,7 @@ class Host:
         context.run(_here.set, self)
         context.run(set_clock, lambda: self._clock() + self.skew)
         self.starts += 1
+        self.is_ready = False
         self._session = self._network.session(self.name)
         self._process = asyncio.get_running_loop().create_task(self._serve(), context=context)
 
@@ -121,6 +124,7 @@ class Host:
         shell = asyncio.create_task(follow_workflows(ApiClient(session), operator.workflow_event, told))
         await told.wait()
         operator.work()
+        self.is_ready = True
         await asyncio.wait({shell, *operator.tasks}, return_when=asyncio.FIRST_COMPLETED)
         # A part has ended by itself: the process ends, and is started again.
         asyncio.get_running_loop().call_later(_RESTART_SECONDS, self._start_again, context=_outside())

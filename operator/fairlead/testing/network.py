@@ -35,6 +35,7 @@ class Passage:
         refused: no connection comes about.
         lost: it leaves, and never arrives.
         instead: an answer that is given in the server's place: the request does not take effect.
+        after: an answer that is given in the server's place though the request has taken effect.
         unanswered: it takes effect, and no answer comes.
         broken: it takes effect, and the connection breaks instead of an answer.
     """
@@ -44,6 +45,7 @@ class Passage:
     refused: bool = False
     lost: bool = False
     instead: Answer | None = None
+    after: Answer | None = None
     unanswered: bool = False
     broken: bool = False
 
@@ -113,7 +115,7 @@ class Network:
             answer = passage.instead or self.server.handle(request)
             self.answered(sender, request, answer)
             if not passage.unanswered:
-                loop.call_later(passage.back, come_back, answer)
+                loop.call_later(passage.back, come_back, passage.after or answer)
 
         def come_back(answer: Answer) -> None:
             if coming.done():
@@ -296,6 +298,7 @@ class Stream:
         if not self._ended:
             for timer in self._timers:
                 timer.cancel()
+            self._watch.notify = None
             self._watch.close()
             self._network.streams.remove(self)
 

@@ -40,6 +40,8 @@ class Act:
         message: its termination message.
         reason: of its end, such as `OOMKilled`; by default what the kubelet calls the exit code.
         waiting: a reason for which the main container never starts, such as `ImagePullBackOff`.
+        evicted: its node evicts it in the end.
+        fits: whether any node would have it.
     """
 
     seconds: float | None = 1.0
@@ -47,6 +49,8 @@ class Act:
     message: str = ""
     reason: str = ""
     waiting: str = ""
+    evicted: bool = False
+    fits: bool = True
 
 
 #: Says what a pod does, given the pod.
@@ -145,11 +149,13 @@ class Nodes:
             pod.stirred.set()
 
     async def _live(self, pod: _Pod) -> None:
-        await self._until(pod, lambda: self.accepts)
+        act = self._program(self._read(pod))
+        if not act.fits:
+            self._report_unplaced(pod)
+        await self._until(pod, lambda: self.accepts and act.fits)
         if pod.leaving:
             return  # the API server lets an unplaced pod go by itself
         await self._place(pod)
-        act = self._program(self._read(pod))
         await self._step(pod)
         if not pod.leaving and not act.waiting:
             started = self._now()
@@ -186,7 +192,7 @@ class Nodes:
         return act.seconds is not None and (self._now() - started).total_seconds() >= act.seconds
 
     def _end(self, pod: _Pod, act: Act, started: datetime, *, killed: bool) -> None:
-        code = _KILLED if killed else act.exit_code
+        code = _KILLED if killed or act.evicted else act.exit_code
         state = {
             "exitCode": code,
             "startedAt": _text(started),
@@ -194,7 +200,13 @@ class Nodes:
             "reason": (not killed and act.reason) or ("Error" if code else "Completed"),
             "message": "" if killed else act.message,
         }
-        self._report(pod, "Failed" if code else "Succeeded", {"terminated": state})
+        evicted = {"reason": "Evicted", "conditions": [self._disrupted()]} if act.evicted and not killed else {}
+        self._report(pod, "Failed" if code else "Succeeded", {"terminated": state}, **evicted)
+
+    def _disrupted(self) -> JsonObject:
+        moment = _text(self._now())
+        reason = "TerminationByKubelet"
+        return {"type": "DisruptionTarget", "status": "True", "reason": reason, "lastTransitionTime": moment}
 
     async def _leave(self, pod: _Pod) -> None:
         """Let a pod go once it is being deleted and its node is there to do it."""
@@ -224,10 +236,16 @@ class Nodes:
 
     # -- what a kubelet tells
 
-    def _report(self, pod: _Pod, phase: str, state: JsonObject) -> None:
+    def _report_unplaced(self, pod: _Pod) -> None:
+        moment = _text(self._now())
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": moment}
+        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        self._ask("PATCH", self._path(pod, "status"), body, _KUBELET)
+
+    def _report(self, pod: _Pod, phase: str, state: JsonObject, **more: Any) -> None:
         moment = _text(self._now())
         placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": moment}
-        status: JsonObject = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}]}
+        status: JsonObject = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}], **more}
         if phase != "Failed":
             status["conditions"] = [placed]
         self._ask("PATCH", self._path(pod, "status"), {"metadata": {"uid": pod.uid}, "status": status}, _KUBELET)

@@ -638,21 +638,26 @@ def operated(found: JsonObject, operations: Sequence[Mapping[str, Any]]) -> Json
     """Apply a JSON patch (RFC 6902) of replacing, adding, removing and testing members of objects and lists."""
     result = deepcopy(found)
     for each in operations:
-        *parents, last = each["path"].strip("/").split("/")
-        target: Any = result
-        for parent in parents:
-            target = target[int(parent) if isinstance(target, list) else parent]
-        key: Any = int(last) if isinstance(target, list) and last != "-" else last
-        match each["op"]:
-            case "remove":
-                if isinstance(target, dict) and key not in target:
-                    raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
-                del target[key]
-            case "test":
-                if target[key] != each["value"]:
-                    raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request")
-            case "add" if isinstance(target, list):
-                target.insert(len(target) if key == "-" else key, deepcopy(each["value"]))
-            case _:
-                target[key] = deepcopy(each["value"])
+        try:
+            _operate(result, each)
+        except (IndexError, KeyError):
+            raise Invalid(422, "Invalid", "the server rejected our request due to an error in our request") from None
     return result
+
+
+def _operate(result: JsonObject, operation: Mapping[str, Any]) -> None:
+    *parents, last = operation["path"].strip("/").split("/")
+    target: Any = result
+    for parent in parents:
+        target = target[int(parent) if isinstance(target, list) else parent]
+    key: Any = int(last) if isinstance(target, list) and last != "-" else last
+    match operation["op"]:
+        case "remove":
+            del target[key]
+        case "test":
+            if target[key] != operation["value"]:
+                raise KeyError(key)
+        case "add" if isinstance(target, list):
+            target.insert(len(target) if key == "-" else key, deepcopy(operation["value"]))
+        case _:
+            target[key] = deepcopy(operation["value"])

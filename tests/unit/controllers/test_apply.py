@@ -73,6 +73,17 @@ async def test_ending_is_tried_again_after_an_outage_longer_than_its_retries(sta
     assert stage.condition("Stalled")["status"] == "False"
 
 
+async def test_one_that_ends_by_itself_meanwhile_is_kept_like_any_other(stage: Stage) -> None:
+    """S12: a finished pod is kept for a while, or an operator whose view is old would create it again."""
+    stage.api.fail(ServerError(500, "InternalError", "x"), "delete", PODS, times=4)
+    pod = await timing_out(stage)
+    assert not stage.is_ending(pod)
+    stage.ends(pod, code=1)
+    await asyncio.sleep(30)
+    assert stage.phases() == {"a": "Failed"}
+    assert not stage.is_ending(pod)
+
+
 # -- by force, where the node does not answer
 
 

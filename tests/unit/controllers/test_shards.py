@@ -424,6 +424,21 @@ async def test_another_controllers_shard_is_not_overwritten(stage: Stage) -> Non
     assert stage.phases()["b"] == "Succeeded"
 
 
+async def test_one_that_our_patch_does_not_fit_any_more_is_another_controllers(stage: Stage) -> None:
+    await running(stage, *NAMES)
+    before = stage.run()
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["revision"] += 1
+        del raw["tasks"][1:]
+
+    stage.api.edit(TASKSTATUSSHARDS, shard_name("daily", stage.uid(), 0), change)
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(5)
+    assert stage.run() is not before, "the patch of an entry that is not there is refused as invalid, not as a conflict"
+    assert stage.phases()["b"] == "Succeeded"
+
+
 async def test_without_one_nothing_is_started_after_a_restart(stage: Stage) -> None:
     await running(stage, *NAMES)
     stage.ends(stage.pod("a"))

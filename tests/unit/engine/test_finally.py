@@ -92,6 +92,14 @@ def test_it_has_a_deadline_of_its_own() -> None:
     assert on.ended(after=35) == [("f/1", "FinallyDeadlineExceeded")]
 
 
+def test_once_its_deadline_has_passed_nothing_is_looked_at_again_until_what_runs_has_ended() -> None:
+    on = bench(node("a"), last(), final_deadline_seconds=30)
+    on.tell(succeeded("a", end=5), after=5)
+    on.tell(seen("f", started=5, running=6), after=6)
+    assert on.tell(after=35).wake_at is None
+    assert on.tell(after=36).wake_at is None
+
+
 def test_its_failure_is_shown_and_fails_the_run_only_when_required() -> None:
     for required, expected in ((False, (True, "Succeeded")), (True, (False, "FinallyFailed"))):
         on = bench(node("a"), last(required=required))

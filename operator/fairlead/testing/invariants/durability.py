@@ -119,8 +119,10 @@ class _Durable:
         return carrier.plural != WORKFLOWS.plural and carrier.witnessed
 
     def _is_tried_again(self, task: Task, last: Carrier) -> bool:
-        failures = failures_of_its_own(self._carriers(task))
-        return bool(failures) and failures[-1] is last and len(failures) <= task.retries.limit
+        attempts = list(self._carriers(task))
+        failures = failures_of_its_own(attempts)
+        # Time-outs may count like failures of its own, so every attempt is taken for one.
+        return bool(failures) and failures[-1] is last and len(attempts) <= task.retries.limit
 
     def _may_follow(self, task: Task) -> bool:
         """Tell whether a task without an attempt may have ended by what is durable of its parents."""

@@ -1,0 +1,115 @@
+"""What is simulated under a seed: which scenario, and which faults strike in which of its states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.property.scenarios import Scenario, scenario
+from tests.property.script import Wait, Way
+from tests.sim.states import State
+
+from fairlead.engine.model import StopMode, WorkKind
+from fairlead.testing.faults import Fault
+
+__all__ = ["IMPOSSIBLE", "Plot", "cells", "plot"]
+
+_ON_PODS = frozenset(
+    {
+        Fault.EVICTED,
+        Fault.PREEMPTED,
+        Fault.DELETED,
+        Fault.FORCE_DELETED,
+        Fault.NODE_LOST,
+        Fault.LABEL_STRIPPED,
+        Fault.FINALIZER_STRIPPED,
+        Fault.FOREIGN_POD,
+    }
+)
+
+#: What cannot be: before a run begins and after it is over there are no pods to be harmed or to be created; of one that
+#: is suspended none is created either.
+IMPOSSIBLE = frozenset(
+    {
+        *((fault, state) for fault in _ON_PODS for state in (State.BEGINS, State.OVER)),
+        *((Fault.QUOTA, state) for state in (State.BEGINS, State.SUSPENDED, State.STOPS, State.OVER)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One simulated run: `lead` strikes while it is in `state`, the `others` now and then."""
+
+    seed: int
+    scenario: Scenario
+    lead: Fault
+    state: State
+    others: Sequence[Fault]
+
+
+def cells() -> list[tuple[Fault, State]]:
+    """Return all combinations of a fault and a state that can be."""
+    return [(fault, state) for fault in Fault for state in State if (fault, state) not in IMPOSSIBLE]
+
+
+_CELLS = cells()
+
+
+def plot(seed: int) -> Plot:
+    """Think up a plot. Seeds in a row take turns in what strikes, and in which state."""
+    random = Random(f"plot {seed}")
+    lead, state = _CELLS[seed * 97 % len(_CELLS)]
+    others = random.sample(tuple(Fault), random.choice([0, 1, 1, 2, 3]))
+    return Plot(seed, _fitting(random, lead, state), lead, state, others)
+
+
+def _fitting(random: Random, lead: Fault, state: State) -> Scenario:
+    """Return a scenario that comes into a state, as far as can be told beforehand."""
+    for _ in range(200):
+        found = scenario(random.randrange(10**9))
+        if any(end.way is Way.STARVES for task in found.tasks for end in task.ends):
+            continue  # whether it does depends on what becomes of the one that holds the slot
+        if _fits(found, state) and (lead not in _ON_PODS or _has_pods(found, state)):
+            return found
+    return found
+
+
+def _has_pods(found: Scenario, state: State) -> bool:
+    """Tell whether there may be live pods in a state."""
+    pods = [task for task in found.tasks if task.kind in (WorkKind.POD, WorkKind.JOB, WorkKind.HTTP)]
+    match state:
+        case State.FINALLY:
+            return any(task.final for task in pods)
+        case State.LIST:
+            return any(task.each is not None for task in pods)
+        case State.STOPS:
+            return bool(pods) and found.stop is StopMode.GRACEFUL
+        case _:
+            return bool(pods)
+
+
+def _fits(found: Scenario, state: State) -> bool:
+    match state:
+        case State.CHILD:
+            return any(task.kind is WorkKind.WORKFLOW for task in found.tasks)
+        case State.LIST:
+            return any(task.each is not None for task in found.tasks)
+        case State.FINALLY:
+            return any(task.final for task in found.tasks)
+        case State.EPOCH:
+            return bool(found.epochs)
+        case State.STOPS:
+            return found.stop is not None and found.stop_at < 8
+        case State.SUSPENDED:
+            return found.suspended is not None and found.suspended[0] < 8 and not found.marks
+        case State.LARGE:
+            return found.large
+        case State.RETRIES:
+            return any(task.limit for task in found.tasks)
+        case State.ACTION:
+            asked = any(task.kind is WorkKind.APPROVAL or task.wait is Wait.CALLBACK for task in found.tasks)
+            return asked and len(found.tasks) > 2
+        case _:
+            return True

@@ -1,0 +1,8 @@
+"""Seeds that have found something: they are played for ever."""
+
+from __future__ import annotations
+
+__all__ = ["SAVED"]
+
+#: By seed, what was found.
+SAVED: dict[int, str] = {}

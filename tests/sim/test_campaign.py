@@ -1,0 +1,59 @@
+"""Whatever goes wrong, a run comes to the end it should. A few simulated ones; `make sim` plays 2,000."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from tests.sim.campaign import digest, judge
+from tests.sim.plot import IMPOSSIBLE, cells, plot
+from tests.sim.saved import SAVED
+from tests.sim.states import State
+
+from fairlead.testing.faults import Fault
+from fairlead.testing.mishaps import MISHAPS
+from fairlead.testing.storm import CHANCES
+
+
+@pytest.mark.parametrize("first", range(0, 60, 12))
+def test_runs_come_to_their_right_end_under_faults(first: int) -> None:
+    for seed in range(first, first + 12):
+        verdict, _ = judge(plot(seed))
+        assert verdict.problems == [], f"python -m tests.sim.campaign --seed {seed}"
+
+
+@pytest.mark.parametrize("seed", SAVED)
+def test_what_was_found_once_is_not_found_again(seed: int) -> None:
+    assert judge(plot(seed))[0].problems == [], SAVED[seed]
+
+
+def test_every_fault_can_be_let_loose_and_every_state_is_led_into() -> None:
+    assert set(Fault) == {*MISHAPS, *CHANCES}
+    assert not set(MISHAPS) & set(CHANCES)
+    led = {(each.lead, each.state) for each in map(plot, range(len(cells())))}
+    assert led == set(cells())
+    assert not led & IMPOSSIBLE
+    assert {state for _, state in led} == set(State)
+
+
+def test_a_seed_is_always_the_same_story() -> None:
+    assert digest(judge(plot(3))[1]) == digest(judge(plot(3))[1])
+
+
+def test_in_every_process_too() -> None:
+    """S11: nothing depends on the order of sets, which is another one in each process."""
+    command = [sys.executable, "-m", "tests.sim.campaign", "--seed", "3"]
+    told = {
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(told) == 1
