@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
@@ -85,6 +86,7 @@ class Simulation(Player):
         self._created = False
         super().__init__(as_played(plot.scenario))
         self.remembers = False
+        random.seed(plot.seed)  # of what the operator draws itself, such as the jitter of its back-off
         self.runner.run(self._build())
         self._created = True
         for action in self._asked:
@@ -182,6 +184,9 @@ class Simulation(Player):
             "token": more.get("token"),
         }
         spec = {"action": kind.value} | {key: value for key, value in fields.items() if value is not None}
+        of_a_list = bool(tasks) and tasks[0] in self.tasks and self.tasks[tasks[0]].each is not None
+        if kind is ActionKind.MARK and of_a_list and "values" in spec:
+            spec["values"] = {output: [value] for output, value in spec["values"].items()}  # those of its items
         self._asked.append({"name": name, "spec": spec})
         self._open.add(name)
         if self._created:

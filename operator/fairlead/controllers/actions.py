@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -153,6 +153,14 @@ class Actions:
         found = [(key, view) for key, view in self._unanswered(workflow.uid) if view.uid not in known]
         return sorted(found, key=lambda each: (each[1].created_at, each[1].uid))
 
+    def may_go_on(self, workflow: Workflow) -> bool:
+        """Tell whether there is a request that may take effect now: none does while too many verdicts are untold."""
+        decided = {each["uid"] for each in workflow.status.get("actions") or ()}
+        return not self._lags(workflow.uid, decided) and bool(self.pending(workflow))
+
+    def _lags(self, uid: str, decided: Collection[str]) -> bool:
+        return sum(view.uid in decided for _, view in self._unanswered(uid)) >= _UNTOLD
+
     def _unanswered(self, uid: str) -> list[tuple[ObjectKey, ActionView]]:
         return [(key, view) for key, view in self._open.get(uid, {}).items() if not view.answered]
 
@@ -167,7 +175,7 @@ class Actions:
         What cannot be a request on this run is refused here. Raises `ApiError` where it cannot be told who asks.
         """
         decided = {each.uid for each in run.state.actions}
-        if sum(view.uid in decided for _, view in self._unanswered(run.uid)) >= _UNTOLD:
+        if self._lags(run.uid, decided):
             return None
         for key, view in self.pending(workflow):
             if view.uid in decided:

@@ -163,7 +163,7 @@ class WorkflowController:
         self._actions.settle(workflow)
         run = self._runs.get(uid)
         if run is None:
-            if _is_over(workflow) and not self._actions.pending(workflow):
+            if _is_over(workflow) and not self._actions.may_go_on(workflow):
                 self._applier.abandon(uid)
                 self._concurrency.not_started(uid)
                 return await self._cleaner.finished(workflow)

@@ -19,8 +19,12 @@ T = TypeVar("T")
 _TICK = 2.0**-20
 
 
+#: Turns of the loop in which no time passes; no honest work needs so many.
+_MOST_TURNS = 100_000
+
+
 class Stalled(RuntimeError):
-    """Everything waits for something that nothing will bring about."""
+    """Nothing gets on: everything waits for something that nothing will bring about, or something goes in circles."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -28,7 +32,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self, stall_at: float = 10_000_000.0) -> None:
         super().__init__()
-        self._ticks = 0
+        self._ticks = self._turns = 0
         self._stall_at = stall_at
         self._selector = self  # what BaseEventLoop asks to wait
 
@@ -40,10 +44,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Wait, by putting the clock forward.
 
         Raises:
-            Stalled: nothing is due, now or later; or it is later than `stall_at`.
+            Stalled: nothing is due, now or later; it is later than `stall_at`; or time does not pass any more.
         """
         if timeout is None:
             raise Stalled("everything waits, and no timer is set")
+        self._turns = self._turns + 1 if timeout <= 0 else 0
+        if self._turns > _MOST_TURNS:
+            raise Stalled(f"something goes round and round at {self.time():g} s")
         if timeout > 0:
             self._ticks += -int(-timeout // _TICK)
             if self.time() > self._stall_at:

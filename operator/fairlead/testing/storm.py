@@ -159,8 +159,8 @@ def _refusal(fault: Fault, random: Random) -> Answer:
                 403, "Forbidden", 'pods "x" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1'
             )
         case _:
-            said = 'pods is forbidden: User "fairlead" cannot create resource "pods" in API group "" in the namespace "default"'
-            return _status(403, "Forbidden", said)
+            said = 'User "fairlead" cannot create resource "pods" in API group "" in the namespace "default"'
+            return _status(403, "Forbidden", f"pods is forbidden: {said}")
 
 
 def _status(code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> Answer:

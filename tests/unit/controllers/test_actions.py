@@ -216,6 +216,30 @@ async def test_no_more_are_taken_than_the_record_keeps_while_they_cannot_be_answ
     assert all(answer(stage, f"n{number}")["Accepted"] == ("True", "Accepted") for number in range(120))
 
 
+async def test_a_run_that_is_over_is_not_looked_at_without_end_while_they_cannot_be_answered(
+    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finished(stage)
+    looked = 0
+    reconcile = stage.operator.controller.reconcile
+
+    async def counted(uid: str) -> float | None:
+        nonlocal looked
+        looked += 1
+        assert looked < 5_000, "it goes round and round"
+        return await reconcile(uid)
+
+    monkeypatch.setattr(stage.operator.controller, "reconcile", counted)
+    refusal = stage.api.fail(Forbidden(403, "Forbidden", "no"), "patch", WORKFLOWACTIONS)
+    for number in range(120):
+        ask(stage, f"n{number}")
+    await asyncio.sleep(60)
+    assert looked < 1_000
+    refusal.lift()
+    await asyncio.sleep(200)
+    assert all(answer(stage, f"n{number}")["Accepted"] == ("True", "Accepted") for number in range(120))
+
+
 # -- crashes
 
 

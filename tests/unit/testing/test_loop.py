@@ -65,6 +65,15 @@ def test_going_on_for_ever_is_told() -> None:
         run(go_on(), stall_at=1000)
 
 
+def test_going_in_circles_is_told() -> None:
+    async def spin() -> None:
+        for _ in range(1_000_000):
+            await asyncio.sleep(0)
+
+    with pytest.raises(Stalled, match="goes round and round at 0 s"):
+        run(spin())
+
+
 def test_a_timeout_cuts_off() -> None:
     async def wait() -> float:
         try:
