@@ -133,7 +133,8 @@ def _again(player: Player, epoch: Epoch, story: Story, past: Story) -> Story:
         case Again.CLEAR | Again.CLEAR_ITEM:
             uid = player.ask(ActionKind.CLEAR, name)
         case Again.MARK | Again.MARK_ITEM:
-            uid = player.ask(ActionKind.MARK, name, phase=epoch.phase, values=mark_values(epoch.phase))
+            values = mark_values(epoch.phase, _task(tasks, name), name)
+            uid = player.ask(ActionKind.MARK, name, phase=epoch.phase, values=values)
     while (record := player.answer_to(uid)) is None:
         player.step()
     if record.accepted is refused or player.run.epoch != number + (not refused):

@@ -17,7 +17,7 @@ from tests.property.bodies import Body
 from tests.property.compiled import FOREVER, Compiled, node_of
 from tests.property.memory import Lost, Memory
 from tests.property.scenarios import ENDLESS, Scenario
-from tests.property.script import End, Wait, Way, read_by
+from tests.property.script import End, Task, Wait, Way, read_by
 from tests.property.watching import Disagreement, Watch, is_noise
 from tests.unit.engine.kit import RUN, T0, UID, at
 
@@ -43,9 +43,11 @@ _MOST_STEPS = 3_000
 _GONE = End(Way.EVICTED, exit_code=None, reason="ObjectGone")
 
 
-def mark_values(phase: Phase) -> Mapping[str, Json]:
-    """Return what somebody who marks a task gives as its outputs, whatever its kind."""
-    return {"x": 5, "option": "Approve", "by": "ann", "at": "now"} if phase is Phase.SUCCEEDED else {}
+def mark_values(phase: Phase, task: Task, name: str) -> Mapping[str, Json]:
+    """Return what somebody who marks a task, or an item of it, gives as its outputs, whatever its kind."""
+    listed = task.each is not None and "[" not in name
+    given: dict[str, Json] = {"x": 5, "option": "Approve", "by": "ann", "at": "now"}
+    return {name: [value] if listed else value for name, value in given.items()} if phase is Phase.SUCCEEDED else {}
 
 
 class Player:
@@ -93,7 +95,7 @@ class Player:
         self.seen: set[str] = set()
         self.watch = Watch(self)
         self.marks = [
-            self.ask(ActionKind.MARK, name, phase=phase, values=mark_values(phase))
+            self.ask(ActionKind.MARK, name, phase=phase, values=mark_values(phase, self.tasks[name], name))
             for name, phase in scenario.marks.items()
         ]
         self.persists = any(task.kind in (WorkKind.APPROVAL, WorkKind.WAIT) for task in scenario.tasks)

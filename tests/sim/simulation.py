@@ -184,9 +184,6 @@ class Simulation(Player):
             "token": more.get("token"),
         }
         spec = {"action": kind.value} | {key: value for key, value in fields.items() if value is not None}
-        of_a_list = bool(tasks) and tasks[0] in self.tasks and self.tasks[tasks[0]].each is not None
-        if kind is ActionKind.MARK and of_a_list and "values" in spec:
-            spec["values"] = {output: [value] for output, value in spec["values"].items()}  # those of its items
         self._asked.append({"name": name, "spec": spec})
         self._open.add(name)
         if self._created:

@@ -14,7 +14,7 @@ from fairlead.engine.ends import conclude, record_end
 from fairlead.engine.epochs import begin_epoch, dependants, record_of
 from fairlead.engine.events import UserAction
 from fairlead.engine.model import OBJECT_KINDS, TERMINAL, ActionKind, FailureClass, Json, Phase, StopMode, WorkKind
-from fairlead.engine.outputs import OutputError, check_values
+from fairlead.engine.outputs import OutputError, check_lists, check_values
 from fairlead.engine.passes import Pass, arm, default_outputs, end_node, note
 from fairlead.engine.refusals import Refused
 from fairlead.engine.state import ActionRecord, NodeRecord, NodeState, Outcome, Result
@@ -172,8 +172,9 @@ def _marked_outputs(state: NodeState, phase: Phase, values: Mapping[str, Json]) 
         return default_outputs(state)
     if phase is not Phase.SUCCEEDED or state.items is not None:
         return {}
+    check = check_lists if state.node.for_each is not None and state.parent is None else check_values
     try:
-        return check_values(state.node.outputs, values)
+        return check(state.node.outputs, values)
     except OutputError as error:
         raise Refused("InvalidValues", f"{state.name}: {error.message}; give it in `values`") from error
 

@@ -12,7 +12,7 @@ from math import isfinite
 
 from fairlead.engine.model import Json, OutputDeclaration, OutputSource, ValueType
 
-__all__ = ["TEXT_LIMIT", "VALUES_LIMIT", "OutputError", "check_values", "has_type", "read_outputs"]
+__all__ = ["TEXT_LIMIT", "VALUES_LIMIT", "OutputError", "check_lists", "check_values", "has_type", "read_outputs"]
 
 #: The kubelet keeps the last 4,096 bytes of a termination message: one of that length may have lost its beginning.
 TEXT_LIMIT = 4096
@@ -53,7 +53,25 @@ def check_values(declared: Sequence[OutputDeclaration], given: Mapping[str, Json
     for declaration in declared:
         if declaration.name not in given and not declaration.has_default:
             raise OutputError("OutputMissing", f"there is no value for the output {declaration.name!r}")
-    values = _declared(declared, given, None)
+    return _small(_declared(declared, given, None))
+
+
+def check_lists(declared: Sequence[OutputDeclaration], given: Mapping[str, Json]) -> dict[str, Json]:
+    """Do the same for a task over a list: each output is the list of those of its items, null for one that has none."""
+    values: dict[str, Json] = {}
+    for declaration in declared:
+        name, type_ = declaration.name, declaration.type
+        found = given.get(name, [] if declaration.has_default else None)
+        if found is None:
+            raise OutputError("OutputMissing", f"there is no value for the output {name!r}")
+        if not isinstance(found, list) or not all(each is None or has_type(each, type_) for each in found):
+            what = f"output {name!r} of a `forEach` is an array, of {type_} for each item"
+            raise OutputError("OutputInvalid", f"{what}; it is {_shown(found)}")
+        values[name] = [None if each is None else _kept(name, each, type_) for each in found]
+    return _small(values)
+
+
+def _small(values: dict[str, Json]) -> dict[str, Json]:
     if len(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")) > VALUES_LIMIT:
         message = f"the outputs are larger than {VALUES_LIMIT} bytes; hand on an address instead"
         raise OutputError("OutputTooLarge", message)

@@ -324,6 +324,17 @@ def test_mark_as_succeeded_needs_the_outputs() -> None:
     assert on.state("b").outputs == {"n": 5}
 
 
+def test_the_outputs_of_a_list_are_lists() -> None:
+    listed = node("m", "a", outputs=[declared("n")], for_each=ForEach(items=Value([1, 2])))
+    on = bench(node("a"), listed)
+    on.tell(asked("Mark", "m", uid="1", phase=Phase.SUCCEEDED, values={"n": 5}))
+    on.tell(asked("Mark", "m", uid="2", phase=Phase.SUCCEEDED, values={"n": ["five"]}))
+    on.tell(asked("Mark", "m", uid="3", phase=Phase.SUCCEEDED, values={"n": [5, None]}))
+    assert verdicts(on) == [*2 * [("Mark", False, "InvalidValues")], ("Mark", True, "Accepted")]
+    assert "an array, of integer for each item; it is 5" in on.run.actions[0].message
+    assert on.state("m").outputs == {"n": [5, None]}
+
+
 # Stop.
 
 
