@@ -58,6 +58,9 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     attempt = _known(state, seen.number)
     if attempt is None:
         if state.phase in TERMINAL:
+            # Another controller's, that came too late. It does not count, but the numbers of a later epoch go on.
+            state.attempts.extend(_superseded(p, len(state.attempts), seen))
+            p.run.touch(state)
             _dispose_of_stray(p, state, seen)
             return
         attempt = _adopt(p, state, seen)
@@ -101,21 +104,25 @@ def _dispose_of_item(p: Pass, task: NodeState, seen: AttemptSeen) -> None:
     past = task.past.get(index) or NodeRecord(name=seen.node, phase=Phase.WAITING)
     known = len(past.attempts)
     if known < seen.number <= known + most_attempts(task.node):
-        at = seen.started_at if seen.outcome is None else seen.outcome.finished_at
-        lost = [
-            Attempt(
-                number=number,
-                object_name=attempt_name(p.run.name, p.run.uid, seen.node, number),
-                created=True,
-                started_at=seen.started_at,
-                finished_at=at,
-                reason="Superseded",
-                epoch=p.run.epoch,
-            )
-            for number in range(known + 1, seen.number + 1)
-        ]
-        task.past[index] = replace(past, attempts=(*past.attempts, *lost))
+        task.past[index] = replace(past, attempts=(*past.attempts, *_superseded(p, known, seen)))
         p.run.touch(task)
+
+
+def _superseded(p: Pass, known: int, seen: AttemptSeen) -> list[Attempt]:
+    """Return what is put on record of an attempt that must not count, and of those before it that nobody knows of."""
+    at = seen.started_at if seen.outcome is None else seen.outcome.finished_at
+    return [
+        Attempt(
+            number=number,
+            object_name=attempt_name(p.run.name, p.run.uid, seen.node, number),
+            created=True,
+            started_at=seen.started_at,
+            finished_at=at,
+            reason="Superseded",
+            epoch=p.run.epoch,
+        )
+        for number in range(known + 1, seen.number + 1)
+    ]
 
 
 def _keep_stray(p: Pass, seen: AttemptSeen) -> None:

@@ -1,7 +1,20 @@
 """Facts about attempts: twice, late, out of order, about strangers. The state ends up as if they had come once."""
 
 import pytest
-from tests.unit.engine.kit import Bench, at, bench, failed, gone, name_of, node, refused, retries, seen, succeeded
+from tests.unit.engine.kit import (
+    Bench,
+    asked,
+    at,
+    bench,
+    failed,
+    gone,
+    name_of,
+    node,
+    refused,
+    retries,
+    seen,
+    succeeded,
+)
 
 from fairlead.engine.commands import EndAttempt, ReleaseAttempt
 from fairlead.engine.events import Event, StatusRecorded
@@ -298,7 +311,16 @@ def test_other_strays(fact: Event, orders: list[str]) -> None:
     on.tell(succeeded("a"))
     assert on.released(fact) == orders
     assert on.phase("a") == "Succeeded"
-    assert len(on.state("a").attempts) == 1
+    assert [each.reason for each in on.state("a").attempts] == ["", "Superseded"]
+
+
+def test_the_numbers_of_a_later_epoch_go_on_after_a_stray() -> None:
+    """Else the same attempt would be created twice: its pod may be gone by then."""
+    on = bench(node("a"))
+    on.tell(failed("a"))
+    on.tell(seen("a", 2))
+    on.tell(asked("Retry"), after=10)
+    assert on.recorded() == ["a/3"]
 
 
 # A controller that starts afresh finds attempts that it does not know.

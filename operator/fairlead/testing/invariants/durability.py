@@ -119,6 +119,8 @@ class _Durable:
         return carrier.plural != WORKFLOWS.plural and carrier.witnessed
 
     def _is_tried_again(self, task: Task, last: Carrier) -> bool:
+        if self._cut_off:
+            return False  # a run that is stopped tries nothing again
         attempts = list(self._carriers(task))
         failures = failures_of_its_own(attempts)
         # Time-outs may count like failures of its own, so every attempt is taken for one.
