@@ -127,7 +127,9 @@ class Duel:
     async def _events(self, side: _Side, watch: Follow) -> dict[str, list[Any]]:
         """The events, by object: in which order the clean-up comes to each is nobody's promise."""
         plural = watch.kind.resource.plural
-        after = side.memory.fill(watch.after) if side.memory.knows(f"{plural}/a") else "<start>"
+        # After a clean-up from the start only: what it did may have come before or after any other version.
+        known = side.memory.knows(f"{plural}/a") and not side.ordinals.closed
+        after = side.memory.fill(watch.after) if known else "<start>"
         query = {
             "watch": "true",
             "resourceVersion": side.start[plural] if after == "<start>" else after,

@@ -35,7 +35,7 @@ class Memory:
         meta = body.get("metadata") or {}
         if "uid" in meta and "resourceVersion" in meta:  # else of a dry run
             self._objects.setdefault(f"{step.plural}/{meta['name']}", []).append(body)
-        if "continue" in meta:
+        if meta.get("continue"):  # "" in lists of custom resources
             self._tokens[step.plural] = meta["continue"]
 
     def knows(self, key: str) -> bool:
