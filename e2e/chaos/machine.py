@@ -1,0 +1,95 @@
+"""Hands on the dev cluster's own processes: those that its state file names, and no others.
+
+Whatever is done here is undone by `mend`, which also a failed or interrupted run calls.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException
+
+from e2e.devcluster import cluster, kwok, processes, state
+from e2e.devcluster.api import Api, Refusal, connect
+from e2e.devcluster.progress import Failure, wait_until
+
+__all__ = ["Machine"]
+
+_READY_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The dev cluster's processes, by the names that they have in its state file."""
+
+    at: state.Layout
+    api: Api
+
+    @classmethod
+    def current(cls) -> Machine:
+        """Return the machine of the running dev cluster."""
+        at = state.layout()
+        return cls(at, connect(at))
+
+    def restart(self, name: str, *, kill: bool = False) -> tuple[datetime, datetime]:
+        """Stop a component, or kill it, and start it again. Returns from when to when it was away."""
+        with state.exclusive(self.at, "chaos"):
+            record = self._record()
+            begin = datetime.now(UTC)
+            if kill:
+                self._signal(record, name, signal.SIGKILL)
+            cluster.restart(self.at, record, name)
+        if name == "apiserver":
+            wait_until("the API server to be ready", lambda: self.api.exists("/readyz"), seconds=_READY_SECONDS)
+        return begin, datetime.now(UTC)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; it stays away until it is restarted."""
+        self._signal(self._record(), name, signal.SIGKILL)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Hold a process for the length of the block, as a machine does that does not get to run."""
+        self._signal(self._record(), name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(self._record(), name, signal.SIGCONT)
+
+    def wait_node(self) -> None:
+        """Wait until the real node is there and Ready."""
+        wait_until("the node to be Ready", self._node_ready, seconds=_READY_SECONDS)
+
+    def mend(self) -> None:
+        """Let what is held go on, start again what has died, and wait for all of it."""
+        record = self._record()
+        for name, process in record.processes.items():
+            if processes.alive(process):
+                self._signal(record, name, signal.SIGCONT)
+        with state.exclusive(self.at, "chaos"):
+            cluster.up(self.at, kwok_nodes=record.kwok_nodes, with_node=record.node is not None)
+        self.wait_node()
+
+    def _node_ready(self) -> bool:
+        try:
+            return kwok.is_ready(self.api.request("GET", f"/api/v1/nodes/{state.NODE_NAME}"))
+        except (Refusal, OSError, HTTPException):
+            return False
+
+    def _record(self) -> state.Cluster:
+        record = state.load(self.at)
+        if record is None or record.phase != "up":
+            raise Failure("the dev cluster is not up", "make cluster KWOK_NODES=1")
+        if record.node is None or not record.kwok_nodes:
+            raise Failure("the faults need a real node and a simulated one", "make cluster KWOK_NODES=1")
+        return record
+
+    def _signal(self, record: state.Cluster, name: str, number: signal.Signals) -> None:
+        process = record.processes[name]
+        if not processes.alive(process):
+            raise Failure(f"{name} is not running", "make cluster-up")
+        os.kill(process.pid, number)

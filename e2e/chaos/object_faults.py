@@ -1,0 +1,112 @@
+"""Faults of objects: what people and controllers do to the pods of a run while they run."""
+
+from __future__ import annotations
+
+import json
+
+from e2e.chaos.judge import Costs
+from e2e.chaos.scene import Scene
+from e2e.chaos.trial import Trial
+from e2e.chaos.workload import layers, victims
+from fairlead.api.labels import RUN_UID
+
+__all__ = ["evicted", "finalizer_stripped", "force_deleted", "label_stripped"]
+
+
+def evicted(trial: Trial) -> None:
+    """Pods are evicted through the eviction API, which costs each of them an attempt of its infrastructure budget."""
+    scene = _scene(trial, 3)
+    for number in range(3):
+        pod = scene.running_pod("victims", f"victim{number}")
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{scene.namespace}/pods/{pod}/eviction"
+        trial.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+        trial.struck(f"{pod} is evicted")
+    trial.settle(scene, _one_each(3))
+
+
+def force_deleted(trial: Trial) -> None:
+    """Pods are deleted by force: once held by our finalizer, once with that taken off, and once while nobody looks."""
+    scene = _scene(trial, 3)
+    pods = [scene.running_pod("victims", f"victim{number}") for number in range(3)]
+    _delete_by_force(scene, pods[0])
+    trial.struck(f"{pods[0]} is deleted by force")
+    _strip_finalizer(scene, pods[1])
+    _delete_by_force(scene, pods[1])
+    trial.struck(f"{pods[1]} is deleted by force, and its finalizer taken off")
+    (keeper,) = scene.keepers
+    keeper.kill()
+    _strip_finalizer(scene, pods[2])
+    _delete_by_force(scene, pods[2])
+    trial.struck(f"{pods[2]} as well, while no operator runs")
+    keeper.start()
+    trial.settle(scene, _one_each(3))
+
+
+def finalizer_stripped(trial: Trial) -> None:
+    """Our finalizer is taken off pods that run: with an operator, and while none runs. It costs nobody an attempt."""
+    keeper = trial.keeper()
+    scene = trial.scene(keeper)
+    keeper.start()
+    scene.play([layers("stripped", 3, seconds=8, flaky=False)])
+    for number in range(2):
+        pod = scene.running_pod("stripped", f"l0-{number}")
+        _strip_finalizer(scene, pod)
+        trial.struck(f"the finalizer of {pod} is taken off")
+    pod = scene.running_pod("stripped", "l1-0")
+    keeper.kill()
+    _strip_finalizer(scene, pod)
+    trial.struck(f"the finalizer of {pod} is taken off while no operator runs")
+    scene.pause(10)  # it ends meanwhile
+    keeper.start()
+    trial.settle(scene)
+
+
+def label_stripped(trial: Trial) -> None:
+    """The label by which we watch is taken off pods that run: with an operator, and while none runs."""
+    keeper = trial.keeper()
+    scene = trial.scene(keeper)
+    keeper.start()
+    scene.play([layers("stripped", 3, seconds=8, flaky=False)])
+    for number in range(2):
+        pod = scene.running_pod("stripped", f"l0-{number}")
+        _strip_label(scene, pod)
+        trial.struck(f"the label of {pod} is taken off")
+    pod = scene.running_pod("stripped", "l1-0")
+    keeper.kill()
+    _strip_label(scene, pod)
+    trial.struck(f"the label of {pod} is taken off while no operator runs")
+    scene.pause(3)
+    keeper.start()
+    scene.until("its label to be back", lambda: _labelled(scene, pod), 90)
+    trial.settle(scene)
+
+
+def _scene(trial: Trial, count: int) -> Scene:
+    keeper = trial.keeper()
+    scene = trial.scene(keeper)
+    keeper.start()
+    scene.play([victims("victims", count)])
+    return scene
+
+
+def _one_each(count: int) -> Costs:
+    victims = {f"victim{number}" for number in range(count)}
+    return lambda run, node: range(1, 2) if node in victims else range(1)
+
+
+def _delete_by_force(scene: Scene, pod: str) -> None:
+    arguments = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+    scene.workflows.kubectl("delete", "pod", pod, *arguments)
+
+
+def _strip_finalizer(scene: Scene, pod: str) -> None:
+    scene.workflows.kubectl("patch", "pod", pod, "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
+
+
+def _strip_label(scene: Scene, pod: str) -> None:
+    scene.workflows.kubectl("label", "pod", pod, f"{RUN_UID}-")
+
+
+def _labelled(scene: Scene, pod: str) -> bool:
+    return RUN_UID in scene.get(pod, "pods")["metadata"].get("labels", {})

@@ -1,0 +1,81 @@
+"""The account that the chart gives the operator, so that rights can be taken from it and given back."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from e2e.kubectl import Cluster
+
+__all__ = ["Account", "chart_rules"]
+
+Object = dict[str, Any]
+
+_NAME = "fairlead-chaos"
+_CHART = Path(__file__).resolve().parents[2] / "charts" / "fairlead" / "templates" / "rbac.yaml"
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def chart_rules(text: str | None = None) -> list[Object]:
+    """Return the rules of the chart's role, without what Helm would put in."""
+    plain = re.sub(r"^.*\{\{.*\}\}.*$\n", "", _CHART.read_text() if text is None else text, flags=re.MULTILINE)
+    rules: list[Object] = next(each for each in yaml.safe_load_all(plain) if each["kind"] == "ClusterRole")["rules"]
+    return rules
+
+
+class Account:
+    """A service account with a role of its own."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._rules = chart_rules()
+        cluster.kubectl("create", "serviceaccount", _NAME, "-n", namespace)
+        self.restore()
+
+    def cluster(self, folder: Path) -> Cluster:
+        """Return the cluster as this account sees it."""
+        token = self._cluster.kubectl("create", "token", _NAME, "-n", self._namespace, "--duration=1h").strip()
+        config = json.loads(self._cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        config["users"] = [{"name": _NAME, "user": {"token": token}}]
+        config["contexts"][0]["context"]["user"] = _NAME
+        kubeconfig = folder / "limited-kubeconfig"
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_text(json.dumps(config))
+        return Cluster(kubeconfig, self._cluster.bin_dir, self._cluster.audit_log, self._cluster.volumes)
+
+    def restore(self) -> None:
+        """Give it all that the chart gives."""
+        self._apply(self._rules)
+        subject = {"kind": "ServiceAccount", "name": _NAME, "namespace": self._namespace}
+        role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": _NAME}
+        self._object("ClusterRoleBinding", roleRef=role, subjects=[subject])
+
+    def unbind(self) -> None:
+        """Take everything from it."""
+        self._cluster.kubectl("delete", "clusterrolebinding", _NAME)
+
+    def without(self, resource: str, *verbs: str) -> None:
+        """Take verbs on one resource from it."""
+        rules = deepcopy(self._rules)
+        for rule in rules:
+            if resource in rule["resources"]:
+                rule["verbs"] = [verb for verb in rule["verbs"] if verb not in verbs]
+        self._apply([rule for rule in rules if rule["verbs"]])
+
+    def remove(self) -> None:
+        """Remove the role and its binding; the account goes with its namespace."""
+        for kind in ("clusterrolebinding", "clusterrole"):
+            self._cluster.kubectl("delete", kind, _NAME, "--ignore-not-found")
+
+    def _apply(self, rules: list[Object]) -> None:
+        self._object("ClusterRole", rules=rules)
+
+    def _object(self, kind: str, **fields: Any) -> None:
+        document = {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": _NAME}, **fields}
+        self._cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
