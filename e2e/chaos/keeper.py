@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from e2e.kubectl import Cluster
 from e2e.operators import OperatorProcess
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "defects"]
 
-#: What an operator logs when it met a defect of its own.
-_DEFECTS = (
-    "cannot reconcile",
-    "cannot judge",
-    "a command failed unexpectedly",
-    "Traceback",
-    "a defect of the operator",
-)
+#: Whose exceptions are defects of ours: kopf tells by one that the API server is away.
+_OURS = ("fairlead", "asyncio", "root")
+
+
+def defects(lines: Iterable[str]) -> list[str]:
+    """Return those lines of an operator's log that tell of a defect of its own."""
+    found = []
+    for line in lines:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            if line.startswith("Traceback"):  # it could not even log
+                found.append(line)
+            continue
+        if "exception" in told and str(told.get("logger", "root")).startswith(_OURS):
+            found.append(f"{told.get('message')}: {told['exception'][-400:]}")
+    return found
 
 
 class Keeper:
@@ -76,8 +87,9 @@ class Keeper:
 
     def defects(self) -> list[str]:
         """What its log tells of defects of its own."""
-        lines = self._operator.log.read_text(errors="replace").splitlines()
-        return [line[:600] for line in lines if any(words in line for words in _DEFECTS)][:5]
+        return (
+            defects(self._operator.log.read_text(errors="replace").splitlines()) if self._operator.log.exists() else []
+        )
 
     def log_tail(self) -> str:
         """The end of its log."""

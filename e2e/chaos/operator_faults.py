@@ -49,7 +49,7 @@ def two_operators(trial: Trial) -> None:
 def rights_revoked(trial: Trial) -> None:
     """The operator, under the account that the chart gives it, loses rights in mid-run and gets them back."""
     scene = trial.scene()
-    account = Account(trial.cluster, scene.namespace)
+    account = Account(trial.cluster)
     try:
         keeper = trial.keeper(account.cluster(trial.folder))
         scene.keepers = (keeper,)
@@ -68,5 +68,7 @@ def rights_revoked(trial: Trial) -> None:
             account.restore()
             say(f"{trial.row.fault}: given back")
         trial.settle(scene)
+        wrong = keeper.stop()
+        trial.check(not wrong, wrong)
     finally:
         account.remove()

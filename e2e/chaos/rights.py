@@ -20,6 +20,9 @@ _NAME = "fairlead-chaos"
 _CHART = Path(__file__).resolve().parents[2] / "charts" / "fairlead" / "templates" / "rbac.yaml"
 _RBAC = "rbac.authorization.k8s.io"
 
+#: Not that of the runs, which goes before the operator does.
+_NAMESPACE = "default"
+
 
 def chart_rules(text: str | None = None) -> list[Object]:
     """Return the rules of the chart's role, without what Helm would put in."""
@@ -31,16 +34,16 @@ def chart_rules(text: str | None = None) -> list[Object]:
 class Account:
     """A service account with a role of its own."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._namespace = namespace
         self._rules = chart_rules()
-        cluster.kubectl("create", "serviceaccount", _NAME, "-n", namespace)
+        cluster.kubectl("delete", "serviceaccount", _NAME, "-n", _NAMESPACE, "--ignore-not-found")
+        cluster.kubectl("create", "serviceaccount", _NAME, "-n", _NAMESPACE)
         self.restore()
 
     def cluster(self, folder: Path) -> Cluster:
         """Return the cluster as this account sees it."""
-        token = self._cluster.kubectl("create", "token", _NAME, "-n", self._namespace, "--duration=1h").strip()
+        token = self._cluster.kubectl("create", "token", _NAME, "-n", _NAMESPACE, "--duration=1h").strip()
         config = json.loads(self._cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"] = [{"name": _NAME, "user": {"token": token}}]
         config["contexts"][0]["context"]["user"] = _NAME
@@ -52,7 +55,7 @@ class Account:
     def restore(self) -> None:
         """Give it all that the chart gives."""
         self._apply(self._rules)
-        subject = {"kind": "ServiceAccount", "name": _NAME, "namespace": self._namespace}
+        subject = {"kind": "ServiceAccount", "name": _NAME, "namespace": _NAMESPACE}
         role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": _NAME}
         self._object("ClusterRoleBinding", roleRef=role, subjects=[subject])
 
@@ -69,9 +72,9 @@ class Account:
         self._apply([rule for rule in rules if rule["verbs"]])
 
     def remove(self) -> None:
-        """Remove the role and its binding; the account goes with its namespace."""
-        for kind in ("clusterrolebinding", "clusterrole"):
-            self._cluster.kubectl("delete", kind, _NAME, "--ignore-not-found")
+        """Remove the account, its role and the binding."""
+        for kind in ("clusterrolebinding", "clusterrole", "serviceaccount"):
+            self._cluster.kubectl("delete", kind, _NAME, "-n", _NAMESPACE, "--ignore-not-found")
 
     def _apply(self, rules: list[Object]) -> None:
         self._object("ClusterRole", rules=rules)
