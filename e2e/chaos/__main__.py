@@ -17,10 +17,10 @@ from types import FrameType
 from e2e import dev_operator
 from e2e.chaos import object_faults, operator_faults, plane_faults, record_faults
 from e2e.chaos.machine import Machine
-from e2e.chaos.scene import say
+from e2e.chaos.scene import Scene, say
 from e2e.chaos.schedule import random_of
 from e2e.chaos.table import Row, table, verdict
-from e2e.chaos.trial import Trial
+from e2e.chaos.trial import Trial, wait_gone
 from e2e.devcluster.progress import Failure
 from e2e.kubectl import Cluster
 
@@ -45,12 +45,12 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
 }
 
 
-def play(name: str, cluster: Cluster, machine: Machine, seed: int, kills: int) -> Row:
+def play(name: str, cluster: Cluster, machine: Machine, seed: int, kills: int, leaving: list[tuple[Row, Scene]]) -> Row:
     """Play one fault; whatever goes wrong becomes its problem."""
     row, began = Row(name), time.monotonic()
     say(f"{name}: {(FAULTS[name].__doc__ or '').strip()}")
     try:
-        with Trial(cluster, machine, row, random_of(seed, name), LOGS, kills) as trial:
+        with Trial(cluster, machine, row, random_of(seed, name), LOGS, kills, leaving) as trial:
             FAULTS[name](trial)
     except Exception as error:
         traceback.print_exc()
@@ -83,13 +83,18 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     machine = Machine.current()
     rows: list[Row] = []
+    leaving: list[tuple[Row, Scene]] = []
     try:
         machine.mend()
         dev_operator.make_way()
         cluster.install_crds()
         for name in arguments.only or FAULTS:
-            rows.append(play(name, cluster, machine, arguments.seed, arguments.kills))
+            rows.append(play(name, cluster, machine, arguments.seed, arguments.kills, leaving))
             machine.mend()
+        for row, scene in leaving:
+            scene.keepers = ()
+            if problem := wait_gone(scene):
+                row.problems.append(problem)
     except Failure as failure:
         print(f"chaos: {failure}", file=sys.stderr)
         return 1

@@ -32,6 +32,10 @@ def defects(lines: Iterable[str]) -> list[str]:
     return found
 
 
+#: A busy machine takes its time.
+_READY_SECONDS = 90.0
+
+
 class Keeper:
     """Keeps one operator running, between `start` and `stop` or `kill`."""
 
@@ -59,7 +63,7 @@ class Keeper:
         self._operator.start()
         self._wanted = True
         if ready:
-            self._operator.wait_ready()
+            self._operator.wait_ready(_READY_SECONDS)
 
     def tend(self) -> None:
         """Start it again if it has ended by itself."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
+from pathlib import Path
 
 from e2e.devcluster import cluster, kwok, processes, state
 from e2e.devcluster.api import Api, Refusal, connect
@@ -41,15 +42,19 @@ class Machine:
             record = self._record()
             begin = datetime.now(UTC)
             if kill:
-                self._signal(record, name, signal.SIGKILL)
-            cluster.restart(self.at, record, name)
-        if name == "apiserver":
-            wait_until("the API server to be ready", lambda: self.api.exists("/readyz"), seconds=_READY_SECONDS)
+                self._kill(record, name)
+            started = cluster.restart(self.at, record, name).processes[name]
+
+        def ready() -> bool:
+            processes.must_live(name, started)
+            return name != "apiserver" or self.api.exists("/readyz")
+
+        wait_until(f"the {name} to be ready", ready, seconds=_READY_SECONDS)
         return begin, datetime.now(UTC)
 
     def kill(self, name: str) -> None:
         """SIGKILL; it stays away until it is restarted."""
-        self._signal(self._record(), name, signal.SIGKILL)
+        self._kill(self._record(), name)
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
@@ -88,8 +93,20 @@ class Machine:
             raise Failure("the faults need a real node and a simulated one", "make cluster KWOK_NODES=1")
         return record
 
+    def _kill(self, record: state.Cluster, name: str) -> None:
+        """SIGKILL, and wait until all of it is gone: of many threads the last to end keeps its ports."""
+        self._signal(record, name, signal.SIGKILL)
+        pid = record.processes[name].pid
+        wait_until(f"the {name} to be gone", lambda: _is_gone(pid), seconds=10)
+
     def _signal(self, record: state.Cluster, name: str, number: signal.Signals) -> None:
         process = record.processes[name]
         if not processes.alive(process):
             raise Failure(f"{name} is not running", "make cluster-up")
         os.kill(process.pid, number)
+
+
+def _is_gone(pid: int) -> bool:
+    with suppress(ChildProcessError):  # somebody else's child is collected by its own parent
+        os.waitpid(pid, os.WNOHANG)
+    return not Path(f"/proc/{pid}").exists()

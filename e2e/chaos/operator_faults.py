@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from e2e.chaos.rights import Account
 from e2e.chaos.scene import say
-from e2e.chaos.schedule import lifetimes
+from e2e.chaos.schedule import lives
 from e2e.chaos.trial import Trial
 from e2e.chaos.workload import mixed
 
 __all__ = ["killed", "rights_revoked", "two_operators"]
 
-#: An operator needs about a second and a half before it acts: some are killed while they start.
-_SHORTEST, _LONGEST = 0.5, 5.0
+#: Seconds that an operator lives at most.
+_LONGEST = 3.0
 
 
 def killed(trial: Trial) -> None:
@@ -20,9 +20,9 @@ def killed(trial: Trial) -> None:
     scene = trial.scene(keeper)
     scene.play(mixed())
     batch = 1
-    for number, seconds in enumerate(lifetimes(trial.chosen, trial.kills, _SHORTEST, _LONGEST), 1):
-        keeper.start(ready=False)
-        scene.pause(seconds)
+    for number, life in enumerate(lives(trial.chosen, trial.kills, _LONGEST), 1):
+        keeper.start(ready=life.once_ready)
+        scene.pause(life.seconds)
         keeper.kill()
         trial.row.times += 1
         if number % 10 == 0:

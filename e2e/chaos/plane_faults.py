@@ -60,7 +60,7 @@ def node_lost(trial: Trial) -> None:
         scene.pause(5)
         trial.machine.restart("kubelet")
         trial.machine.wait_node()
-        say(f"{trial.row.fault}: the kubelet is back")
+        say(f"{trial.row.fault}: the kubelet was started again")
         scene.running_pod("lost", "l2-0")
         trial.machine.kill("kubelet")
         trial.cluster.kubectl("delete", "node", NODE_NAME)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
-__all__ = ["lifetimes", "random_of"]
+__all__ = ["Life", "lives", "random_of"]
+
+#: One in so many is killed while it starts: that is short, but it is when it reads what it finds.
+_STARTING = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long an operator lives: so many seconds from its very start, or from when it is ready to act."""
+
+    seconds: float
+    once_ready: bool
 
 
 def random_of(seed: int, fault: str) -> Random:
@@ -12,6 +24,10 @@ def random_of(seed: int, fault: str) -> Random:
     return Random(f"{seed}/{fault}")
 
 
-def lifetimes(chosen: Random, count: int, shortest: float, longest: float) -> list[float]:
-    """Return how many seconds each of so many operators lives."""
-    return [chosen.uniform(shortest, longest) for _ in range(count)]
+def lives(chosen: Random, count: int, longest: float) -> list[Life]:
+    """Return the lives of so many operators, of at most so many seconds.
+
+    How long one needs before it acts depends on the machine, so most are counted from there.
+    """
+    starting = {index for index in range(count) if chosen.randrange(_STARTING) == 0}
+    return [Life(chosen.uniform(0.05, longest), index not in starting) for index in range(count)]

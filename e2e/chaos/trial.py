@@ -25,7 +25,7 @@ from e2e.devcluster.progress import wait_until
 from e2e.kubectl import Cluster, CommandFailed
 from fairlead.api.labels import FINALIZER
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "wait_gone"]
 
 Object = dict[str, Any]
 
@@ -43,7 +43,11 @@ _TOLD = 12
 
 @dataclass(slots=True)
 class Trial:
-    """One fault being played. `row` is what is told of it in the end."""
+    """One fault being played. `row` is what is told of it in the end.
+
+    `leaving` gets the namespaces that are empty and being deleted: that takes the cluster a while, and nobody waits for
+    it here.
+    """
 
     cluster: Cluster
     machine: Machine
@@ -51,6 +55,7 @@ class Trial:
     chosen: Random
     folder: Path
     kills: int
+    leaving: list[tuple[Row, Scene]]
     _keepers: list[Keeper] = field(default_factory=list)
     _scenes: list[Scene] = field(default_factory=list)
 
@@ -97,7 +102,8 @@ class Trial:
         )
         self._nothing("what is left of the runs", scene, scene.left, RELEASE_SECONDS)
         self.cluster.kubectl("delete", "namespace", scene.namespace, "--wait=false")
-        self._wait_gone(scene)
+        self._scenes.remove(scene)
+        self.leaving.append((self.row, scene))
         return lost
 
     def witness(self, scene: Scene, kind: str) -> Witness:
@@ -141,16 +147,10 @@ class Trial:
         except Stuck as error:
             self._problem(f"{error}: {'; '.join(look()[:5])}")
 
-    def _wait_gone(self, scene: Scene, seconds: float = _GONE_SECONDS) -> None:
-        path = f"/api/v1/namespaces/{scene.namespace}"
-        try:
-            scene.until(f"namespace {scene.namespace} to be gone", lambda: _is_gone(scene, path), seconds)
-        except Stuck as error:
-            self._problem(f"{error}: {scene.api.request('GET', path).get('status', {}).get('conditions')}")
-
-    def wait_gone(self, scene: Scene) -> None:
+    def wait_gone(self, scene: Scene, seconds: float = _GONE_SECONDS) -> None:
         """Wait until a namespace that is being deleted is gone."""
-        self._wait_gone(scene)
+        if problem := wait_gone(scene, seconds):
+            self._problem(problem)
 
     def _problem(self, problem: str) -> None:
         say(f"{self.row.fault}: PROBLEM: {problem}")
@@ -195,6 +195,16 @@ class Trial:
         for scene in left:
             if _exists(scene):
                 _let_go(scene)
+
+
+def wait_gone(scene: Scene, seconds: float = _GONE_SECONDS) -> str:
+    """Wait until a namespace that is being deleted is gone. Returns the problem, "" if there is none."""
+    path = f"/api/v1/namespaces/{scene.namespace}"
+    try:
+        scene.until(f"namespace {scene.namespace} to be gone", lambda: _is_gone(scene, path), seconds)
+    except Stuck as error:
+        return f"{error}: {scene.api.request('GET', path).get('status', {}).get('conditions')}"
+    return ""
 
 
 def _exists(scene: Scene) -> bool:

@@ -73,15 +73,17 @@ class Cleaner:
 
     async def finished(self, workflow: Workflow) -> float | None:
         """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
-        objects = self._gatherer.take(workflow.uid) or self._gatherer.objects(workflow.uid)
+        changed = self._gatherer.take(workflow.uid)
+        objects = changed or self._gatherer.objects(workflow.uid)
         if not (_all_on_record(workflow, objects) or await self._is_newest(workflow)):
             return None  # it has been put in line again
         held = self._let_go(objects)
         if workflow.status.get("observedGeneration") != workflow.generation:
             await self._observe_generation(workflow)
         expires = await self._expire(workflow)
-        # A release that failed for longer than it was retried is tried again, until nothing is held.
-        due = (expires, _RECHECK_SECONDS if held else None)
+        # A release that failed for longer than it was retried is tried again, until nothing is held. What has changed
+        # does not tell about the rest: once nothing changes any more, all is looked at.
+        due = (expires, _RECHECK_SECONDS if held or changed else None)
         return min((delay for delay in due if delay is not None), default=None)
 
     async def _is_newest(self, workflow: Workflow) -> bool:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from e2e.chaos.rights import chart_rules
-from e2e.chaos.schedule import lifetimes, random_of
+from e2e.chaos.schedule import lives, random_of
 from e2e.chaos.script import Planned, ends_by_attempt
 from e2e.chaos.workload import MANY, large, layers, mixed, victims
 
@@ -49,12 +49,13 @@ def test_an_attempt_ends_as_written(attempt: str, code: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_times_and_another_fault_others() -> None:
-    times = lifetimes(random_of(1, "killed"), 100, 0.5, 5)
+    times = lives(random_of(1, "killed"), 100, 5)
 
-    assert times == lifetimes(random_of(1, "killed"), 100, 0.5, 5)
-    assert times != lifetimes(random_of(1, "evicted"), 100, 0.5, 5)
-    assert times != lifetimes(random_of(2, "killed"), 100, 0.5, 5)
-    assert all(0.5 <= each <= 5 for each in times)
+    assert times == lives(random_of(1, "killed"), 100, 5)
+    assert times != lives(random_of(1, "evicted"), 100, 5)
+    assert times != lives(random_of(2, "killed"), 100, 5)
+    assert all(0 < each.seconds <= 5 for each in times)
+    assert 5 <= sum(not each.once_ready for each in times) <= 35
 
 
 def test_the_rules_of_the_chart_are_read_without_helm() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
-from tests.unit.controllers.fake_api import Refusal, Stage, looptime, tasks
+from tests.unit.controllers.fake_api import NAMESPACE, Refusal, Stage, looptime, tasks
 
+from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import Conflict, Forbidden, ServerError
-from fairlead.kube.resources import PODS, WORKFLOWS
+from fairlead.kube.resources import PODS, WORKFLOWS, ObjectKey
 
 pytestmark = looptime
 
@@ -70,6 +71,35 @@ async def test_a_pod_whose_labels_were_taken_off_is_released_with_its_run(
     happens(stage)
     await asyncio.sleep(5)
     assert stage.pods() == {}
+
+
+async def test_what_could_not_be_released_is_not_forgotten_over_what_changes_as_the_run_ends(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    operator, loop = stage.operator, asyncio.get_running_loop()
+    look_again = operator.queue.add_after
+
+    def hear() -> None:
+        key = ObjectKey(NAMESPACE, stage.pod("b"))
+        view = operator.informers[WorkKind.POD].get(key)
+        operator.gatherer.changed(WorkKind.POD, key, view, view)
+
+    def look_again_when_more_was_heard(uid: str, seconds: float) -> None:
+        look_again(uid, seconds)
+        if seconds == 0.0:  # the run is in line once more, as one that is over
+            loop.call_at(loop.time(), hear)
+
+    operator.queue.add_after = look_again_when_more_was_heard  # type: ignore[method-assign]
+    missing = stage.api.fail(NO_RIGHTS, "patch", PODS, name=stage.pod("a"))
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(3)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(30)
+    assert stage.held() == [stage.pod("a")]
+    missing.lift()
+    await asyncio.sleep(65)
+    assert stage.held() == []
 
 
 async def test_nothing_is_looked_at_again_once_nothing_is_held(stage: Stage) -> None:
