@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from tests.property.scenarios import Scenario, scenario
+from tests.property.scenarios import Again, Scenario, scenario
 from tests.property.script import Wait, Way
 from tests.sim.states import State
 
@@ -48,6 +48,11 @@ class Plot:
     state: State
     others: Sequence[Fault]
 
+    @property
+    def lengths(self) -> Sequence[float]:
+        """Seconds that pods run: longer where the state would not last."""
+        return (0.1, 1, 2, 5, 10) if self.state in (State.RUNS, State.LARGE, State.OVER) else (1, 5, 10, 20, 40)
+
 
 def cells() -> list[tuple[Fault, State]]:
     """Return all combinations of a fault and a state that can be."""
@@ -62,7 +67,10 @@ def plot(seed: int) -> Plot:
     random = Random(f"plot {seed}")
     lead, state = _CELLS[seed * 97 % len(_CELLS)]
     others = random.sample(tuple(Fault), random.choice([0, 1, 1, 2, 3]))
-    return Plot(seed, _fitting(random, lead, state), lead, state, others)
+    found = _fitting(random, lead, state)
+    if state is State.SUSPENDED and found.suspended is not None:
+        found = replace(found, suspended=(found.suspended[0], found.suspended[0] + 40))
+    return Plot(seed, found, lead, state, others)
 
 
 def _fitting(random: Random, lead: Fault, state: State) -> Scenario:
@@ -99,9 +107,9 @@ def _fits(found: Scenario, state: State) -> bool:
         case State.FINALLY:
             return any(task.final for task in found.tasks)
         case State.EPOCH:
-            return bool(found.epochs)
+            return any(each.again in (Again.RETRY, Again.CLEAR) for each in found.epochs) and len(found.tasks) > 2
         case State.STOPS:
-            return found.stop is not None and found.stop_at < 8
+            return found.stop is not None and found.stop_at < 8 and len(found.tasks) > 2
         case State.SUSPENDED:
             return found.suspended is not None and found.suspended[0] < 8 and not found.marks
         case State.LARGE:

@@ -214,7 +214,7 @@ def _retry(task: Task) -> JsonObject:
         "limit": task.limit,
         "infrastructureLimit": task.infrastructure_limit,
         "onTimeout": task.on_timeout,
-        "backoff": {"initialSeconds": 4, "factor": 2, "maxSeconds": 30},
+        "backoff": {"initialSeconds": 10, "factor": 2, "maxSeconds": 60},
         **({"rules": rules} if rules else {}),
     }
 

@@ -48,7 +48,7 @@ NAME, NAMESPACE = "daily", "default"
 _MOST_SECONDS, _REST_SECONDS, _WATCHED_SECONDS = 500_000.0, 1_000.0, 400.0
 
 #: For how many steps something may go wrong, and how little a step counts in which the run is in another state.
-_STEPS, _ELSEWHERE = 12, 0.1
+_STEPS, _ELSEWHERE = 25, 0.1
 
 #: What has to happen for another fault to show: something to be told of, and a reason to list again.
 _COMPANIONS = {
@@ -96,6 +96,9 @@ class Simulation(Player):
     async def _build(self) -> None:
         seed = self.scenario.seed
         self.storm = Storm(Random(seed + 2), self._struck)
+        self.storm.fierce = {self.plot.lead}
+        if self.plot.state is State.BEGINS:
+            self.storm.slow = 0.4  # or it would be over before anything can strike
         self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
         self.watchman = Watchman(self.cluster)
         self.storm.server = self.cluster.server
@@ -264,10 +267,11 @@ class Simulation(Player):
             return Act()  # a foreign one
         node, number = annotations[labels.NODE], int(pod["metadata"]["name"].rpartition("-")[2])
         argument = int(pod["spec"]["containers"][0]["args"][0])
-        seconds = Random(f"{self.scenario.seed} {node} {number}").choice([0.1, 1, 2, 5, 10])
+        chance = Random(f"{self.scenario.seed} {node} {number}")
+        seconds, lingers = chance.choice(self.plot.lengths), chance.choice([0, 0.5, 3, 8])
         if annotations.get(labels.RUN_NAME) != NAME:
-            return Act(seconds=seconds, message=json.dumps({"x": argument}))
-        return _act(self.end_of(node, number), argument, seconds)
+            return Act(seconds=seconds, lingers=lingers, message=json.dumps({"x": argument}))
+        return replace(_act(self.end_of(node, number), argument, seconds), lingers=lingers)
 
     def _admit(self, request: Request, obj: Mapping[str, Any]) -> Answer | None:
         """Refuse what the script says is refused for good."""
@@ -296,7 +300,12 @@ class Simulation(Player):
         self.storm.raging.clear()
         if not self._faults_due():
             return
-        fits = self.plot.state in self._states()
+        states = self._states()
+        fits = self.plot.state in states
+        if State.BEGINS not in states:
+            self.storm.slow = 0.0
+        if self.plot.state is State.ACTION and self.random.random() < 0.5:
+            self.ask(ActionKind.CLEAR, "nobody")
         self._left -= 1 if fits else _ELSEWHERE
         striking = [fault for fault in self.plot.others if self.random.random() < 0.08]
         if fits:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -42,6 +43,8 @@ class Cluster:
         self.server = ApiServer(now=self.now)
         self.network = Network(self.server, weather)
         self.hosts: list[Host] = []
+        #: Nobody's: what is set off in it outlives the operator that was at work just then.
+        self.context = copy_context()
         self._collecting = False
         self.server.listeners.append(self._changed)
         self.nodes = Nodes(self.server, program, self.now, lambda: self.random.uniform(0.01, 0.4))

@@ -42,6 +42,7 @@ class Act:
         waiting: a reason for which the main container never starts, such as `ImagePullBackOff`.
         evicted: its node evicts it in the end.
         fits: whether any node would have it.
+        lingers: seconds that it takes to end when it is told to.
     """
 
     seconds: float | None = 1.0
@@ -51,6 +52,7 @@ class Act:
     waiting: str = ""
     evicted: bool = False
     fits: bool = True
+    lingers: float = 0.0
 
 
 #: Says what a pod does, given the pod.
@@ -161,6 +163,8 @@ class Nodes:
             started = self._now()
             self._report(pod, "Running", {"running": {"startedAt": _text(started)}})
             await self._run(pod, act.seconds)
+            if pod.leaving:
+                await asyncio.sleep(act.lingers)
             await self._until(pod, lambda: pod.node not in self.down, deleting=False)
             if not pod.gone:
                 self._end(pod, act, started, killed=pod.deleting and not self._is_over(act, started))

@@ -35,6 +35,9 @@ CHANCES: dict[Fault, float] = {
     Fault.LAGGING_LIST: 50,
 }
 
+#: How often a fault strikes at most, in a hundred cases: else nothing would get on.
+_FIERCEST = 70
+
 _WATCH = frozenset({Fault.WATCH_LATE, Fault.WATCH_SILENT, Fault.WATCH_REPEATED})
 
 
@@ -47,12 +50,16 @@ class Storm:
 
     Attributes:
         raging: the faults that are let loose.
+        fierce: those that strike several times as often.
+        slow: by how many seconds everything is slower.
         down: nobody is answered.
         trap: asked of every request first: it may decide itself what becomes of one.
     """
 
     def __init__(self, random: Random, struck: Callable[[Fault], None] = lambda _: None) -> None:
         self.raging: set[Fault] = set()
+        self.fierce: set[Fault] = set()
+        self.slow = 0.0
         self.down = False
         self.trap: Callable[[str, Request], Passage | None] | None = None
         self.server: ApiServer | None = None
@@ -63,7 +70,7 @@ class Storm:
         """Return what becomes of a request."""
         if self.trap is not None and (caught := self.trap(sender, request)) is not None:
             return caught
-        out, back = self._random.uniform(0.001, 0.02), self._random.uniform(0.001, 0.02)
+        out, back = (self.slow + self._random.uniform(0.001, 0.02) for _ in range(2))
         if self.down:
             return Passage(out=out, refused=True)
         for fault in sorted(self.raging - _WATCH):
@@ -88,7 +95,10 @@ class Storm:
         return lines
 
     def _strikes(self, fault: Fault) -> bool:
-        strikes = self._random.random() * 100 < CHANCES[fault]
+        chance = CHANCES[fault]
+        if fault in self.fierce:
+            chance = max(chance, min(_FIERCEST, 4 * chance))
+        strikes = self._random.random() * 100 < chance
         if strikes:
             self._struck(fault)
         return strikes
