@@ -1,4 +1,4 @@
-"""A kill before or after any single write changes nothing. Graphs of up to two tasks; `make sim` plays those of four."""
+"""A kill before or after any single write changes nothing. Graphs of up to two tasks; `make sim` has those of four."""
 
 from __future__ import annotations
 
