@@ -62,16 +62,16 @@ class Harm:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def pod(self, wanted: Callable[[JsonObject], bool] = lambda _: True) -> JsonObject | None:
-        """Return one of the operator's pods that are not over, and note that it is touched."""
-        found = [
-            pod for pod in self.cluster.list(PODS) if labels.RUN_UID in _labels(pod) and _lives(pod) and wanted(pod)
-        ]
+    def pod(self, wanted: Callable[[JsonObject], bool] = lambda _: True, *, touches: bool = True) -> JsonObject | None:
+        """Return one of the operator's pods that are not over; note that it is touched, unless it stays as it is."""
+        ours = [pod for pod in self.cluster.list(PODS) if labels.RUN_UID in _labels(pod) and _lives(pod)]
+        found = sorted(pod["metadata"]["name"] for pod in ours if wanted(pod))
         if not found:
             return None
-        pod = self.random.choice(sorted(found, key=lambda each: str(each["metadata"]["name"])))
-        self.touched.add(pod["metadata"]["name"])
-        return pod
+        name = self.random.choice(found)
+        if touches:
+            self.touched.add(name)
+        return next(pod for pod in ours if pod["metadata"]["name"] == name)
 
 
 def _labels(pod: JsonObject) -> JsonObject:
@@ -305,10 +305,9 @@ def finalizer_stripped(harm: Harm) -> bool:
 
 def foreign_pod(harm: Harm) -> bool:
     """Create a pod that looks like one of the operator's, and is not."""
-    pod = harm.pod()
+    pod = harm.pod(touches=False)
     if pod is None:
         return False
-    harm.touched.discard(pod["metadata"]["name"])
     name = f"foreign-{harm.random.randrange(10**6)}"
     body = {"metadata": {"name": name, "labels": _labels(pod), "annotations": pod["metadata"].get("annotations", {})}}
     harm.cluster.put(PODS, {**body, "spec": {"containers": [{"name": "main", "image": "i"}]}}, _address(pod)[0])

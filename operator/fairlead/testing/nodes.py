@@ -163,8 +163,7 @@ class Nodes:
             started = self._now()
             self._report(pod, "Running", {"running": {"startedAt": _text(started)}})
             await self._run(pod, act.seconds)
-            if pod.leaving:
-                await asyncio.sleep(act.lingers)
+            await asyncio.sleep(act.lingers if pod.deleting else 0)
             await self._until(pod, lambda: pod.node not in self.down, deleting=False)
             if not pod.gone:
                 self._end(pod, act, started, killed=pod.deleting and not self._is_over(act, started))

@@ -123,7 +123,7 @@ def _task(raw: _Json, defaults: _Json, needs: tuple[str, ...], *, final: bool) -
         rounds=int((raw.get("repeat") or {}).get("maxIterations", 1)),
         for_each="forEach" in raw,
         max_parallel=for_each.get("maxParallel"),
-        may_skip_items="when" in for_each,
+        may_skip_items="when" in for_each or "repeat" in raw,  # its `until` may fail an item that succeeded
         may_end_alone=alone,
         may_give_up=retries.ruled or any(key in raw for key in ("repeat", "skipExitCodes", "deadlineSeconds")),
     )
