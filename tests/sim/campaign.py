@@ -110,7 +110,7 @@ def _campaign(seeds: Sequence[int], jobs: int) -> int:
             if done % max(_CHUNK, len(seeds) // 20 // _CHUNK * _CHUNK) == 0 or done == len(seeds):
                 took = time.monotonic() - began
                 print(f"{done:6} of {len(seeds)}, {took:.0f} s, {len(wrong)} wrong", file=sys.stderr, flush=True)
-    least = LEAST * len(seeds) // OF_SEEDS
+    least = LEAST if len(seeds) >= OF_SEEDS else 0  # fewer say too little about what is rare
     rare = [cell for cell in cells() if hits[cell] < least]
     print("\n".join(_matrix(hits)))
     struck = sum(hits.values())

@@ -335,6 +335,7 @@ class Simulation(Player):
             self.hits[fault, state] += 1
 
     def _states(self) -> frozenset[State]:
+        self._refresh()
         return states_of(self)
 
     # -- the end

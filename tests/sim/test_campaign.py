@@ -32,7 +32,7 @@ def test_what_was_found_once_is_not_found_again(seed: int) -> None:
 def test_every_fault_can_be_let_loose_and_every_state_is_led_into() -> None:
     assert set(Fault) == {*MISHAPS, *CHANCES}
     assert not set(MISHAPS) & set(CHANCES)
-    led = {(each.lead, each.state) for each in map(plot, range(len(cells())))}
+    led = {(each.lead, each.state) for each in map(plot, range(2 * len(cells())))}
     assert led == set(cells())
     assert not led & IMPOSSIBLE
     assert {state for _, state in led} == set(State)

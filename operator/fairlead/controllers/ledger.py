@@ -85,6 +85,8 @@ class Ledger:
         self._entries: dict[str, bytes] = {}
         self._places: dict[str, Shard] = {}
         self._positions: dict[str, int] = {}
+        #: Whether shards are to be rid of what an action did that is not on record.
+        self.undoes = False
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a node has an entry."""
@@ -105,6 +107,7 @@ class Ledger:
             shard.revision, shard.stored_undo = raw["revision"], raw.get("undo") is not None
             tasks = settled_tasks(status, raw)
             shard.whole = tasks != raw["tasks"]  # an action came to nothing: put things right
+            self.undoes = self.undoes or shard.whole
             self.shards.append(shard)
             for each in tasks:
                 if each["name"] in self._entries:

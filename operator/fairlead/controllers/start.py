@@ -80,6 +80,10 @@ class _Abandoned(Exception):
     """A create that must not leave any more: the run was suspended, stopped or deleted meanwhile."""
 
 
+class _Known(_Abandoned):
+    """The object is there, or was: the watch has told so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Departure:
     """What runs right before a create leaves, as `before_send`: `leave` for the attempt's object, `allow` for others.
@@ -120,6 +124,8 @@ class Starter:
                 return await creator.create(run, start, self._departure(run, start, heard_at))
             except Refused as refused:
                 return refused.fact
+            except _Known:
+                return None
             except _Abandoned as abandoned:
                 fact = await creator.find(run, start) if uncertain else None
                 return fact or _refused(start, str(abandoned), retry_at=utc_now())
@@ -158,6 +164,9 @@ class Starter:
         attempts = run.state.nodes[start.node].attempts
         if len(attempts) < start.number or attempts[start.number - 1].ending:
             raise _Abandoned("Cancelled")
+        if attempts[start.number - 1].created:
+            # Of an earlier try, whose answer was lost: its object may be gone again by now (invariant S1).
+            raise _Known("Created")
 
 
 class PodCreator:

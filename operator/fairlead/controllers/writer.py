@@ -145,15 +145,25 @@ class StatusWriter:
             await self._shards.verify(run)
 
     async def write(
-        self, owner: Owner, version: int, before: Mapping[str, Any], after: Mapping[str, Any]
+        self,
+        owner: Owner,
+        version: int,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        *,
+        in_any_case: bool = False,
     ) -> tuple[int, dict[str, Any]]:
         """Persist the status `after` in place of `before`, which the object has at `version`.
+
+        Nothing is written where nothing differs, unless `in_any_case`: the object is at another version afterwards.
 
         Returns the new resourceVersion and the status as persisted. Raises `ApiError`; `Conflict` where the object has
         changed, or is another one.
         """
         changes = operations(before, after)
         revision = before.get("revision", 0)
+        if not changes and in_any_case:
+            changes = [{"op": "add", "path": "/status/revision", "value": revision + 1}]
         if not changes:
             return version, {**after, "revision": revision} if revision else dict(after)
         body = [
@@ -264,6 +274,12 @@ class StatusWriter:
             started = loop.time()
             if "shards" not in run.written:
                 await self._shards.claim(run)
+            if run.ledger.undoes:
+                # Not before whoever asked for it can record it no more: it writes the status by the version that it
+                # knows, which is another one now. If it already has, we are refused, and read the run again.
+                if not await self._insist(run, run.written, in_any_case=True):
+                    return False
+                run.ledger.undoes = False
             if not await self._shards.write(run):
                 if not run.closed:
                     self._lost(run)
@@ -282,12 +298,14 @@ class StatusWriter:
             run.ledger.commit()
         return True
 
-    async def _insist(self, run: Run, status: Mapping[str, Any]) -> bool:
+    async def _insist(self, run: Run, status: Mapping[str, Any], *, in_any_case: bool = False) -> bool:
         """Write until it is persisted. Returns False where the run has to be read again, or is gone."""
         failures = 0
         while not run.closed:
             try:
-                run.version, run.written = await self.write(run.owner, run.version, run.written, status)
+                run.version, run.written = await self.write(
+                    run.owner, run.version, run.written, status, in_any_case=in_any_case
+                )
             except NotFound:
                 self._lost(run)
                 return False

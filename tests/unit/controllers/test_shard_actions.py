@@ -131,6 +131,33 @@ async def test_after_a_crash_it_is_carried_out_as_a_whole(stage: Stage, index: i
     assert stage.api.count("create", PODS) == len(NAMES) + 3
 
 
+async def test_another_operator_undoes_nothing_that_is_being_put_on_record(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads the shards before the Workflow is written, and would write them after."""
+    await failed(stage)
+    writing = stage.api.hold("patch", WORKFLOWS)
+    await retried(stage)
+    assert all(undone(stage))
+    stage.api.drop(WORKFLOWACTIONS, "please")  # for the other one, it has come to nothing
+    ask(stage, "nonsense", action="Clear", mode=None, tasks=["nobody"])
+    other = Stage(monkeypatch)
+    other.api = stage.api
+    other.operator = other._new_operator()
+    await other.begin()
+    await asyncio.sleep(3)
+    writing.lift()
+    await asyncio.sleep(5)
+    assert stage.status()["epoch"] == 2
+    assert stage.phases() == {name: "Starting" if name in "ace" else "Succeeded" for name in NAMES}
+    for name in "ace":
+        stage.ends(stage.pod(name, 2))
+    await asyncio.sleep(5)
+    assert stage.status()["phase"] == "Succeeded"
+    assert len(stage.pods()) == len(NAMES) + 3
+    await other.crash()
+
+
 async def test_a_crash_after_it_needs_nothing_to_be_undone(stage: Stage) -> None:
     await failed(stage)
     await retried(stage)

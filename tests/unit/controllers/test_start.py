@@ -12,7 +12,7 @@ from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
 from fairlead.controllers import start
 from fairlead.engine.names import workspace_name
-from fairlead.kube.errors import Forbidden, ServerError
+from fairlead.kube.errors import Forbidden, ServerError, Unreachable
 from fairlead.kube.resources import CLAIMS, CONFIGMAPS, PODS
 
 pytestmark = looptime
@@ -67,6 +67,25 @@ async def test_a_task_whose_create_was_stopped_starts_when_its_run_is_resumed(st
     stage.respec(suspend=False)
     await asyncio.sleep(5)
     assert list(stage.pods()) == [stage.pod("a")]
+
+
+async def test_a_create_whose_answer_was_lost_is_not_repeated_once_its_pod_was_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1: the pod may have come and gone by the time that the answer is given up."""
+    monkeypatch.setattr(start, "_FIRST_RETRY_SECONDS", 30.0)
+    await stage.begin()
+    lost = Unreachable("no answer in time", maybe_applied=True)
+    stage.api.fail(lost, "create", PODS, applied=True, times=1)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    stage.runs(stage.pod("a"))
+    await asyncio.sleep(1)
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].pop("finalizers"))
+    stage.api.drop(PODS, stage.pod("a"), grace=0)
+    await asyncio.sleep(60)
+    assert stage.api.count("create", PODS, stage.pod("a")) == 1
+    assert list(stage.pods()) == [stage.pod("a", 2)]
 
 
 async def test_a_create_that_waits_while_its_run_is_cancelled_never_leaves(stage: Stage) -> None:
