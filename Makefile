@@ -31,6 +31,7 @@ differential: $(READY) ## The engine against the reference interpreter on N rand
 
 sim: $(READY) ## The shipped operator in a simulated cluster under every fault: SEEDS random runs (2,000), or SEED=n with its story
 	@$(BIN)/python -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+	@$(if $(SEED),:,$(BIN)/python -m tests.sim.prefixes --most $(or $(MOST),4))
 
 mutants: $(READY) ## Engines and controllers that are broken on purpose: each must be caught by the tests that it names
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')

@@ -34,8 +34,8 @@ MUTANTS = (
         name="somebody-elses",
         broken="An object of somebody else under the name of our attempt is taken for ours.",
         file="controllers/start.py",
-        old="        return seen if owner_uid == run.uid else name_conflict(",
-        new="        return seen if True else name_conflict(",
+        old="        if view.owner_uid != run.uid:\n            return name_conflict(",
+        new="        if False:\n            return name_conflict(",
         caught_by=(f"{_CONTROLLERS}/test_start.py::test_a_pod_of_somebody_else_under_our_name_is_a_conflict",),
     ),
     Mutant(
@@ -48,6 +48,26 @@ MUTANTS = (
         caught_by=(
             f"{_CONTROLLERS}/test_resource_task.py::test_one_whose_answer_is_lost_is_found_although_its_run_is_suspended_meanwhile",
         ),
+    ),
+    Mutant(
+        invariant="S1",
+        name="created-once-more",
+        broken="A create whose answer was lost is repeated although its pod was seen, and may be gone again.",
+        file="controllers/start.py",
+        old="        if attempts[start.number - 1].created:\n",
+        new="        if False:\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_start.py::test_a_create_whose_answer_was_lost_is_not_repeated_once_its_pod_was_seen",
+        ),
+    ),
+    Mutant(
+        invariant="S1",
+        name="number-used-twice",
+        broken="An attempt of another operator that came too late is not put on record, so a later one gets its name.",
+        file="engine/observe.py",
+        old="            state.attempts.extend(_superseded(p, len(state.attempts), seen))\n",
+        new="",
+        caught_by=(f"{_ENGINE}/test_observe.py::test_the_numbers_of_a_later_epoch_go_on_after_a_stray",),
     ),
     Mutant(
         invariant="S2",

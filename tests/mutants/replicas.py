@@ -22,6 +22,37 @@ MUTANTS = (
     ),
     Mutant(
         invariant="S12",
+        name="undoes-what-is-recorded",
+        broken="Shards are rid of an action that another controller is putting on record.",
+        file="controllers/writer.py",
+        old="            if run.ledger.undoes:\n",
+        new="            if False:\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_shard_actions.py::test_another_operator_undoes_nothing_that_is_being_put_on_record",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
+        name="does-not-fit",
+        broken="A shard that another controller has changed is patched in vain for ever.",
+        file="controllers/shards.py",
+        old="            except (AlreadyExists, Conflict, Invalid) as error:\n",
+        new="            except (AlreadyExists, Conflict) as error:\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_shards.py::test_one_that_our_patch_does_not_fit_any_more_is_another_controllers",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
+        name="ended-twice",
+        broken="A pod is deleted right after its end was recorded, because its deletion was asked for before.",
+        file="controllers/apply.py",
+        old="                if not _is_over(run, end):\n",
+        new="                if True:\n",
+        caught_by=(f"{_CONTROLLERS}/test_apply.py::test_one_that_ends_by_itself_meanwhile_is_kept_like_any_other",),
+    ),
+    Mutant(
+        invariant="S12",
         name="the-other-one-was-faster",
         broken="A pod that another controller has created for our attempt counts as a failure of its task.",
         file="controllers/start.py",

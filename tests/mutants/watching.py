@@ -134,9 +134,23 @@ MUTANTS = (
         name="no-alarm-for-the-run",
         broken="The deadline of the run is looked at only when something else happens.",
         file="engine/plan.py",
-        old="    if deadline is not None and (run.is_finalizing or not run.stopping):\n",
-        new="    if deadline is not None and run.is_finalizing:\n",
+        old="    if deadline is not None and deadline > p.now and (run.is_finalizing or not run.stopping):\n",
+        new="    if deadline is not None and deadline > p.now and run.is_finalizing:\n",
         caught_by=(f"{_ENGINE}/test_clocks.py::test_the_deadline_of_the_run_cancels_all_that_has_not_ended",),
+    ),
+    Mutant(
+        invariant="L5",
+        name="rings-for-ever",
+        broken="A deadline that has passed is looked at again and again, without a pause.",
+        file="engine/plan.py",
+        old="    if deadline is not None and deadline > p.now and (run.is_finalizing or not run.stopping):\n",
+        new="    if deadline is not None and (run.is_finalizing or not run.stopping):\n",
+        caught_by=(
+            (
+                f"{_ENGINE}/test_finally.py::"
+                "test_once_its_deadline_has_passed_nothing_is_looked_at_again_until_what_runs_has_ended"
+            ),
+        ),
     ),
     Mutant(
         invariant="L5",

@@ -81,6 +81,7 @@ async def test_one_that_ends_by_itself_meanwhile_is_kept_like_any_other(stage: S
     stage.ends(pod, code=1)
     await asyncio.sleep(30)
     assert stage.phases() == {"a": "Failed"}
+    assert pod in stage.pods()
     assert not stage.is_ending(pod)
 
 
