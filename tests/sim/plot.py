@@ -98,8 +98,9 @@ def _has_pods(found: Scenario, state: State) -> bool:
             return any(task.final for task in pods)
         case State.LIST:
             return any(task.each is not None for task in pods)
-        case State.STOPS:
-            return bool(pods) and found.stop is StopMode.GRACEFUL
+        case State.STOPS | State.SUSPENDED:
+            # Those that run go on, and no others begin: there have to be some.
+            return found.parallelism is None and sum(not task.needs and not task.final for task in pods) > 2
         case _:
             return bool(pods)
 

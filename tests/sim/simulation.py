@@ -37,7 +37,7 @@ from fairlead.testing.invariants import Violation, Watchman
 from fairlead.testing.loop import VirtualLoop
 from fairlead.testing.mishaps import MISHAPS, Harm
 from fairlead.testing.nodes import Act
-from fairlead.testing.storm import Storm
+from fairlead.testing.storm import CHANCES, Storm
 
 __all__ = ["NAME", "Simulation"]
 
@@ -49,7 +49,7 @@ NAME, NAMESPACE = "daily", "default"
 _MOST_SECONDS, _REST_SECONDS, _WATCHED_SECONDS = 500_000.0, 1_000.0, 400.0
 
 #: For how many steps something may go wrong, and how little a step counts in which the run is in another state.
-_STEPS, _ELSEWHERE = 25, 0.1
+_STEPS, _ELSEWHERE = 25, 0.02
 
 #: What has to happen for another fault to show: something to be told of, and a reason to list again.
 _COMPANIONS = {
@@ -84,6 +84,7 @@ class Simulation(Player):
         self._spec: dict[str, Any] = {}
         self._idle = self._version = 0
         self._left: float = _STEPS
+        self._fits = True
         self._created = False
         super().__init__(as_played(plot.scenario))
         self.remembers = False
@@ -99,7 +100,7 @@ class Simulation(Player):
         self.storm = Storm(Random(seed + 2), self._struck)
         self.storm.fierce = {self.plot.lead}
         if self.plot.state is State.BEGINS:
-            self.storm.slow = 0.4  # or it would be over before anything can strike
+            self.storm.slow = 1.0  # or it would be over before anything can strike
         self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
         self.watchman = Watchman(self.cluster)
         self.storm.server = self.cluster.server
@@ -166,15 +167,17 @@ class Simulation(Player):
         self._refresh()
 
     def _pause(self) -> float:
-        """Return the seconds until the next step: few while something may go wrong, more while all is still."""
-        if self._faults_due():
+        """Return the seconds until the next step: few while something goes wrong, more and more while all is still."""
+        if self._faults_due() and self._fits:
             self._idle = 0
-            seconds: float = self.random.choice(_MOMENTS if self.run.outcome is None else _WHILES)
+            some = _WHILES if self.run.outcome is not None else _MOMENTS[:3] if self.storm.slow else _MOMENTS
+            seconds: float = self.random.choice(some)
             return seconds
         version = self.cluster.server.version
         self._idle = 0 if version != self._version else self._idle + 1
         self._version = version
-        return self.random.uniform(0.2, 3) * min(2 ** max(0, self._idle - 10), 30)
+        most = 4 if self._faults_due() else 30  # a state that is waited for may be over soon
+        return self.random.uniform(0.1, 3) * min(2 ** max(0, self._idle - 10), most)
 
     def ask(self, kind: ActionKind, *tasks: str, **more: Any) -> str:
         """Create a WorkflowAction; returns its name."""
@@ -302,14 +305,15 @@ class Simulation(Player):
         if not self._faults_due():
             return
         states = self._states()
-        fits = self.plot.state in states
+        fits = self._fits = self.plot.state in states
         if State.BEGINS not in states:
             self.storm.slow = 0.0
-        if self.plot.state is State.ACTION and self.random.random() < 0.5:
-            self.ask(ActionKind.CLEAR, "nobody")
+        asks = fits and self.plot.lead in CHANCES and State.BEGINS not in states
+        if (asks or self.plot.state is State.ACTION) and self.random.random() < 0.5:
+            self.ask(ActionKind.CLEAR, "nobody")  # so that there is something to go wrong
         self._left -= 1 if fits else _ELSEWHERE
         striking = [fault for fault in self.plot.others if self.random.random() < 0.08]
-        if fits:
+        if fits or self.plot.lead is Fault.QUOTA:  # what begins a state is created before it is seen to have begun
             striking += [self.plot.lead, *_COMPANIONS.get(self.plot.lead, ())]
         for fault in striking:
             if fault in MISHAPS:
