@@ -12,6 +12,7 @@ import sys
 import time
 
 from tests.conformance.campaign import Campaign, connected, real_server
+from tests.conformance.duel import Disagreement
 
 
 def main() -> int:
@@ -29,11 +30,17 @@ async def _run(options: argparse.Namespace) -> int:
     count, seeds = options.sequences, range(options.seed, options.seed + options.sequences)
     started = time.monotonic()
 
-    def progress(done: int, disagreed: int) -> None:
-        if done % 100 == 0 or done == count:
+    told = 0
+
+    def progress(done: int, disagreed: list[Disagreement]) -> None:
+        nonlocal told
+        if len(disagreed) > told and (told == 0 or options.all):
+            sys.stdout.write(f"\n{disagreed[told]}\n\n")
+        if done % 100 == 0 or done == count or len(disagreed) > told:
             seconds = time.monotonic() - started
-            sys.stdout.write(f"{done:6} sequences, {disagreed} disagreements, {seconds:.0f} s\n")
+            sys.stdout.write(f"{done:6} sequences, {len(disagreed)} disagreements, {seconds:.0f} s\n")
             sys.stdout.flush()
+        told = len(disagreed)
 
     campaign = Campaign(
         seeds, only=[each for each in options.kinds.split(",") if each], workers=options.workers, progress=progress
@@ -42,8 +49,6 @@ async def _run(options: argparse.Namespace) -> int:
         await campaign.run(session)
     sys.stdout.write(f"\n{campaign.table()}\n")
     if campaign.disagreements:
-        for each in campaign.disagreements[: None if options.all else 1]:
-            sys.stdout.write(f"\n{each}\n")
         seeds = " ".join(str(each.seed) for each in campaign.disagreements)
         sys.stdout.write(f"\nThe servers disagree in {len(campaign.disagreements)} sequences: {seeds}\n")
         return 1

@@ -56,7 +56,7 @@ class Campaign:
         only: Collection[str] = (),
         workers: int = 4,
         enough: int = 20,
-        progress: Callable[[int, int], None] = lambda _done, _disagreed: None,
+        progress: Callable[[int, list[Disagreement]], None] = lambda _done, _disagreed: None,
     ) -> None:
         self._seeds = iter(seeds)
         self._only = only
@@ -76,20 +76,22 @@ class Campaign:
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         real = await _opened(session)
-        for seed in self._seeds:
-            if len(self.disagreements) >= self._enough:
-                break
-            duel = Duel(sequence(seed, real.namespace, self._only), real)
-            if (parted := await duel.play()) is not None:
-                await real.close()
-                real = await _opened(session)
+        try:
+            for seed in self._seeds:
+                if len(self.disagreements) >= self._enough:
+                    break
                 duel = Duel(sequence(seed, real.namespace, self._only), real)
-                again = await duel.play()
-                (self.passing if again is None else self.disagreements).append(again or parted)
-            self.asked.update(duel.asked)
-            self._done += 1
-            self._progress(self._done, len(self.disagreements))
-        await real.close()
+                if (parted := await duel.play()) is not None:
+                    await real.close()
+                    real = await _opened(session)
+                    duel = Duel(sequence(seed, real.namespace, self._only), real)
+                    again = await duel.play()
+                    (self.passing if again is None else self.disagreements).append(again or parted)
+                self.asked.update(duel.asked)
+                self._done += 1
+                self._progress(self._done, self.disagreements)
+        finally:
+            await real.close()
 
     def table(self) -> str:
         """The requests by verb and kind: how many agreed, of how many."""

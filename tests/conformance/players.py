@@ -76,6 +76,7 @@ class Real:
     def __init__(self, session: aiohttp.ClientSession, namespace: str) -> None:
         self._session = session
         self.namespace = namespace
+        self._used: set[Kind] = set()
 
     async def open(self) -> None:
         """Create the namespace, and wait until the controllers have filled it."""
@@ -90,11 +91,14 @@ class Real:
                     await asyncio.sleep(0.05)
 
     async def close(self) -> None:
-        """Delete the namespace; nobody waits for it."""
+        """Delete the namespace with what is in it, which may be held by finalizers; nobody waits for the rest."""
+        for kind in self._used:
+            await self.clear(kind)
         await self._ask("DELETE", NAMESPACES.path(None, self.namespace))
 
     async def clear(self, kind: Kind) -> None:
         """Delete all objects of a kind, whatever holds them."""
+        self._used.add(kind)
         async with asyncio.timeout(30):
             while left := await self._left(kind):
                 for meta in left:
