@@ -208,6 +208,7 @@ class Player:
         self.seen.add("crash of a large run" if self.scenario.large else "crash")
         self.inbox, self.pending, self.sent, self.stale, self.shown = [], [], {}, [], -1
         self.changed.clear()
+        self.wake_at = None
         self.run = self.memory.recall()
         recorded = {record.uid for record in self.run.actions}
         self.requests = [action for action in self.requests if action.uid not in recorded]
