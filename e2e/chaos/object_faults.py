@@ -28,7 +28,8 @@ def evicted(trial: Trial) -> None:
 def force_deleted(trial: Trial) -> None:
     """Pods are deleted by force: once held by our finalizer, once with that taken off, and once while nobody looks."""
     scene = _scene(trial, 3)
-    pods = [scene.running_pod("victims", f"victim{number}") for number in range(3)]
+    # Who takes a pod away before there is any record of it takes away what would tell that there was one.
+    pods = [scene.recorded_pod("victims", f"victim{number}") for number in range(3)]
     _delete_by_force(scene, pods[0])
     trial.struck(f"{pods[0]} is deleted by force")
     _strip_finalizer(scene, pods[1])

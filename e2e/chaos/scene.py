@@ -21,7 +21,7 @@ from e2e.chaos.script import Planned
 from e2e.devcluster.api import Api, Refusal
 from e2e.kubectl import Cluster, CommandFailed
 from e2e.workflows import Workflows
-from fairlead.api.labels import FINALIZER
+from fairlead.api import labels
 from fairlead.api.shard import read_tasks
 
 __all__ = ["Scene", "Stuck", "say"]
@@ -193,13 +193,31 @@ class Scene:
         return self.entries(self.get(run)).get(node, {"name": node, "phase": "Waiting"})
 
     def running_pod(self, run: str, node: str, seconds: float = 90) -> str:
-        """Wait until a task's container runs; return the name of its pod."""
+        """Wait until a task's container runs; return the name of its pod.
+
+        The pod itself is asked: where the API server is slow, the record of a run may be half a minute behind.
+        """
+
+        def running() -> str | None:
+            names = [
+                str(pod["metadata"]["name"])
+                for pod in self.all_of("pods")
+                if pod["metadata"].get("annotations", {}).get(labels.NODE) == node
+                and pod["metadata"]["annotations"].get(labels.RUN_NAME) == run
+                and pod["status"].get("phase") == "Running"
+            ]
+            return names[0] if names else None
+
+        return self.until(f"{node} of {run} to run", running, seconds)
+
+    def recorded_pod(self, run: str, node: str, seconds: float = 90) -> str:
+        """Wait until a task's container runs, and that is on record; return the name of its pod."""
 
         def running() -> str | None:
             task = self.task(run, node)
             return str(task["attempts"][-1]["podName"]) if task["phase"] == "Running" else None
 
-        return self.until(f"{node} of {run} to run", running, seconds)
+        return self.until(f"it to be on record that {node} of {run} runs", running, seconds)
 
     def held(self) -> list[str]:
         """Pods that have not ended, and objects that we still hold, after the end of all runs."""
@@ -212,7 +230,7 @@ class Scene:
             f"{kind[:-1]} {each['metadata']['name']} is held"
             for kind in ("pods", "jobs")
             for each in self.all_of(kind)
-            if FINALIZER in each["metadata"].get("finalizers", ())
+            if labels.FINALIZER in each["metadata"].get("finalizers", ())
         ]
         return alive + held
 
