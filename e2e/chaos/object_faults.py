@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from e2e.chaos.judge import Costs
 from e2e.chaos.scene import Scene
@@ -46,39 +47,13 @@ def force_deleted(trial: Trial) -> None:
 
 def finalizer_stripped(trial: Trial) -> None:
     """Our finalizer is taken off pods that run: with an operator, and while none runs. It costs nobody an attempt."""
-    keeper = trial.keeper()
-    scene = trial.scene(keeper)
-    keeper.start()
-    scene.play([layers("stripped", 3, seconds=8, flaky=False)])
-    for number in range(2):
-        pod = scene.running_pod("stripped", f"l0-{number}")
-        _strip_finalizer(scene, pod)
-        trial.struck(f"the finalizer of {pod} is taken off")
-    pod = scene.running_pod("stripped", "l1-0")
-    keeper.kill()
-    _strip_finalizer(scene, pod)
-    trial.struck(f"the finalizer of {pod} is taken off while no operator runs")
-    scene.pause(10)  # it ends meanwhile
-    keeper.start()
+    scene, _ = _stripped(trial, "finalizer", _strip_finalizer, 10)  # the last one ends meanwhile
     trial.settle(scene)
 
 
 def label_stripped(trial: Trial) -> None:
     """The label by which we watch is taken off pods that run: with an operator, and while none runs."""
-    keeper = trial.keeper()
-    scene = trial.scene(keeper)
-    keeper.start()
-    scene.play([layers("stripped", 3, seconds=8, flaky=False)])
-    for number in range(2):
-        pod = scene.running_pod("stripped", f"l0-{number}")
-        _strip_label(scene, pod)
-        trial.struck(f"the label of {pod} is taken off")
-    pod = scene.running_pod("stripped", "l1-0")
-    keeper.kill()
-    _strip_label(scene, pod)
-    trial.struck(f"the label of {pod} is taken off while no operator runs")
-    scene.pause(3)
-    keeper.start()
+    scene, pod = _stripped(trial, "label", _strip_label, 3)
     scene.until("its label to be back", lambda: _labelled(scene, pod), 90)
     trial.settle(scene)
 
@@ -99,6 +74,25 @@ def _one_each(count: int) -> Costs:
 def _delete_by_force(scene: Scene, pod: str) -> None:
     arguments = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
     scene.workflows.kubectl("delete", "pod", pod, *arguments)
+
+
+def _stripped(trial: Trial, what: str, strip: Callable[[Scene, str], None], pause: float) -> tuple[Scene, str]:
+    """Take something off two pods that run, and off one more while no operator does, for a while; return that one."""
+    keeper = trial.keeper()
+    scene = trial.scene(keeper)
+    keeper.start()
+    scene.play([layers("stripped", 3, seconds=8, flaky=False)])
+    for number in range(2):
+        pod = scene.running_pod("stripped", f"l0-{number}")
+        strip(scene, pod)
+        trial.struck(f"the {what} of {pod} is taken off")
+    pod = scene.running_pod("stripped", "l1-0")
+    keeper.kill()
+    strip(scene, pod)
+    trial.struck(f"the {what} of {pod} is taken off while no operator runs")
+    scene.pause(pause)
+    keeper.start()
+    return scene, pod
 
 
 def _strip_finalizer(scene: Scene, pod: str) -> None:

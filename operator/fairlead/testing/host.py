@@ -191,7 +191,7 @@ class _Gated(Coroutine[Any, Any, Any]):
         self._work.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        raise NotImplementedError("it is run as a task")
+        raise TypeError("it is run as a task, and not awaited")
 
 
 def _outside() -> Any:

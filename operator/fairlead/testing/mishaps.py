@@ -19,7 +19,7 @@ from fairlead.kube.resources import PODS, WORKFLOWACTIONS, WORKFLOWS, ObjectKey
 from .apiserver import Request
 from .cluster import Cluster
 from .faults import Fault
-from .network import Passage
+from .network import Passage, Stream
 from .storm import Storm
 
 __all__ = ["MISHAPS", "Harm"]
@@ -175,19 +175,19 @@ def clock_skew(harm: Harm) -> bool:
 
 def watch_closed(harm: Harm) -> bool:
     """Let the server close a watch, as it does to one that is too slow."""
-    streams = harm.cluster.network.streams
-    if not streams:
-        return False
-    harm.random.choice(streams).end()
-    return True
+    return _to_a_watch(harm, Stream.end)
 
 
 def watch_cut(harm: Harm) -> bool:
     """Break the connection of a watch."""
+    return _to_a_watch(harm, Stream.cut)
+
+
+def _to_a_watch(harm: Harm, what: Callable[[Stream], None]) -> bool:
     streams = harm.cluster.network.streams
     if not streams:
         return False
-    harm.random.choice(streams).cut()
+    what(harm.random.choice(streams))
     return True
 
 

@@ -21,7 +21,7 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from .apiserver import Answer, ApiServer, Request, Watch
 
-__all__ = ["FairWeather", "Network", "Passage", "Session", "Weather"]
+__all__ = ["FairWeather", "Network", "Passage", "Session", "Stream", "Weather"]
 
 #: The server sends a bookmark so many seconds before it closes a watch (seen on 1.34).
 _BOOKMARK_BEFORE_END = 2.0
