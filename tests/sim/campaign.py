@@ -152,6 +152,8 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one, with its trace")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     chosen = parser.parse_args(None if arguments is None else list(arguments))
+    if chosen.seeds < 1:
+        parser.error("--seeds: there has to be one at least")
     if chosen.seed is not None:
         return _replay(chosen.seed)
     played = range(chosen.first, chosen.first + chosen.seeds)

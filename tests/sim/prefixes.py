@@ -179,7 +179,7 @@ def _check_quietly(case: Case) -> tuple[int, list[str]]:
 def main() -> int:
     """Play all cases."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.prefixes", description=__doc__)
-    parser.add_argument("--most", type=int, default=4, help="tasks of the largest graphs (4)")
+    parser.add_argument("--most", type=int, default=4, choices=range(1, 5), help="tasks of the largest graphs (4)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     chosen = parser.parse_args()
     began = time.monotonic()
