@@ -11,8 +11,10 @@ import asyncio
 import sys
 import time
 
+import aiohttp
 from tests.conformance.campaign import Campaign, connected, real_server
 from tests.conformance.duel import Disagreement
+from tests.conformance.players import Unfit
 
 
 def main() -> int:
@@ -45,8 +47,13 @@ async def _run(options: argparse.Namespace) -> int:
     campaign = Campaign(
         seeds, only=[each for each in options.kinds.split(",") if each], workers=options.workers, progress=progress
     )
-    async with connected(real_server()) as session:
-        await campaign.run(session)
+    try:
+        async with connected(real_server()) as session:
+            await campaign.run(session)
+    except* (Unfit, aiohttp.ClientError, TimeoutError) as failed:
+        for each in failed.exceptions:
+            sys.stderr.write(f"conformance: the real server failed: {type(each).__name__}: {each}\n")
+        return 1
     sys.stdout.write(f"\n{campaign.table()}\n")
     if campaign.disagreements:
         seeds = " ".join(str(each.seed) for each in campaign.disagreements)

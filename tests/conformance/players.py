@@ -16,11 +16,21 @@ from fairlead.kube.resources import CONFIGMAPS, NAMESPACES
 from fairlead.testing.apiserver import Answer, ApiServer, Request
 from fairlead.testing.apiserver.served import SERVICE_ACCOUNTS
 
-__all__ = ["Fake", "Player", "Real"]
+__all__ = ["Fake", "Player", "Real", "Unfit"]
 
 Object = dict[str, Any]
 
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+#: Seconds that a server may take until it can answer at all: it fills a cache after a CRD was changed, for one.
+_READY_SECONDS = 30.0
+
+#: The codes that say "not now". The other player never gives them.
+_NOT_NOW = (429, 500, 503, 504)
+
+
+class Unfit(Exception):
+    """The real server cannot be compared with now. The text says what it answered."""
 
 
 class Player(Protocol):
@@ -108,11 +118,19 @@ class Real:
                     await self._ask("DELETE", path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
 
     async def _left(self, kind: Kind) -> list[Object]:
-        _, listed = await self._ask("GET", kind.resource.path(self.namespace))
+        code, listed = await self._ask("GET", kind.resource.path(self.namespace))
+        if code != 200:
+            raise Unfit(f"the list of {kind.resource.plural} was answered with {code}: {listed}")
         names = ("kube-root-ca.crt", "default")
         return [each["metadata"] for each in listed["items"] if each["metadata"]["name"] not in names]
 
     async def send(self, request: Request) -> tuple[int, Any]:
+        async with asyncio.timeout(_READY_SECONDS):
+            while (answer := await self._send(request))[0] in _NOT_NOW:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            return answer
+
+    async def _send(self, request: Request) -> tuple[int, Any]:
         async with self._session.request(
             request.method,
             request.path.lstrip("/"),
