@@ -33,6 +33,18 @@ MUTANTS = (
     ),
     Mutant(
         invariant="S12",
+        name="ends-what-it-does-not-know",
+        broken="A pod of an epoch that another controller has begun is taken for one too many, and ended.",
+        file="engine/observe.py",
+        old="    if revision <= p.run.recorded_revision:\n",
+        new="    if True:\n",
+        caught_by=(
+            "tests/unit/engine/test_observe.py::"
+            "test_a_stray_is_left_alone_until_it_is_on_record_that_it_does_not_count",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
         name="does-not-fit",
         broken="A shard that another controller has changed is patched in vain for ever.",
         file="controllers/shards.py",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from tests.property.scenarios import Again, Scenario, scenario
+from tests.property.scenarios import Again, Epoch, Scenario, Task, scenario
 from tests.property.script import Way
 from tests.sim.states import State
 
 from fairlead.engine.model import StopMode, WorkKind
 from fairlead.testing.faults import Fault
 
-__all__ = ["IMPOSSIBLE", "Plot", "cells", "plot"]
+__all__ = ["IMPOSSIBLE", "Plot", "cells", "plot", "seeds_of"]
 
 #: Kinds of tasks that are played by pods here.
 _BY_PODS = (WorkKind.POD, WorkKind.JOB, WorkKind.HTTP, WorkKind.RESOURCE)
@@ -25,6 +26,7 @@ _ON_PODS = frozenset(
         Fault.DELETED,
         Fault.FORCE_DELETED,
         Fault.NODE_LOST,
+        Fault.NODE_DOWN,
         Fault.LABEL_STRIPPED,
         Fault.FINALIZER_STRIPPED,
         Fault.FOREIGN_POD,
@@ -62,21 +64,25 @@ def cells() -> list[tuple[Fault, State]]:
     return [(fault, state) for fault in Fault for state in State if (fault, state) not in IMPOSSIBLE]
 
 
-#: States that do not last, or that few runs come into.
-_RARE = frozenset({State.RETRIES, State.CHILD, State.EPOCH, State.ACTION, State.STOPS, State.SUSPENDED, State.FINALLY})
+_CELLS = cells()
 
-_LEADS = [*cells(), *(cell for cell in cells() if cell[1] in _RARE)]
+#: Has no common divisor with the number of cells: seeds in a row come to all states.
+_STRIDE = 97
 
 
 def plot(seed: int) -> Plot:
     """Think up a plot. Seeds in a row take turns in what strikes, and in which state."""
     random = Random(f"plot {seed}")
-    lead, state = _LEADS[seed * 97 % len(_LEADS)]
+    lead, state = _CELLS[seed * _STRIDE % len(_CELLS)]
     others = random.sample(tuple(Fault), random.choice([0, 1, 1, 2, 3]))
-    found = _fitting(random, lead, state)
-    if state is State.SUSPENDED and found.suspended is not None:
-        found = replace(found, suspended=(found.suspended[0], found.suspended[0] + 40))
-    return Plot(seed, found, lead, state, others)
+    return Plot(seed, _fitting(random, lead, state), lead, state, others)
+
+
+def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:
+    """Return the seeds in which a fault leads in a state, from a first one on."""
+    count = len(_CELLS)
+    own = _CELLS.index((lead, state)) * pow(_STRIDE, -1, count) % count
+    return itertools.count(first + (own - first) % count, count)
 
 
 def _fitting(random: Random, lead: Fault, state: State) -> Scenario:
@@ -86,8 +92,25 @@ def _fitting(random: Random, lead: Fault, state: State) -> Scenario:
         if any(end.way is Way.STARVES for task in found.tasks for end in task.ends):
             continue  # whether it does depends on what becomes of the one that holds the slot
         if _fits(found, state) and (lead not in _ON_PODS or _has_pods(found, state)):
+            return _led(found, state, random)
+    raise AssertionError(f"no scenario comes into the state {state.value!r}")
+
+
+def _led(found: Scenario, state: State, random: Random) -> Scenario:
+    """Return a scenario with what is asked for in it, where few have that of themselves."""
+    undisturbed = replace(found, marks={}, suspended=None, stop=None, deadline=None, parallelism=None)
+    match state:
+        case State.STOPS:
+            return replace(undisturbed, stop=StopMode.GRACEFUL, stop_at=random.randint(1, 5))
+        case State.SUSPENDED:
+            since = random.randint(1, 7)
+            return replace(undisturbed, suspended=(since, since + 40))
+        case State.EPOCH:
+            main = [task for task in found.tasks if not task.final]
+            again = random.choice([i for i, task in enumerate(main) if task in _first(found)])
+            return replace(found, epochs=[Epoch(Again.CLEAR, again), *found.epochs[1:]])
+        case _:
             return found
-    return found
 
 
 def _has_pods(found: Scenario, state: State) -> bool:
@@ -99,34 +122,32 @@ def _has_pods(found: Scenario, state: State) -> bool:
         case State.LIST:
             return any(task.each is not None for task in pods)
         case State.STOPS | State.SUSPENDED:
-            # Those that run go on, and no others begin: there have to be some.
-            return found.parallelism is None and sum(not task.needs and not task.final for task in pods) > 2
+            return len(_first(found)) > 1  # those that run go on, and no others begin
         case _:
             return bool(pods)
 
 
+def _first(found: Scenario) -> list[Task]:
+    """Return the tasks of the main part whose pods are there from the beginning."""
+    pods = (task for task in found.tasks if task.kind in _BY_PODS and not task.final)
+    return [task for task in pods if not task.needs and task.when is None]
+
+
 def _fits(found: Scenario, state: State) -> bool:
-    first = [task for task in found.tasks if task.kind in _BY_PODS and not task.needs and task.when is None]
+    first = _first(found)
     match state:
         case State.CHILD:
             return any(task.kind is WorkKind.WORKFLOW and not task.needs for task in found.tasks)
         case State.LIST:
             return any(task.each is not None for task in found.tasks)
         case State.FINALLY:
-            return any(task.final for task in first)
-        case State.EPOCH:
-            again, pick = (found.epochs[0].again, found.epochs[0].pick) if found.epochs else (None, 0)
-            main = [task for task in found.tasks if not task.final]
-            return again is Again.CLEAR and main[pick % len(main)] in first
-        case State.STOPS:
-            early = found.stop is StopMode.GRACEFUL and found.stop_at < 6
-            return early and any(not task.final for task in first)
-        case State.SUSPENDED:
-            return found.suspended is not None and found.suspended[0] < 8 and not found.marks
+            return any(task.final and task.kind in _BY_PODS and task.when is None for task in found.tasks)
+        case State.EPOCH | State.STOPS | State.SUSPENDED:
+            return bool(first)
         case State.LARGE:
             return found.large
         case State.RETRIES:
-            return any(task.limit and task.end(None, 1).way is Way.EXIT and not task.final for task in first)
+            return any(task.limit and task.end(None, 1).way is Way.EXIT for task in first)
         case State.ACTION:
             return bool(first) and len(found.tasks) > 2
         case _:

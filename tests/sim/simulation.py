@@ -62,6 +62,9 @@ _COMPANIONS = {
 #: Seconds between two steps in which something may go wrong: while it goes on, and afterwards.
 _MOMENTS, _WHILES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0), (0.1, 2.0, 100.0)
 
+#: Virtual seconds until an operator surely is ready; by how much each request is slower while a run begins.
+_READY_SECONDS, _SLOW_SECONDS = 10.0, 4.0
+
 T = TypeVar("T")
 
 
@@ -99,8 +102,6 @@ class Simulation(Player):
         seed = self.scenario.seed
         self.storm = Storm(Random(seed + 2), self._struck)
         self.storm.fierce = {self.plot.lead}
-        if self.plot.state is State.BEGINS:
-            self.storm.slow = 1.0  # or it would be over before anything can strike
         self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
         self.watchman = Watchman(self.cluster)
         self.storm.server = self.cluster.server
@@ -121,9 +122,15 @@ class Simulation(Player):
             "outputs": [{"name": "x", "value": "${tasks.w.outputs.x}"}],
         }
         self.cluster.put(WORKFLOWTEMPLATES, {"metadata": {"name": CHILD}, "spec": child}, NAMESPACE)
+        host = self.cluster.host()
+        if self.plot.state is State.BEGINS:
+            host.start()
+            await asyncio.sleep(_READY_SECONDS)
+            self.storm.slow = _SLOW_SECONDS  # or it would be over before anything can strike
         self.cluster.put(WORKFLOWS, {"metadata": {"name": NAME}, "spec": self._spec}, NAMESPACE)
         self.uid = self.cluster.get(WORKFLOWS, NAME)["metadata"]["uid"]
-        self.cluster.host().start()
+        if not host.alive:
+            host.start()
 
     def close(self) -> None:
         """End everything."""

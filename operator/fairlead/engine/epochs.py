@@ -78,6 +78,7 @@ def begin_epoch(
     fresh.revision = run.revision + 1
     fresh.recorded_revision, fresh.unproven_revision = run.recorded_revision, fresh.revision
     fresh.unreleased = {key: None for key in run.unreleased if key[0] in fresh.nodes}
+    fresh.superseded = run.superseded
     # Items, too, whose list is not known again yet: they have their place in the record already.
     fresh.touched = dict.fromkeys((*fresh.nodes, *(record.name for record in records)))
     for name in RunState.__slots__:

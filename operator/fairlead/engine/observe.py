@@ -20,11 +20,14 @@ from fairlead.engine.model import OBJECT_KINDS, TERMINAL, FailureClass, Phase
 from fairlead.engine.names import attempt_name, task_and_index
 from fairlead.engine.passes import Pass, end_node, enqueue, give_back
 from fairlead.engine.retry import most_attempts
-from fairlead.engine.state import Attempt, NodeRecord, NodeState, Outcome, Result, RunState
+from fairlead.engine.state import Attempt, NodeRecord, NodeState, Outcome, Result, RunState, Superseded
 from fairlead.engine.transitions import move, path_to_starting
 from fairlead.engine.wording import shorten
 
 __all__ = ["dispose_of_strays", "observe", "take_in_strays"]
+
+#: The reason of an attempt that must not count: its node had ended when it was begun.
+_SUPERSEDED = "Superseded"
 
 
 def observe(p: Pass, event: Event) -> None:
@@ -59,9 +62,9 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     if attempt is None:
         if state.phase in TERMINAL:
             # Another controller's, that came too late. It does not count, but the numbers of a later epoch go on.
-            state.attempts.extend(_superseded(p, len(state.attempts), seen))
             p.run.touch(state)
-            _dispose_of_stray(p, state, seen)
+            state.attempts.extend(_superseded(p, len(state.attempts), seen))
+            _dispose_once_recorded(p, state, seen, p.run.revision)
             return
         attempt = _adopt(p, state, seen)
     if not attempt.created:
@@ -75,6 +78,8 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     if attempt.finished_at is not None:
         if attempt.reason == LOST and seen.outcome is not None:
             record_end(p, state, attempt, seen.outcome)
+        elif attempt.reason == _SUPERSEDED:
+            _dispose_once_recorded(p, state, seen, attempt.revision)
         else:
             # Its end is known already. Seen again after a crash between recording and releasing: release it now.
             keep_until_recorded(p, state, attempt)
@@ -97,15 +102,17 @@ def _dispose_of_item(p: Pass, task: NodeState, seen: AttemptSeen) -> None:
 
     In a later epoch there may be such an item, and the numbers of its attempts go on.
     """
-    _dispose_of_stray(p, task, seen)
     _, index = task_and_index(seen.node)
     if index is None:
+        _dispose_of_stray(p, task, seen)
         return
     past = task.past.get(index) or NodeRecord(name=seen.node, phase=Phase.WAITING)
-    known = len(past.attempts)
+    known, revision = len(past.attempts), 0
     if known < seen.number <= known + most_attempts(task.node):
-        task.past[index] = replace(past, attempts=(*past.attempts, *_superseded(p, known, seen)))
         p.run.touch(task)
+        task.past[index] = replace(past, attempts=(*past.attempts, *_superseded(p, known, seen)))
+        revision = p.run.revision
+    _dispose_once_recorded(p, task, seen, revision)
 
 
 def _superseded(p: Pass, known: int, seen: AttemptSeen) -> list[Attempt]:
@@ -118,7 +125,8 @@ def _superseded(p: Pass, known: int, seen: AttemptSeen) -> list[Attempt]:
             created=True,
             started_at=seen.started_at,
             finished_at=at,
-            reason="Superseded",
+            reason=_SUPERSEDED,
+            revision=p.run.revision,
             epoch=p.run.epoch,
         )
         for number in range(known + 1, seen.number + 1)
@@ -219,6 +227,22 @@ def _adopt(p: Pass, state: NodeState, seen: AttemptSeen) -> Attempt:
     return attempt
 
 
+def _dispose_once_recorded(p: Pass, state: NodeState, seen: AttemptSeen, revision: int) -> None:
+    """Dispose of the object of an attempt that must not count, when the status that says so is persisted.
+
+    It may be of an epoch that another controller has begun and that we have not heard of: our status is then not the
+    newest one, and is not accepted.
+    """
+    key = (seen.node, seen.number)
+    if key in p.run.superseded:
+        revision = p.run.superseded[key].revision
+    if revision <= p.run.recorded_revision:
+        p.run.superseded.pop(key, None)
+        _dispose_of_stray(p, state, seen)
+    else:
+        p.run.superseded[key] = Superseded(revision, seen)
+
+
 def _dispose_of_stray(p: Pass, state: NodeState, seen: AttemptSeen) -> None:
     """End or release the object of an attempt that must not count: its node is over."""
     kind = state.node.work.kind
@@ -226,7 +250,7 @@ def _dispose_of_stray(p: Pass, state: NodeState, seen: AttemptSeen) -> None:
         if not seen.deleting:
             p.commands.append(
                 EndAttempt(
-                    node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind, reason="Superseded"
+                    node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind, reason=_SUPERSEDED
                 )
             )
     elif seen.held:
@@ -302,6 +326,8 @@ def _start_refused(p: Pass, refused: StartRefused) -> None:
 def _status_recorded(p: Pass, recorded: StatusRecorded) -> None:
     run = p.run
     run.recorded_revision = max(run.recorded_revision, recorded.revision)
+    for stray in [each for each in run.superseded.values() if each.revision <= run.recorded_revision]:
+        _dispose_once_recorded(p, run.nodes[stray.seen.node.partition("[")[0]], stray.seen, stray.revision)
     for name, number in list(run.unreleased):
         state = run.nodes[name]
         attempt = state.attempts[number - 1]

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fairlead.engine.model import SLOT_KINDS, TERMINAL, ActionKind, FailureClass, Json, Node, Override, Phase, StopMode
+
+if TYPE_CHECKING:
+    from fairlead.engine.events import AttemptSeen
 
 __all__ = [
     "ActionRecord",
@@ -156,6 +159,14 @@ class Unsent:
 
     revision: int
     resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """An attempt that must not count, as it was `seen` last; the status shows that from `revision` on."""
+
+    revision: int
+    seen: AttemptSeen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -303,6 +314,8 @@ class RunState:
         shell carries out once their start is on record.
     strays
         the newest facts about items of a list that is not known yet, by task and object name.
+    superseded
+        attempts that must not count, by node and number, and whose objects are ended once that is on record.
     final_since, summary
         when the last task before `finally` ended, and what `finally` is told of them all, once it has asked.
     """
@@ -342,6 +355,7 @@ class RunState:
     unreleased: dict[tuple[str, int], None] = field(default_factory=dict)
     unsent: dict[tuple[str, int], Unsent] = field(default_factory=dict)
     strays: dict[str, dict[str, Any]] = field(default_factory=dict)
+    superseded: dict[tuple[str, int], Superseded] = field(default_factory=dict)
     final_since: datetime | None = None
     summary: dict[str, Json] | None = None
 

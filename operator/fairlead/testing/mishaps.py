@@ -94,8 +94,12 @@ def crash(harm: Harm) -> bool:
     if host is None:
         return False
     host.crash()
-    harm.later(harm.random.uniform(0.1, 20), lambda: None if host.alive else host.start())
+    harm.later(_until_restart(harm), lambda: None if host.alive else host.start())
     return True
+
+
+def _until_restart(harm: Harm) -> float:
+    return harm.random.choice((0.1, 0.5, 2.0, 20.0))
 
 
 def crash_before_write(harm: Harm) -> bool:
@@ -119,7 +123,7 @@ def _crash_at_write(harm: Harm, *, lost: bool) -> bool:
         storm.trap = None
         host = next(host for host in harm.cluster.hosts if host.name == sender)
         harm.later(0.002, lambda: host.crash() if host.alive else None)
-        harm.later(harm.random.uniform(0.5, 20), lambda: None if host.alive else host.start())
+        harm.later(0.01 + _until_restart(harm), lambda: None if host.alive else host.start())
         return Passage(lost=True) if lost else Passage(out=0.001, unanswered=True)
 
     storm.trap = trap
@@ -134,7 +138,7 @@ def sigterm(harm: Harm) -> bool:
 
     async def end() -> None:
         await host.stop()
-        await asyncio.sleep(harm.random.uniform(0.1, 20))
+        await asyncio.sleep(_until_restart(harm))
         if not host.alive:
             host.start()
 
@@ -148,7 +152,7 @@ def paused(harm: Harm) -> bool:
     if host is None:
         return False
     host.pause()
-    harm.later(harm.random.uniform(5, 240), host.resume)
+    harm.later(harm.random.choice((2, 20, 240)), host.resume)
     return True
 
 
@@ -159,7 +163,7 @@ def two_operators(harm: Harm) -> bool:
     if other.alive:
         return False
     other.start()
-    harm.later(harm.random.uniform(10, 200), lambda: other.crash() if other.alive else None)
+    harm.later(harm.random.choice((5, 30, 200)), lambda: other.crash() if other.alive else None)
     return True
 
 
@@ -220,7 +224,7 @@ def unschedulable(harm: Harm) -> bool:
     if not nodes.accepts:
         return False
     nodes.set_accepts(False)
-    harm.later(harm.random.uniform(5, 60), lambda: nodes.set_accepts(True))
+    harm.later(harm.random.choice((2, 10, 60)), lambda: nodes.set_accepts(True))
     return True
 
 
@@ -268,7 +272,7 @@ def node_down(harm: Harm) -> bool:
     if not node:
         return False
     harm.cluster.nodes.set_down(node, down=True)
-    harm.later(harm.random.uniform(5, 60), lambda: harm.cluster.nodes.set_down(node, down=False))
+    harm.later(harm.random.choice((2, 10, 60)), lambda: harm.cluster.nodes.set_down(node, down=False))
     return True
 
 
@@ -318,15 +322,19 @@ def foreign_pod(harm: Harm) -> bool:
 
 
 def suspend_race(harm: Harm) -> bool:
-    """Suspend a run, and resume it."""
+    """Suspend a run, and resume it; one that is suspended is resumed, and suspended again at once."""
     run = _a_run(harm)
-    if run is None or run["spec"].get("suspend"):
+    if run is None:
         return False
     namespace, name = _address(run)
 
     def suspend(value: bool) -> None:
         harm.cluster.patch(WORKFLOWS, name, {"spec": {"suspend": value}}, namespace)
 
+    if run["spec"].get("suspend"):
+        suspend(False)
+        suspend(True)
+        return True
     suspend(True)
     harm.later(harm.random.choice([0.01, 1, 5, 20]), lambda: suspend(False))
     return True

@@ -151,7 +151,11 @@ class Bench:
 
     def recorded(self, after: float | None = None) -> list[str]:
         """Record everything, plan, and return which attempts are to be started."""
-        return self.started(StatusRecorded(revision=self.run.revision), after=after)
+        return self.started(self.record(), after=after)
+
+    def record(self) -> StatusRecorded:
+        """The fact that everything is on record."""
+        return StatusRecorded(revision=self.run.revision)
 
     def ended(self, *facts: Event, after: float | None = None) -> list[tuple[str, str]]:
         """Plan, and return which attempts are to be ended, and why."""
