@@ -8,6 +8,7 @@ __all__ = ["MUTANTS"]
 
 _CONTROLLERS = "tests/unit/controllers"
 _INFORMER = "tests/unit/kube/test_informer.py"
+_OBSERVE = "tests/unit/engine/test_observe.py"
 _TWO = "tests/unit/controllers/test_two_operators.py"
 
 MUTANTS = (
@@ -38,10 +39,7 @@ MUTANTS = (
         file="engine/observe.py",
         old="    if revision <= p.run.recorded_revision:\n",
         new="    if True:\n",
-        caught_by=(
-            "tests/unit/engine/test_observe.py::"
-            "test_a_stray_is_left_alone_until_it_is_on_record_that_it_does_not_count",
-        ),
+        caught_by=(f"{_OBSERVE}::test_a_stray_is_left_alone_until_it_is_on_record_that_it_does_not_count",),
     ),
     Mutant(
         invariant="S12",

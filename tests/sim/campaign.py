@@ -114,7 +114,7 @@ class Campaign:
             self._play(workers, [*range(self.first, in_a_row), *SAVED])
             rest = {cell: seeds_of(*cell, in_a_row) for cell in cells()}
             while (left := self.count + len(SAVED) - len(self.played)) > 0:
-                rarest = sorted(cells(), key=lambda cell: self.hits[cell])[: min(left, 2 * _CHUNK * jobs)]
+                rarest = sorted(cells(), key=lambda cell: self.hits[cell])[: min(left, _CHUNK * jobs)]
                 self._play(workers, [next(rest[cell]) for cell in rarest])
 
     def _play(self, workers: ProcessPoolExecutor, seeds: Sequence[int]) -> None:

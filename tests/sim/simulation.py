@@ -101,7 +101,8 @@ class Simulation(Player):
     async def _build(self) -> None:
         seed = self.scenario.seed
         self.storm = Storm(Random(seed + 2), self._struck)
-        self.storm.fierce = {self.plot.lead}
+        if self.plot.lead in CHANCES:
+            self.storm.fierce = {self.plot.lead: self._fierceness(CHANCES[self.plot.lead])}
         self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
         self.watchman = Watchman(self.cluster)
         self.storm.server = self.cluster.server
@@ -131,6 +132,12 @@ class Simulation(Player):
         self.uid = self.cluster.get(WORKFLOWS, NAME)["metadata"]["uid"]
         if not host.alive:
             host.start()
+
+    def _fierceness(self, chance: float) -> float:
+        """Return in how many of a hundred cases the lead strikes: not in all, or nothing would get on."""
+        if self.plot.state is State.BEGINS:  # where there are few requests
+            return 90
+        return max(chance, min(70, 4 * chance))
 
     def close(self) -> None:
         """End everything."""

@@ -35,9 +35,6 @@ CHANCES: dict[Fault, float] = {
     Fault.LAGGING_LIST: 50,
 }
 
-#: How often a fault strikes at most, in a hundred cases: else nothing would get on.
-_FIERCEST = 70
-
 _WATCH = frozenset({Fault.WATCH_LATE, Fault.WATCH_SILENT, Fault.WATCH_REPEATED})
 
 
@@ -50,7 +47,7 @@ class Storm:
 
     Attributes:
         raging: the faults that are let loose.
-        fierce: those that strike several times as often.
+        fierce: those that strike more often than by `CHANCES`, and in how many of a hundred cases.
         slow: by how many seconds everything is slower.
         down: nobody is answered.
         trap: asked of every request first: it may decide itself what becomes of one.
@@ -58,7 +55,7 @@ class Storm:
 
     def __init__(self, random: Random, struck: Callable[[Fault], None] = lambda _: None) -> None:
         self.raging: set[Fault] = set()
-        self.fierce: set[Fault] = set()
+        self.fierce: dict[Fault, float] = {}
         self.slow = 0.0
         self.down = False
         self.trap: Callable[[str, Request], Passage | None] | None = None
@@ -95,9 +92,7 @@ class Storm:
         return lines
 
     def _strikes(self, fault: Fault) -> bool:
-        chance = CHANCES[fault]
-        if fault in self.fierce:
-            chance = max(chance, min(_FIERCEST, 4 * chance))
+        chance = self.fierce.get(fault, CHANCES[fault])
         strikes = self._random.random() * 100 < chance
         if strikes:
             self._struck(fault)
