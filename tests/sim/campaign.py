@@ -23,9 +23,10 @@ from unittest import mock
 import orjson
 from tests.property.differential import compare_to_the_end
 from tests.property.memory import small_shards
+from tests.sim.asked import undone
 from tests.sim.plot import IMPOSSIBLE, Plot, cells, plot, seeds_of
 from tests.sim.saved import SAVED
-from tests.sim.simulation import Simulation
+from tests.sim.simulation import NAME, Simulation
 from tests.sim.states import State
 from tests.sim.trace import trace
 
@@ -62,6 +63,7 @@ def judge(of: Plot) -> tuple[Verdict, Simulation]:
         simulation = Simulation(of)
         try:
             problems = compare_to_the_end(simulation)
+            problems += undone(simulation, NAME)
             problems += [f"{each.invariant}: {each.text}" for each in simulation.rest()]
         except Exception as error:  # whatever breaks here, the run was not right
             problems = [f"{type(error).__name__}: {error}"]
@@ -183,6 +185,10 @@ def main(arguments: Iterable[str] | None = None) -> int:
     chosen = parser.parse_args(None if arguments is None else list(arguments))
     if chosen.seeds < 1:
         parser.error("--seeds: there has to be one at least")
+    if chosen.jobs < 1:
+        parser.error("--jobs: there has to be one at least")
+    if chosen.first < 0 or (chosen.seed or 0) < 0:
+        parser.error("seeds are numbers from 0 on")
     if chosen.seed is not None:
         return _replay(chosen.seed)
     campaign = Campaign(chosen.first, chosen.seeds)

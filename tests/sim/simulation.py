@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from tests.property.player import Player
 from tests.property.script import End, Way
 from tests.property.watching import Disagreement
+from tests.sim.asked import LONG_SECONDS
 from tests.sim.plot import Plot
 from tests.sim.scripts import CHILD, as_played, spec_of
 from tests.sim.states import State, states_of
@@ -27,7 +29,7 @@ from tests.sim.states import State, states_of
 from fairlead.api import labels
 from fairlead.api.shard import read_tasks
 from fairlead.controllers.reading import Record, state_of
-from fairlead.engine.model import ActionKind, FailureClass, Settings
+from fairlead.engine.model import ActionKind, FailureClass, Settings, StopMode
 from fairlead.engine.state import ActionRecord, RunState
 from fairlead.kube.resources import TASKSTATUSSHARDS, WORKFLOWACTIONS, WORKFLOWS, WORKFLOWTEMPLATES
 from fairlead.testing.apiserver import Answer, Request
@@ -56,7 +58,7 @@ _COMPANIONS = {
     Fault.WATCH_LATE: [Fault.EDITED],
     Fault.WATCH_REPEATED: [Fault.EDITED],
     Fault.WATCH_SILENT: [Fault.EDITED],
-    Fault.LAGGING_LIST: [Fault.COMPACTED],
+    Fault.LAGGING_LIST: [Fault.WATCH_CUT, Fault.EDITED],
 }
 
 #: Seconds between two steps in which something may go wrong: while it goes on, and afterwards.
@@ -287,9 +289,18 @@ class Simulation(Player):
         argument = int(pod["spec"]["containers"][0]["args"][0])
         chance = Random(f"{self.scenario.seed} {node} {number}")
         seconds, lingers = chance.choice(self.plot.lengths), chance.choice([0, 0.5, 3, 8])
+        task = self.tasks.get(node.partition("[")[0])
+        if task is not None and not task.final and self._is_cut_off() and chance.random() < 0.4:
+            seconds = LONG_SECONDS
         if annotations.get(labels.RUN_NAME) != NAME:
             return Act(seconds=seconds, lingers=lingers, message=json.dumps({"x": argument}))
         return replace(_act(self.end_of(node, number), argument, seconds), lingers=lingers)
+
+    def _is_cut_off(self) -> bool:
+        """Tell whether what runs now is going to be ended by a stop soon."""
+        scenario = self.scenario
+        goes_on = self.run.epoch == 1 and not scenario.marks
+        return goes_on and scenario.stop in (StopMode.CANCEL, StopMode.TERMINATE) and scenario.stop_at < 6
 
     def _admit(self, request: Request, obj: Mapping[str, Any]) -> Answer | None:
         """Refuse what the script says is refused for good."""
@@ -305,6 +316,10 @@ class Simulation(Player):
         said = 'admission webhook "policy" denied the request: no'
         body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": said, "code": 400}
         return Answer(code=400, body={**body, "reason": "BadRequest"})
+
+    def moment(self, seconds: float) -> datetime:
+        """Return the true time at a virtual second."""
+        return START + timedelta(seconds=seconds)
 
     # -- what goes wrong
 
@@ -378,12 +393,29 @@ class Simulation(Player):
     # -- the truth about attempts
 
     def by_others(self) -> dict[tuple[str, int], End]:
-        """Return the attempts that mishaps have ended, and as what: those whose pods were touched."""
+        """Return the attempts that mishaps have ended, and as what.
+
+        Those whose pods were touched, and have not succeeded all the same by what the API server had of them last.
+        """
         found: dict[tuple[str, int], End] = {}
+        succeeded = self._succeeded_pods()
         for name, state in self.run.nodes.items():
             for attempt in state.attempts:
-                if attempt.failure_class is FailureClass.INFRASTRUCTURE and attempt.object_name in self.harm.touched:
+                pod = attempt.object_name
+                if attempt.failure_class is FailureClass.INFRASTRUCTURE and pod in self.harm.touched - succeeded:
                     found[name, attempt.number] = End(Way.EVICTED, exit_code=None, reason=attempt.reason)
+        return found
+
+    def _succeeded_pods(self) -> set[str]:
+        """Return the pods that have ended well while we held them: whatever was done to them, that was to be seen."""
+        found = set()
+        for change in self.cluster.server.journal:
+            if change.resource != "pods" or change.after.get("status", {}).get("phase") != "Succeeded":
+                continue
+            if labels.FINALIZER in change.after["metadata"].get("finalizers", ()):
+                found.add(change.key.name)
+            elif not change.actor.startswith("fairlead"):
+                found.discard(change.key.name)
         return found
 
 

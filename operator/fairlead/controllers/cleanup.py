@@ -168,7 +168,7 @@ class Cleaner:
         ownerless = [(kind, key, view.uid) for (kind, key), view in self._gatherer.objects("").items() if view.held]
         seen: set[str] = set()
         alive: set[str] = set()
-        known_before = {workflow.uid for workflow in self._store}
+        known_before = {workflow.uid: ObjectKey(workflow.namespace, workflow.name) for workflow in self._store}
         async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
             for item in page.items:
                 metadata = item["metadata"]
@@ -178,9 +178,14 @@ class Cleaner:
                 known = self._store.get(metadata["uid"])
                 if known is None or known.version < int(metadata["resourceVersion"]):
                     await self._reread_one(metadata)
-        for uid in known_before - seen:
-            self._store.remove(uid)
-            self._notify(uid)
+        for uid in known_before.keys() - seen:
+            # A server that lags behind, or was restored from a backup, lists less than there is: asked for by name, it
+            # has to know better. What is removed never comes back.
+            try:
+                if await self.reread(uid, known_before[uid]):
+                    self._notify(uid)
+            except ApiError as error:
+                log.warning("cannot tell whether %s is gone: %s", known_before[uid], error)
         await self._releaser.release_orphans(held, alive)
         for kind, key, uid in ownerless:
             await self._release_ownerless(kind, key, uid, alive)

@@ -169,7 +169,10 @@ def two_operators(harm: Harm) -> bool:
 
 def clock_skew(harm: Harm) -> bool:
     """Set the operator's clock wrong, for good."""
-    host = harm.random.choice(harm.cluster.hosts)
+    alive = [host for host in harm.cluster.hosts if host.alive]
+    if not alive:
+        return False
+    host = harm.random.choice(alive)
     host.skew = timedelta(seconds=harm.random.uniform(-20, 20))
     return True
 
@@ -234,8 +237,8 @@ def evicted(harm: Harm) -> bool:
     if pod is None:
         return False
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": _named(pod)}
-    harm.cluster.ask("POST", PODS.path(*_address(pod), "eviction"), eviction, {"User-Agent": "drain"})
-    return True
+    answer = harm.cluster.ask("POST", PODS.path(*_address(pod), "eviction"), eviction, {"User-Agent": "drain"})
+    return answer.code < 300
 
 
 def preempted(harm: Harm) -> bool:
@@ -365,7 +368,7 @@ def edited(harm: Harm) -> bool:
 
 
 def _strip(harm: Harm, metadata: JsonObject) -> bool:
-    pod = harm.pod()
+    pod = harm.pod(touches=False)  # how it ends does not change
     if pod is None:
         return False
     namespace, name = _address(pod)

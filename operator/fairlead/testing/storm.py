@@ -71,8 +71,13 @@ class Storm:
         if self.down:
             return Passage(out=out, refused=True)
         for fault in sorted(self.raging - _WATCH):
-            if self._meets(fault, request) and self._strikes(fault):
-                return self._hit(fault, request, out, back)
+            if not self._meets(fault, request):
+                continue
+            older = self._lagging(request) if fault is Fault.LAGGING_LIST else None
+            if fault is Fault.LAGGING_LIST and older is None:
+                continue
+            if self._strikes(fault):
+                return Passage(out=out, back=back, instead=older) if older else self._hit(fault, out, back)
         return Passage(out=out, back=back)
 
     def delay(self, sender: str, plural: str) -> float:
@@ -113,7 +118,7 @@ class Storm:
             case _:
                 return True
 
-    def _hit(self, fault: Fault, request: Request, out: float, back: float) -> Passage:
+    def _hit(self, fault: Fault, out: float, back: float) -> Passage:
         match fault:
             case Fault.LATE:
                 return Passage(out=self._random.uniform(0, 10), back=self._random.uniform(0, 10))
@@ -127,24 +132,23 @@ class Storm:
                 return Passage(out=out, refused=True)
             case Fault.GATEWAY_TIMEOUT:
                 return Passage(out=out, back=back, after=_status(504, "Timeout", "request timed out"))
-            case Fault.LAGGING_LIST:
-                return Passage(out=out, back=back, instead=self._lagging(request))
             case _:
                 return Passage(out=out, back=back, instead=_refusal(fault, self._random))
 
     def _lagging(self, request: Request) -> Answer | None:
-        """A list as it was a while ago; None (the present one) where that is forgotten."""
+        """A list as it was a while ago; None where it was the same, or where that is forgotten."""
         assert self.server is not None
         if "continue" in request.query:
             return None
-        version = max(1, self.server.version - self._random.randrange(1, 40))
+        newest = self.server.handle(request)
+        version = max(self.server.compacted, self.server.version - self._random.randrange(1, 40))
         exact = {"resourceVersion": str(version), "resourceVersionMatch": "Exact"}
-        query = {**request.query, **exact}
-        query.pop("limit")
-        answer = self.server.handle(
-            Request(method="GET", path=request.path, query=query, headers=request.headers, body=b"")
+        older = self.server.handle(
+            Request(method="GET", path=request.path, query={**request.query, **exact}, headers=request.headers)
         )
-        return answer if answer.code == 200 else None
+        if older.code != 200 or newest.code != 200 or older.body["items"] == newest.body["items"]:
+            return None
+        return older
 
 
 def _refusal(fault: Fault, random: Random) -> Answer:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
+from typing import Any
 
 import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Refusal, Stage, looptime, tasks
@@ -12,6 +13,7 @@ from tests.unit.controllers.fake_api import NAMESPACE, Refusal, Stage, looptime,
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import Conflict, Forbidden, ServerError
 from fairlead.kube.resources import PODS, WORKFLOWS, ObjectKey
+from fairlead.kube.transport import Page
 
 pytestmark = looptime
 
@@ -204,6 +206,25 @@ async def test_the_sweep_finds_what_no_watch_told(stage: Stage) -> None:
     stage.api.drop(WORKFLOWS, "daily")
     await asyncio.sleep(65)
     assert stage.held() == []
+
+
+async def test_a_run_that_a_list_lacks_is_gone_only_if_it_is_not_found_by_its_name(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lags behind, or was restored from a backup, lists what there was."""
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+
+    async def nothing(*_: Any, **__: Any) -> AsyncIterator[Page]:
+        yield Page(items=[], resource_version="1", remaining=None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.api, "list_pages", nothing)
+        await stage.operator.cleaner.sweep()
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(2)
+    assert stage.status()["phase"] == "Succeeded"
 
 
 async def test_what_a_run_that_is_gone_has_orphaned_while_nobody_looked_is_released(stage: Stage) -> None:

@@ -27,6 +27,9 @@ _EXPIRED = (
 )
 
 
+_TOO_OLD = "The resourceVersion for the provided list is too old."
+
+
 def metadata_of(obj: Object) -> Object:
     """Return an object as PartialObjectMetadata."""
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
@@ -78,6 +81,10 @@ def list_(store: Store, call: Call) -> Answer:
         version, start = _resumed(store, token, asked)
     elif asked is not None and asked > store.version:
         raise version_too_large(asked, store.version)
+    elif asked and _is_exact(call, limit):
+        if asked < store.compacted:
+            raise expired(_TOO_OLD)
+        version = asked
     select_ = selector_of(call)
     metadata: Object = {"resourceVersion": str(version)}
     if not limit and not start:
@@ -96,6 +103,15 @@ def list_(store: Store, call: Call) -> Answer:
         if select_ is None or select_(obj):
             chosen.append(obj)
     return Answer(code=200, body=_listed(call, metadata, chosen))
+
+
+def _is_exact(call: Call, limit: int) -> bool:
+    """Tell whether a list is to be of the version that it names, not of one that is at least as new.
+
+    Source: "Resource versions", the table of LIST in the API concepts.
+    """
+    match = call.query.get("resourceVersionMatch", "")
+    return match == "Exact" or (not match and limit > 0)
 
 
 def _listed(call: Call, metadata: Object, objects: Iterable[Object]) -> Object:

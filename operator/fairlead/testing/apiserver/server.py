@@ -64,6 +64,11 @@ class ApiServer:
         return self._store.listeners
 
     @property
+    def compacted(self) -> int:
+        """The newest version that is forgotten."""
+        return self._store.compacted
+
+    @property
     def version(self) -> int:
         """The resourceVersion of the newest change."""
         return self._store.version

@@ -1,0 +1,90 @@
+"""Whether what users asked for was done: judged by what was stored when, not by what the operator says of it.
+
+How a run ends that was stopped, or has passed its deadline, depends on the moment; so the naive interpreter is not
+asked about it. But nothing new may begin then, what runs has to end, and it has to end soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fairlead.api import labels
+from fairlead.engine.model import StopMode
+from fairlead.testing.faults import Fault
+
+if TYPE_CHECKING:
+    from tests.sim.simulation import Simulation
+
+__all__ = ["LONG_SECONDS", "undone"]
+
+#: How long some pods would run that are to be ended.
+LONG_SECONDS = 5_000.0
+
+#: An operator may know as little as three lease times ago; and one may be held up for minutes, and the API server away.
+_STALE, _SOON = timedelta(seconds=60), timedelta(seconds=900)
+
+#: What keeps no operator from its work.
+_HARMLESS = (
+    Fault.EDITED,
+    Fault.ACTION_SPAM,
+    Fault.FOREIGN_POD,
+    Fault.EVICTED,
+    Fault.PREEMPTED,
+    Fault.DELETED,
+    Fault.FORCE_DELETED,
+    Fault.UNSCHEDULABLE,
+)
+
+
+def undone(simulation: Simulation, name: str) -> Iterator[str]:
+    """Yield what was asked of the first epoch of a run and not done."""
+    journal = simulation.cluster.server.journal
+    finished = next((each for each in journal if _is_of(each, name) and _condition(each.after, "Finished")), None)
+    end = None if finished is None else finished.moment
+    for change in journal:
+        spec = change.after.get("spec", {})
+        if change.resource != "workflowactions" or spec.get("action") != "Stop" or change.verb == "create":
+            continue
+        accepted = _condition(change.after, "Accepted") and not _condition(change.before, "Accepted")
+        if accepted and spec["workflowName"] == name and (end is None or change.moment < end):
+            yield from _not_stopped(simulation, name, spec["mode"], change.moment, end)
+    if finished is not None and simulation.scenario.deadline is not None:
+        yield from _outlived(simulation, finished.after, finished.moment)
+
+
+def _not_stopped(simulation: Simulation, name: str, mode: str, at: datetime, end: datetime | None) -> Iterator[str]:
+    for change in simulation.cluster.server.journal:
+        annotations = change.after.get("metadata", {}).get("annotations") or {}
+        late = change.moment > at + _STALE and (end is None or change.moment < end)
+        if change.verb == "create" and change.resource == "pods" and late and annotations.get(labels.RUN_NAME) == name:
+            task = annotations[labels.NODE].partition("[")[0]
+            if not simulation.tasks[task].final and change.actor.startswith("fairlead"):
+                yield f"S7: {change.key.name} was created at {change.moment}, after the stop of {at}"
+    if mode != StopMode.GRACEFUL.value and (end is None or end > at + _SOON) and not simulation.scenario.deadline:
+        yield f"L5: the run was to be stopped ({mode}) at {at}, and has ended at {end}"
+
+
+def _outlived(simulation: Simulation, run: dict[str, Any], end: datetime) -> Iterator[str]:
+    """A run that nothing hindered goes on for no longer than its deadline, and says so in the end."""
+    scenario = simulation.scenario
+    assert scenario.deadline is not None
+    if scenario.suspended or any(task.final for task in scenario.tasks) or scenario.bothered:
+        return
+    start = datetime.fromisoformat(run["status"]["startTime"])
+    if any(Fault(fault) not in _HARMLESS for at, fault in simulation.struck if simulation.moment(at) < end):
+        return
+    over = end - start > timedelta(seconds=scenario.deadline) + _STALE
+    told = next(each for each in run["status"]["conditions"] if each["type"] == "Finished")
+    if over and "deadline" not in told["reason"].lower():
+        yield f"L5: the run took {end - start} of {scenario.deadline} s, and has ended {told['reason']}"
+
+
+def _is_of(change: Any, name: str) -> bool:
+    return bool(change.resource == "workflows" and change.key.name == name)
+
+
+def _condition(obj: dict[str, Any], type_: str) -> bool:
+    conditions = obj.get("status", {}).get("conditions", ())
+    return any(each["type"] == type_ and each["status"] == "True" for each in conditions)
