@@ -13,7 +13,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -289,18 +288,21 @@ class Simulation(Player):
         argument = int(pod["spec"]["containers"][0]["args"][0])
         chance = Random(f"{self.scenario.seed} {node} {number}")
         seconds, lingers = chance.choice(self.plot.lengths), chance.choice([0, 0.5, 3, 8])
-        task = self.tasks.get(node.partition("[")[0])
-        if task is not None and not task.final and self._is_cut_off() and chance.random() < 0.4:
+        if self._is_cut_off(node) and chance.random() < 0.4:
             seconds = LONG_SECONDS
         if annotations.get(labels.RUN_NAME) != NAME:
             return Act(seconds=seconds, lingers=lingers, message=json.dumps({"x": argument}))
         return replace(_act(self.end_of(node, number), argument, seconds), lingers=lingers)
 
-    def _is_cut_off(self) -> bool:
-        """Tell whether what runs now is going to be ended by a stop soon."""
-        scenario = self.scenario
-        goes_on = self.run.epoch == 1 and not scenario.marks
-        return goes_on and scenario.stop in (StopMode.CANCEL, StopMode.TERMINATE) and scenario.stop_at < 6
+    def _is_cut_off(self, node: str) -> bool:
+        """Tell whether what runs now of a task is going to be ended, by a stop or a deadline, and by nothing else."""
+        scenario, task = self.scenario, self.tasks.get(node.partition("[")[0])
+        if task is None or task.final or scenario.marks or self.run.epoch > 1:
+            return False
+        if any(end.way is Way.TOO_LONG for ends in (task.ends, *task.item_ends) for end in ends):
+            return False
+        stopped = scenario.stop in (StopMode.CANCEL, StopMode.TERMINATE) and scenario.stop_at < 6
+        return stopped or scenario.deadline is not None
 
     def _admit(self, request: Request, obj: Mapping[str, Any]) -> Answer | None:
         """Refuse what the script says is refused for good."""
@@ -316,10 +318,6 @@ class Simulation(Player):
         said = 'admission webhook "policy" denied the request: no'
         body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": said, "code": 400}
         return Answer(code=400, body={**body, "reason": "BadRequest"})
-
-    def moment(self, seconds: float) -> datetime:
-        """Return the true time at a virtual second."""
-        return START + timedelta(seconds=seconds)
 
     # -- what goes wrong
 

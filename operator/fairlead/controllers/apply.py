@@ -49,7 +49,10 @@ _HEADLINES = frozenset({"Started", "Succeeded", "Failed", "InvalidSpec"})
 
 
 class Applier:
-    """Carries out commands for any run. `notify(uid)` is called when a run's inbox has something new."""
+    """Carries out commands for any run.
+
+    `notify(uid)` is called when a run's inbox has something new, `doubt(uid)` when a watch lacks an object of its own.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Applier:
         errands: Errands,
         recorder: EventRecorder,
         notify: Callable[[str], None],
+        doubt: Callable[[str], None],
         hop_took: Callable[[float], None],
     ) -> None:
         self._client = client
@@ -68,7 +72,7 @@ class Applier:
         self._notify = notify
         self._carriers = carriers
         self._errands = errands
-        pods = PodCreator(client, informers)
+        pods = PodCreator(client, informers, doubt)
         creators: dict[WorkKind, Creator] = {WorkKind.POD: pods, WorkKind.JOB: pods, **carriers}
         self._starter = Starter(store, creators, hop_took)
         self._tasks: set[asyncio.Task[None]] = set()

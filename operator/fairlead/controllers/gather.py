@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at the pods of a Job that does not run yet.
 JOB_LOOK_SECONDS = 5.0
 
+#: Seconds that a watch may take to tell of what there is.
+_DOUBT_SECONDS = 1.0
+
 
 class Gatherer:
     """What changed, by run. `notify(uid)` is called when there is something new about a run."""
@@ -49,6 +52,7 @@ class Gatherer:
         self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._heard_at: dict[str, float] = {}
         self._again: set[str] = set()
+        self._doubted: set[str] = set()
         self._stdout = StdoutReader(client, notify)
 
     def changed(self, kind: WorkKind, key: ObjectKey, old: View | None, new: View | None) -> None:
@@ -74,10 +78,20 @@ class Gatherer:
             for key, view in informer.by_owner(uid).items():
                 pending[kind, key] = view
 
+    def doubt(self, uid: str) -> None:
+        """Look in a moment for what a run has and no watch tells of: its labels may have been taken off."""
+
+        def look() -> None:
+            self._doubted.add(uid)
+            self._notify(uid)
+
+        asyncio.get_running_loop().call_later(_DOUBT_SECONDS, look)
+
     def take(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
         """Return, once, the objects of a run that have changed since last time; for runs that are over."""
         self._left.pop(uid, None)
         self._heard_at.pop(uid, None)
+        self._doubted.discard(uid)
         return self._changed.pop(uid, {})
 
     def objects(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
@@ -164,10 +178,11 @@ class Gatherer:
             self._notify(uid)
 
     def _missing(self, run: Run) -> dict[tuple[WorkKind, ObjectKey], Any]:
-        """Return live attempts that are not in the informers' view; asked for at a resync only."""
-        if not run.resync:
+        """Return live attempts that are not in the informers' view; looked for at a resync, or where there is doubt."""
+        if not run.resync and run.uid not in self._doubted:
             return {}
         run.resync = False
+        self._doubted.discard(run.uid)
         missing: dict[tuple[WorkKind, ObjectKey], Any] = {}
         for state in run.state.nodes.values():
             attempt = state.current

@@ -118,6 +118,7 @@ class Operator:
             self.errands,
             self.recorder,
             self.queue.add,
+            self.gatherer.doubt,
             self.metrics.hop_took,
         )
         self.writer = StatusWriter(

@@ -170,11 +170,15 @@ class Starter:
 
 
 class PodCreator:
-    """Creates pods and Jobs, with the operator's own rights."""
+    """Creates pods and Jobs, with the operator's own rights.
 
-    def __init__(self, client: ApiClient, caches: Mapping[WorkKind, Cache]) -> None:
+    `doubt(uid)` hears of a run one of whose objects exists, and is not seen by the watch.
+    """
+
+    def __init__(self, client: ApiClient, caches: Mapping[WorkKind, Cache], doubt: Callable[[str], None]) -> None:
         self._client = client
         self._caches = caches
+        self._doubt = doubt
 
     async def create(self, run: Run, start: StartAttempt, departure: Departure) -> Event | None:
         """See `Creator`."""
@@ -280,6 +284,8 @@ class PodCreator:
         view = pod_view(raw) if start.kind is WorkKind.POD else job_view(raw)
         if view.owner_uid != run.uid:
             return name_conflict(start, start.kind.value, start.object_name)
+        if self._caches[start.kind].get(ObjectKey(run.owner.namespace, start.object_name)) is None:
+            self._doubt(run.uid)
         # It is ours by its name and its owner, also where somebody took off what else tells which attempt it carries.
         view = replace(view, node=start.node, number=start.number)
         return observe_pod(view) if isinstance(view, PodView) else observe_job(view)

@@ -190,6 +190,19 @@ async def test_a_pod_whose_labels_were_taken_off_is_labelled_again(stage: Stage)
     assert stage.phases() == {"a": "Succeeded"}
 
 
+async def test_one_that_lost_them_before_anything_of_it_was_recorded_is_found_by_its_name(stage: Stage) -> None:
+    """The create finds that its name is taken; the watch tells nothing of the pod."""
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(0.1)
+    assert "attempts" not in stage.status()["tasks"][0]
+    await stage.crash()
+    stage.api.edit(PODS, stage.pod("a"), lambda raw: raw["metadata"].update(labels={}))
+    await stage.restart()
+    await asyncio.sleep(5)
+    assert labels.RUN_UID in stage.pods()[stage.pod("a")]["metadata"]["labels"]
+
+
 async def test_a_pod_that_goes_while_no_operator_is_there_is_missed(stage: Stage) -> None:
     await stage.begin()
     stage.apply(tasks("a", retry={"infrastructureLimit": 0}))
