@@ -72,6 +72,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="the same times for the same seed (%(default)s)")
     parser.add_argument("--kills", type=int, default=100, help="how often the operator is killed (%(default)s)")
     arguments = parser.parse_args()
+    if arguments.kills < 1:
+        parser.error("--kills: there has to be one at least")
     if arguments.list:
         for name, fault in FAULTS.items():
             print(f"{name:<20}{(fault.__doc__ or '').strip()}")

@@ -25,6 +25,8 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="tell every disagreement, not the first alone")
     parser.add_argument("--kinds", default="", metavar="PLURALS", help="only these, such as pods,jobs")
     options = parser.parse_args()
+    if options.sequences < 1 or options.workers < 1:
+        parser.error("--sequences, --workers: there has to be one at least")
     return asyncio.run(_run(options))
 
 
@@ -47,12 +49,15 @@ async def _run(options: argparse.Namespace) -> int:
     campaign = Campaign(
         seeds, only=[each for each in options.kinds.split(",") if each], workers=options.workers, progress=progress
     )
+    failures: list[BaseException] = []
     try:
         async with connected(real_server()) as session:
             await campaign.run(session)
     except* (Unfit, aiohttp.ClientError, TimeoutError) as failed:
-        for each in failed.exceptions:
-            sys.stderr.write(f"conformance: the real server failed: {type(each).__name__}: {each}\n")
+        failures.extend(failed.exceptions)
+    for failure in failures:
+        sys.stderr.write(f"conformance: the real server failed: {type(failure).__name__}: {failure}\n")
+    if failures:
         return 1
     sys.stdout.write(f"\n{campaign.table()}\n")
     if campaign.disagreements:

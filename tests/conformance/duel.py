@@ -12,7 +12,7 @@ import orjson
 from tests.conformance.bodies import Kind
 from tests.conformance.generator import METADATA, Follow, Sequence
 from tests.conformance.normal import Ordinals, comparable, comparable_event
-from tests.conformance.players import Fake, Player, Real
+from tests.conformance.players import Fake, Player, Real, Unfit
 from tests.conformance.steps import Memory, Step
 
 from fairlead.testing.apiserver import Request
@@ -73,7 +73,7 @@ class Duel:
         real_side, fake_side = sides = (_Side(self._real), _Side(fake))
         for side in sides:
             for kind in self._kinds:
-                _, listed = await side.player.send(Request(method="GET", path=kind.resource.path(self._real.namespace)))
+                listed = await self._list(side, kind)
                 side.start[kind.resource.plural] = listed["metadata"]["resourceVersion"]
         cleaned = False
         for number, step in enumerate(self._sequence.steps, 1):
@@ -117,12 +117,19 @@ class Duel:
         return self._parted(found, wanted)
 
     async def _all(self, side: _Side, kind: Kind) -> Any:
-        _, listed = await side.player.send(
-            Request(method="GET", path=kind.resource.path(self._real.namespace), headers={"Accept": "application/json"})
-        )
+        listed = await self._list(side, kind)
         for each in listed["items"]:
             each["metadata"].pop("resourceVersion")
         return comparable(200, listed, kind.resource.plural, side.ordinals)["items"]
+
+    async def _list(self, side: _Side, kind: Kind) -> dict[str, Any]:
+        path, headers = kind.resource.path(self._real.namespace), {"Accept": "application/json"}
+        for _ in range(100):
+            code, listed = await side.player.send(Request(method="GET", path=path, headers=headers))
+            if code == 200:
+                return dict(listed)
+            await asyncio.sleep(0.2)
+        raise Unfit(f"the list of {kind.resource.plural} is answered with {code}: {listed}")
 
     async def _events(self, side: _Side, watch: Follow) -> dict[str, list[Any]]:
         """The events, by object: in which order the clean-up comes to each is nobody's promise."""

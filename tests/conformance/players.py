@@ -25,7 +25,7 @@ _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 #: Seconds that a server may take until it can answer at all: it fills a cache after a CRD was changed, for one.
 _READY_SECONDS = 30.0
 
-#: The codes that say "not now". The other player never gives them.
+#: The codes that say "not now"; not of what is played, where they may be the right answer.
 _NOT_NOW = (429, 500, 503, 504)
 
 
@@ -125,12 +125,6 @@ class Real:
         return [each["metadata"] for each in listed["items"] if each["metadata"]["name"] not in names]
 
     async def send(self, request: Request) -> tuple[int, Any]:
-        async with asyncio.timeout(_READY_SECONDS):
-            while (answer := await self._send(request))[0] in _NOT_NOW:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-            return answer
-
-    async def _send(self, request: Request) -> tuple[int, Any]:
         async with self._session.request(
             request.method,
             request.path.lstrip("/"),
@@ -163,4 +157,8 @@ class Real:
     async def _ask(self, method: str, path: str, body: Object | None = None, kind: str = "json") -> tuple[int, Any]:
         headers = {"Content-Type": f"application/{kind}", "Accept": "application/json"}
         data = b"" if body is None else orjson.dumps(body)
-        return await self.send(Request(method=method, path=path, headers=headers, body=data))
+        request = Request(method=method, path=path, headers=headers, body=data)
+        async with asyncio.timeout(_READY_SECONDS):
+            while (answer := await self.send(request))[0] in _NOT_NOW:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            return answer

@@ -67,3 +67,36 @@ async def test_a_namespace_that_is_going_away_takes_nothing_new(api_server: Clus
         )
     for step, one, other in zip(steps, *answers, strict=True):
         assert other == one, step
+
+
+async def test_a_list_of_an_exact_version_tells_what_there_was(api_server: Cluster) -> None:
+    name = f"fairlead-conformance-{os.getpid()}-exact"
+    maps = CONFIGMAPS.path(name)
+    told = []
+    async with connected(api_server.kubeconfig) as session:
+        real = Real(session, name)
+        await real.open()
+        for player in (real, Fake(name)):
+            seen: list[Any] = []
+            versions = []
+            for each in ("a", "b"):
+                step = Step(method="POST", path=maps, plural="configmaps", what="", body=configmap(each))
+                await player.send(step.request(Memory()))
+                _, listed = await player.send(Step(method="GET", path=maps, plural="", what="").request(Memory()))
+                versions.append(listed["metadata"]["resourceVersion"])
+            for more in (
+                {"resourceVersionMatch": "Exact"},
+                {"resourceVersionMatch": "NotOlderThan"},
+                {"limit": "5"},
+                {},
+            ):
+                query = {"resourceVersion": versions[0], **more}
+                _, old = await player.send(
+                    Step(method="GET", path=maps, plural="", what="", query=query).request(Memory())
+                )
+                version = old["metadata"]["resourceVersion"]
+                seen.append((sorted(obj["metadata"]["name"] for obj in old["items"]), versions.index(version)))
+            told.append(seen)
+        await real.close()
+    assert told[0] == told[1]
+    assert told[1][0] == (["a", "kube-root-ca.crt"], 0)
