@@ -42,15 +42,31 @@ def undone(simulation: Simulation, name: str) -> Iterator[str]:
 
 
 def _not_stopped(simulation: Simulation, name: str, mode: str, at: datetime, end: datetime | None) -> Iterator[str]:
+    """No task but those of `finally` begins after a stop, and what was running then has ended soon after."""
+    live: dict[str, datetime | None] = {}
     for change in simulation.cluster.server.journal:
-        annotations = change.after.get("metadata", {}).get("annotations") or {}
-        late = change.moment > at + _STALE and (end is None or change.moment < end)
-        if change.verb == "create" and change.resource == "pods" and late and annotations.get(labels.RUN_NAME) == name:
-            task = annotations[labels.NODE].partition("[")[0]
-            if not simulation.tasks[task].final and change.actor.startswith("fairlead"):
-                yield f"S7: {change.key.name} was created at {change.moment}, after the stop of {at}"
-    if mode != StopMode.GRACEFUL.value and (end is None or end > at + _SOON) and not simulation.scenario.deadline:
-        yield f"L5: the run was to be stopped ({mode}) at {at}, and has ended at {end}"
+        if not _is_of_main(simulation, change, name):
+            continue
+        pod = change.key.name
+        if change.verb == "create" and change.moment <= at:
+            live[pod] = None
+        elif change.verb == "create" and change.moment > at + _STALE and (end is None or change.moment < end):
+            yield f"S7: {pod} was created at {change.moment}, after the stop of {at}"
+        over = not change.after or change.after.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if over and pod in live and live[pod] is None:
+            live[pod] = change.moment
+    late = sorted(pod for pod, ended in live.items() if ended is None or ended > at + _SOON)
+    if late and mode != StopMode.GRACEFUL.value:
+        yield f"L5: the run was to be stopped ({mode}) at {at}, and long after that there was still {late[0]}"
+
+
+def _is_of_main(simulation: Simulation, change: Any, name: str) -> bool:
+    """Tell whether a change is of a pod of a run's tasks, other than those of `finally`."""
+    metadata = (change.after or change.before).get("metadata", {})
+    annotations = metadata.get("annotations") or {}
+    if change.resource != "pods" or annotations.get(labels.RUN_NAME) != name or not metadata.get("ownerReferences"):
+        return False
+    return not simulation.tasks[annotations[labels.NODE].partition("[")[0]].final
 
 
 def _outlived(simulation: Simulation, run: dict[str, Any], end: datetime) -> Iterator[str]:

@@ -136,7 +136,7 @@ class Simulation(Player):
 
     def _fierceness(self, chance: float) -> float:
         """Return in how many of a hundred cases the lead strikes: not in all, or nothing would get on."""
-        if self.plot.state is State.BEGINS:  # where there are few requests
+        if self.plot.state is State.BEGINS or self.plot.lead is Fault.QUOTA:  # where there are few requests
             return 90
         return max(chance, min(70, 4 * chance))
 
