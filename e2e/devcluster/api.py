@@ -35,12 +35,20 @@ class Api:
     port: int
     context: ssl.SSLContext
 
-    def request(self, verb: str, path: str, body: Object | None = None, kind: str = "application/json") -> Any:
+    def request(
+        self,
+        verb: str,
+        path: str,
+        body: Object | None = None,
+        kind: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = 15,
+    ) -> Any:
         """One request, one decoded answer. Raises `Refusal`, or OSError where there is no answer."""
-        connection = self._connect(timeout=15)
+        connection = self._connect(timeout)
         try:
             payload = None if body is None else json.dumps(body)
-            connection.request(verb, path, payload, {"Content-Type": kind, "Accept": "application/json"})
+            connection.request(verb, path, payload, {"Content-Type": kind, "Accept": accept})
             response = connection.getresponse()
             text = response.read().decode()
         finally:
@@ -48,6 +56,11 @@ class Api:
         if response.status >= 300:
             raise Refusal(response.status, _message(text))
         return json.loads(text) if text.startswith(("{", "[")) else text
+
+    def table(self, path: str) -> Object:
+        """The objects as kubectl shows them: `columnDefinitions`, and `rows` with their `cells`."""
+        found: Object = self.request("GET", path, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        return found
 
     def ensure(self, path: str, body: Object) -> None:
         """Create an object; one that is there already is left as it is."""

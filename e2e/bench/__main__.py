@@ -1,0 +1,116 @@
+"""`make bench`: what Fairlead adds to the API server's own time, as ratios measured in one run.
+
+Graphs of no-op tasks on simulated nodes, by Fairlead and by a bare driver that only creates pods and watches them;
+alternating, several rounds, medians. Absolute times say something about the machine only; the ratios are the claim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from e2e import dev_operator
+from e2e.bench.engines import Bare, Engine, Fairlead
+from e2e.bench.measure import Measured, measure, remove
+from e2e.bench.plots import draw
+from e2e.bench.shapes import SHAPES, Shape
+from e2e.bench.table import rows, table, verdict
+from e2e.devcluster import api as dev_api
+from e2e.devcluster import state
+from e2e.devcluster.api import Api
+from e2e.kubectl import Cluster
+from fairlead import __version__
+
+_NAMESPACE = "fairlead-bench"
+
+#: What the quick form measures.
+_QUICK = ("chain-20", "wide-100", "layers-10x10", "many-200x5")
+
+
+def play(
+    api: Api, engines: Sequence[Engine], shapes: Sequence[Shape], rounds: int
+) -> dict[str, dict[str, list[Measured]]]:
+    """Return what was measured, by shape and engine. Each engine is started anew for each shape, and warmed up."""
+    found: dict[str, dict[str, list[Measured]]] = {}
+    for shape in shapes:
+        of_shape = found[shape.name] = {engine.name: [] for engine in engines}
+        for number in range(1, rounds + 1):
+            for engine in engines:
+                engine.start()
+                try:
+                    measure(api, engine, _WARM_UP, _NAMESPACE)
+                    measured = measure(api, engine, shape, _NAMESPACE)
+                finally:
+                    engine.stop()
+                of_shape[engine.name].append(measured)
+                hop = f", {measured.hop * 1000:.1f} ms a hop" if measured.hops else ""
+                print(
+                    f"{shape.name} {number}/{rounds} {engine.name}: {measured.seconds:.2f} s{hop}, "
+                    f"{measured.cpu * 1000 / shape.pods:.2f} ms CPU a task, {measured.megabytes:.0f} MB",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return found
+
+
+_WARM_UP = Shape("warm-up", SHAPES["chain-20"].tasks[:3])
+
+
+def main() -> int:
+    """Measure, print the table, write the result; fail where a budget is not met."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="of each shape (%(default)s)")
+    parser.add_argument("--shape", action="append", choices=[*SHAPES], help="only this one (repeatable)")
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(_QUICK)}, in under three minutes")
+    parser.add_argument("--no-floor", action="store_true", help="without the driver that has finalizers and a status")
+    parser.add_argument("--output", type=Path, default=Path("bench/results/latest.json"))
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds: there has to be one at least")
+    names = arguments.shape or (_QUICK if arguments.quick else tuple(SHAPES))
+    shapes = [SHAPES[name] for name in names]
+    cluster = Cluster.current()
+    dev_operator.make_way()
+    cluster.install_crds()
+    api = dev_api.connect(state.layout())
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        engines: list[Engine] = [Bare(cluster, folder), Fairlead(cluster, api, folder)]
+        if not arguments.no_floor:
+            engines.insert(1, Bare(cluster, folder, floor=True))
+        remove(api, _NAMESPACE)
+        found = rows(shapes, play(api, engines, shapes, arguments.rounds))
+    result = {"machine": _machine(), "rounds": arguments.rounds, "shapes": found}
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    drawn = draw(found, arguments.output.parent)
+    print(f"\n{table(found)}")
+    print("".join(f"\n{each}" for each in drawn))
+    problems = verdict(found)
+    print("\n" + ("\n".join(f"over: {each}" for each in problems) or "all budgets are met"))
+    return bool(problems)
+
+
+def _machine() -> dict[str, object]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "fairlead": __version__,
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ).stdout.strip(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""One measurement: a shape, an engine, an empty namespace; and what of it is compared."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.bench.engines import Engine
+from e2e.bench.process import cpu_seconds, forget_peak, peak_megabytes
+from e2e.bench.shapes import Shape
+from e2e.devcluster.api import Api, Refusal
+
+__all__ = ["Measured", "measure", "remove"]
+
+#: Shapes of at most so many pods are watched pod by pod: from one's creation to the next one's is a hop.
+_WATCHED = 20
+
+_BASE_SECONDS, _SECONDS_A_POD, _GONE_SECONDS = 60.0, 0.1, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one engine made of one shape. Times in seconds, `hops` between creations of pods, where they were watched.
+
+    `counted`: what the engine has counted itself meanwhile.
+    """
+
+    seconds: float
+    cpu: float
+    megabytes: float
+    hops: tuple[float, ...]
+    counted: Mapping[str, float]
+
+    @property
+    def hop(self) -> float:
+        """The mean hop, 0 where they were not watched."""
+        return sum(self.hops) / len(self.hops) if self.hops else 0.0
+
+
+def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
+    """Play a shape once, in a namespace that is made for it and removed afterwards."""
+    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    try:
+        watch = _Creations(api, namespace) if shape.pods <= _WATCHED else None
+        before, cpu = engine.counters(), cpu_seconds(engine.pid)
+        forget_peak(engine.pid)
+        seconds = engine.play(shape, namespace, _BASE_SECONDS + shape.pods * _SECONDS_A_POD)
+        used, peak = cpu_seconds(engine.pid) - cpu, peak_megabytes(engine.pid)
+        after = engine.counters()
+        counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
+        times = [] if watch is None else watch.end()
+        hops = tuple(later - earlier for earlier, later in itertools.pairwise(times))
+        return Measured(seconds, used, peak, hops, counted)
+    finally:
+        remove(api, namespace)
+
+
+class _Creations:
+    """Notes when each pod of a namespace was created, in a thread of its own."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        self._times: dict[str, float] = {}
+        version = api.request("GET", path)["metadata"]["resourceVersion"]
+        self._thread = threading.Thread(target=self._follow, args=(api, path, version), daemon=True)
+        self._thread.start()
+        time.sleep(0.2)  # it is under way
+
+    def _follow(self, api: Api, path: str, version: str) -> None:
+        for event in api.watch(path, version, 60):
+            if event["type"] == "ADDED":
+                self._times.setdefault(event["object"]["metadata"]["name"], time.perf_counter())
+
+    def end(self) -> list[float]:
+        """Return the times, in order."""
+        return sorted(self._times.values())
+
+
+def remove(api: Api, namespace: str) -> None:
+    """Remove a namespace with all that is in it, whoever holds that, and wait until it is gone."""
+    path = f"/api/v1/namespaces/{namespace}"
+    _delete(api, f"/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows")
+    _release(api, f"/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/taskstatusshards")
+    _release(api, f"/api/v1/namespaces/{namespace}/pods")
+    _delete(api, f"/api/v1/namespaces/{namespace}/pods")
+    _delete(api, path)
+    deadline = time.monotonic() + _GONE_SECONDS
+    while api.exists(path):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"namespace {namespace} is not gone after {_GONE_SECONDS:.0f} s")
+        time.sleep(0.3)
+
+
+def _delete(api: Api, path: str) -> None:
+    options: dict[str, Any] = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    try:
+        api.request("DELETE", path, options, timeout=300)
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+
+
+def _release(api: Api, path: str) -> None:
+    """Take the finalizers off: what an engine that was stopped still holds."""
+    try:
+        found = api.request("GET", f"{path}?limit=100000", timeout=120)["items"]
+    except Refusal as refusal:
+        if refusal.status == 404:
+            return
+        raise
+    for each in found:
+        if each["metadata"].get("finalizers"):
+            body = {"metadata": {"finalizers": None}}
+            try:
+                api.request("PATCH", f"{path}/{each['metadata']['name']}", body, "application/merge-patch+json")
+            except Refusal as refusal:
+                if refusal.status != 404:
+                    raise

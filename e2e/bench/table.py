@@ -1,0 +1,116 @@
+"""From measurements to the table, the result on file, and the verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from e2e.bench.measure import Measured
+from e2e.bench.shapes import Shape
+
+__all__ = ["rows", "table", "verdict"]
+
+Object = dict[str, Any]
+Rounds = Mapping[str, Sequence[Measured]]
+
+#: The budgets: CPU a task and its growth from 100 to 10,000 tasks, memory, writes a task.
+CPU_MS, FLATNESS, MEGABYTES, WRITES = 3.0, 1.3, 150.0, 3.0
+
+#: Where a ratio is over its limit, it may be so by as much over the floor's.
+_OVER_FLOOR = 1.05
+
+_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-10x1000"))
+
+
+def rows(shapes: Sequence[Shape], measured: Mapping[str, Rounds]) -> list[Object]:
+    """Return what was measured of each shape; ratios are medians over the rounds, each against its own bare run."""
+    return [_row(shape, measured[shape.name]) for shape in shapes]
+
+
+def _row(shape: Shape, rounds: Rounds) -> Object:
+    ours, bare = rounds["fairlead"], rounds["bare"]
+    row: Object = {
+        "shape": shape.name,
+        "pods": shape.pods,
+        "bare_seconds": _middle(each.seconds for each in bare),
+        "seconds": _middle(each.seconds for each in ours),
+        "ratio_vs_bare": _middle(_time(o) / _time(b) for o, b in zip(ours, bare, strict=True)),
+        "cpu_ms_per_task": _middle(each.cpu * 1000 / shape.pods for each in ours),
+        "bare_cpu_ms_per_task": _middle(each.cpu * 1000 / shape.pods for each in bare),
+        "rss_mb": _middle(each.megabytes for each in ours),
+        "api_writes_per_task": _middle(each.counted["writes"] / shape.pods for each in ours),
+        "status_bytes_per_task": _middle(each.counted["status_bytes"] / shape.pods for each in ours),
+    }
+    if floor := rounds.get("floor"):
+        row["floor_vs_bare"] = _middle(_time(f) / _time(b) for f, b in zip(floor, bare, strict=True))
+    if hops := [hop for each in ours for hop in each.hops]:
+        row["hop_p50_ms"], row["hop_p99_ms"] = _quantile(hops, 0.5) * 1000, _quantile(hops, 0.99) * 1000
+        row["bare_hop_p50_ms"] = _quantile([hop for each in bare for hop in each.hops], 0.5) * 1000
+    if shape.limit is not None:
+        row["limit"] = shape.limit
+    return row
+
+
+def _time(measured: Measured) -> float:
+    """What is compared: the hop of a chain, the makespan of all else."""
+    return measured.hop or measured.seconds
+
+
+def _middle(values: Any) -> float:
+    return round(median(values), 3)
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def table(found: Sequence[Object]) -> str:
+    """Return the table that people read."""
+    heads = {
+        "shape": "",
+        "pods": "",
+        "bare_seconds": " s",
+        "seconds": " s",
+        "ratio_vs_bare": "×",
+        "floor_vs_bare": "×",
+        "hop_p50_ms": " ms",
+        "cpu_ms_per_task": " ms",
+        "rss_mb": " MB",
+        "api_writes_per_task": "",
+        "status_bytes_per_task": "",
+    }
+    lines = [[head.replace("_", " ") for head in heads]]
+    lines += [[_shown(row.get(head), unit) for head, unit in heads.items()] for row in found]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def _shown(value: Any, unit: str) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}{unit}" if isinstance(value, float) else f"{value}{unit}"
+
+
+def verdict(found: Sequence[Object]) -> list[str]:
+    """Return which budgets are not met."""
+    problems = []
+    by_shape = {row["shape"]: row for row in found}
+    for row in found:
+        name = row["shape"]
+        most = max(row.get("limit", 0.0), row.get("floor_vs_bare", 0.0) * _OVER_FLOOR)
+        if "limit" in row and row["ratio_vs_bare"] > most:
+            problems.append(f"{name}: {row['ratio_vs_bare']:.2f}× the bare driver, at most {most:.2f}×")
+        if row["pods"] >= 100 and row["cpu_ms_per_task"] > CPU_MS:
+            problems.append(f"{name}: {row['cpu_ms_per_task']:.1f} ms of CPU a task, at most {CPU_MS:.0f} ms")
+        if row["rss_mb"] > MEGABYTES:
+            problems.append(f"{name}: {row['rss_mb']:.0f} MB, at most {MEGABYTES:.0f} MB")
+        if row["pods"] >= 100 and row["api_writes_per_task"] > WRITES * 1.05:
+            problems.append(f"{name}: {row['api_writes_per_task']:.2f} writes a task, at most {WRITES:.0f}")
+    for small, large in _FLAT:
+        if small in by_shape and large in by_shape:
+            growth = by_shape[large]["cpu_ms_per_task"] / by_shape[small]["cpu_ms_per_task"]
+            if growth > FLATNESS:
+                problems.append(f"{large}: {growth:.2f}× the CPU a task of {small}, at most {FLATNESS}×")
+    return problems
