@@ -55,7 +55,7 @@ chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 10
 
 bench: $(READY) ## Fairlead beside a bare create-and-watch loop, in one run, as ratios; QUICK=1 in three minutes, SHAPE=name only one
 	@$(DEVCLUSTER) up --kwok-nodes 1
-	@$(BIN)/python -m e2e.bench $(if $(QUICK),--quick) $(if $(SHAPE),--shape $(SHAPE)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(BIN)/python -m e2e.bench $(if $(QUICK),--quick) $(if $(SHAPE),--shape $(SHAPE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SLACK),--slack $(SLACK))
 
 scale: $(READY) ## A list of 10,000 items and a graph of 10,000 tasks on simulated nodes; no object over 1 MB
 	@$(DEVCLUSTER) up --kwok-nodes 1

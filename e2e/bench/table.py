@@ -93,24 +93,24 @@ def _shown(value: Any, unit: str) -> str:
     return f"{value:.2f}{unit}" if isinstance(value, float) else f"{value}{unit}"
 
 
-def verdict(found: Sequence[Object]) -> list[str]:
-    """Return which budgets are not met."""
+def verdict(found: Sequence[Object], slack: float = 1.0) -> list[str]:
+    """Return which budgets are not met; each may be used `slack` times."""
     problems = []
     by_shape = {row["shape"]: row for row in found}
     for row in found:
         name = row["shape"]
-        most = max(row.get("limit", 0.0), row.get("floor_vs_bare", 0.0) * _OVER_FLOOR)
+        most = max(row.get("limit", 0.0), row.get("floor_vs_bare", 0.0) * _OVER_FLOOR) * slack
         if "limit" in row and row["ratio_vs_bare"] > most:
             problems.append(f"{name}: {row['ratio_vs_bare']:.2f}× the bare driver, at most {most:.2f}×")
-        if row["pods"] >= 100 and row["cpu_ms_per_task"] > CPU_MS:
-            problems.append(f"{name}: {row['cpu_ms_per_task']:.1f} ms of CPU a task, at most {CPU_MS:.0f} ms")
-        if row["rss_mb"] > MEGABYTES:
-            problems.append(f"{name}: {row['rss_mb']:.0f} MB, at most {MEGABYTES:.0f} MB")
-        if row["pods"] >= 100 and row["api_writes_per_task"] > WRITES * 1.05:
-            problems.append(f"{name}: {row['api_writes_per_task']:.2f} writes a task, at most {WRITES:.0f}")
+        if row["pods"] >= 100 and row["cpu_ms_per_task"] > CPU_MS * slack:
+            problems.append(f"{name}: {row['cpu_ms_per_task']:.1f} ms of CPU a task, at most {CPU_MS * slack:g} ms")
+        if row["rss_mb"] > MEGABYTES * slack:
+            problems.append(f"{name}: {row['rss_mb']:.0f} MB, at most {MEGABYTES * slack:g} MB")
+        if row["pods"] >= 100 and row["api_writes_per_task"] > WRITES * _OVER_FLOOR * slack:
+            problems.append(f"{name}: {row['api_writes_per_task']:.2f} writes a task, at most {WRITES * slack:g}")
     for small, large in _FLAT:
         if small in by_shape and large in by_shape:
             growth = by_shape[large]["cpu_ms_per_task"] / by_shape[small]["cpu_ms_per_task"]
-            if growth > FLATNESS:
-                problems.append(f"{large}: {growth:.2f}× the CPU a task of {small}, at most {FLATNESS}×")
+            if growth > FLATNESS * slack:
+                problems.append(f"{large}: {growth:.2f}× the CPU a task of {small}, at most {FLATNESS * slack:g}×")
     return problems
