@@ -45,7 +45,7 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
     """Play a shape once, in a namespace that is made for it and removed afterwards."""
     api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     try:
-        watch = _Creations(api, namespace) if shape.pods <= _WATCHED else None
+        watch = _Creations(api, namespace, shape.pods) if shape.pods <= _WATCHED else None
         before, cpu = engine.counters(), cpu_seconds(engine.pid)
         forget_peak(engine.pid)
         seconds = engine.play(shape, namespace, _BASE_SECONDS + shape.pods * _SECONDS_A_POD)
@@ -60,9 +60,10 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
 
 
 class _Creations:
-    """Notes when each pod of a namespace was created, in a thread of its own."""
+    """Notes when each of so many pods of a namespace was created, in a thread of its own, which ends with the last."""
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, namespace: str, count: int) -> None:
+        self._count = count
         path = f"/api/v1/namespaces/{namespace}/pods"
         self._times: dict[str, float] = {}
         version = api.request("GET", path)["metadata"]["resourceVersion"]
@@ -74,6 +75,8 @@ class _Creations:
         for event in api.watch(path, version, 60):
             if event["type"] == "ADDED":
                 self._times.setdefault(event["object"]["metadata"]["name"], time.perf_counter())
+            if len(self._times) == self._count:
+                return  # a watch that is left open would be a load on what is measured next
 
     def end(self) -> list[float]:
         """Return the times, in order."""
