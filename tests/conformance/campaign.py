@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 from e2e import dev_operator
 from e2e.kubectl import Cluster
+from tests.conformance.clean_up import clean_up_works
 from tests.conformance.duel import Disagreement, Duel
 from tests.conformance.generator import sequence
 from tests.conformance.players import Real
@@ -69,7 +70,12 @@ class Campaign:
         self.asked: Counter[tuple[str, str, bool]] = Counter()
 
     async def run(self, session: aiohttp.ClientSession) -> None:
-        """Play them all."""
+        """Play them all, once the clean-up of the real cluster works."""
+        real = await _opened(session)
+        try:
+            await clean_up_works(real)
+        finally:
+            await real.close()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work(session))

@@ -12,7 +12,7 @@ from tests.conformance.bodies import Kind
 from tests.conformance.generator import LAST
 
 from fairlead.clock import utc_now
-from fairlead.kube.resources import CONFIGMAPS, NAMESPACES
+from fairlead.kube.resources import CONFIGMAPS, NAMESPACES, Resource
 from fairlead.testing.apiserver import Answer, ApiServer, Request
 from fairlead.testing.apiserver.served import SERVICE_ACCOUNTS
 
@@ -115,7 +115,26 @@ class Real:
                     path = kind.resource.path(self.namespace, meta["name"])
                     if meta.get("finalizers"):
                         await self._ask("PATCH", path, {"metadata": {"finalizers": None}}, "merge-patch+json")
-                    await self._ask("DELETE", path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
+                    await self.delete(path)
+
+    async def create(self, resource: Resource, body: Object) -> Object:
+        """Create an object in the namespace, whose name stands for `<namespace>` in it."""
+        whole = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        filled = orjson.loads(orjson.dumps(whole).replace(b"<namespace>", self.namespace.encode()))
+        code, created = await self._ask("POST", resource.path(self.namespace), filled)
+        if code != 201:
+            name = body["metadata"]["name"]
+            raise Unfit(f"the creation of {resource.kind} {name} was answered with {code}: {created}")
+        return dict(created)
+
+    async def delete(self, path: str) -> None:
+        """Delete an object; what it owns is left to the clean-up."""
+        await self._ask("DELETE", path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
+
+    async def names(self, kind: Kind, prefix: str) -> list[str]:
+        """What there is of a kind, as `plural/name`, with names that begin so."""
+        found = [meta["name"] for meta in await self._left(kind)]
+        return [f"{kind.resource.plural}/{name}" for name in found if name.startswith(prefix)]
 
     async def _left(self, kind: Kind) -> list[Object]:
         code, listed = await self._ask("GET", kind.resource.path(self.namespace))
