@@ -24,8 +24,8 @@ import orjson
 from tests.property.differential import compare_to_the_end
 from tests.property.memory import small_shards
 from tests.sim.asked import undone
-from tests.sim.plot import IMPOSSIBLE, Plot, cells, plot, seeds_of
-from tests.sim.saved import SAVED
+from tests.sim.plot import EDITION, IMPOSSIBLE, Plot, cells, plot, seeds_of
+from tests.sim.saved import SAVED, Saved
 from tests.sim.simulation import NAME, Simulation
 from tests.sim.states import State
 from tests.sim.trace import trace
@@ -50,7 +50,7 @@ _TOLD = 100
 class Verdict:
     """What one simulated run has shown: its problems, what struck when, and the changes and seconds that it took."""
 
-    seed: int
+    played: Saved
     problems: list[str]
     hits: Hits = field(default_factory=Counter)
     changes: int = 0
@@ -70,7 +70,9 @@ def judge(of: Plot) -> tuple[Verdict, Simulation]:
         finally:
             seconds = simulation.runner.get_loop().time()
             simulation.close()
-    return Verdict(of.seed, problems, simulation.hits, len(simulation.cluster.server.journal), seconds), simulation
+    return Verdict(
+        Saved(of.seed, of.edition), problems, simulation.hits, len(simulation.cluster.server.journal), seconds
+    ), simulation
 
 
 def digest(simulation: Simulation) -> str:
@@ -91,9 +93,9 @@ def _shards(*, large: bool) -> Iterator[None]:
         yield
 
 
-def _judge_all(seeds: Sequence[int]) -> list[Verdict]:
+def _judge_all(seeds: Sequence[Saved]) -> list[Verdict]:
     logging.disable(logging.CRITICAL)  # the operator complains of everything that is done to it
-    return [judge(plot(seed))[0] for seed in seeds]
+    return [judge(plot(*seed))[0] for seed in seeds]
 
 
 class Campaign:
@@ -103,8 +105,8 @@ class Campaign:
         self.first = first
         self.count = count
         self.hits: Hits = Counter()
-        self.wrong: list[int] = []
-        self.played: set[int] = set()
+        self.wrong: list[str] = []
+        self.played: set[Saved] = set()
         self._changes = 0
         self._hours = 0.0
         self._began = time.monotonic()
@@ -113,13 +115,13 @@ class Campaign:
         """Play some of the seeds in a row, and then those that lead where faults have struck least."""
         in_a_row = self.first + self.count * 4 // 10
         with ProcessPoolExecutor(max_workers=jobs) as workers:
-            self._play(workers, [*range(self.first, in_a_row), *SAVED])
+            self._play(workers, [*map(_of_now, range(self.first, in_a_row)), *SAVED])
             rest = {cell: seeds_of(*cell, in_a_row) for cell in cells()}
             while (left := self.count + len(SAVED) - len(self.played)) > 0:
                 rarest = sorted(cells(), key=lambda cell: self.hits[cell])[: min(left, _CHUNK * jobs)]
-                self._play(workers, [next(rest[cell]) for cell in rarest])
+                self._play(workers, [_of_now(next(rest[cell])) for cell in rarest])
 
-    def _play(self, workers: ProcessPoolExecutor, seeds: Sequence[int]) -> None:
+    def _play(self, workers: ProcessPoolExecutor, seeds: Sequence[Saved]) -> None:
         chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
         for verdicts in workers.map(_judge_all, chunks):
             for verdict in verdicts:
@@ -129,13 +131,14 @@ class Campaign:
                 print(f"{done:6} of {self.count}, {took:.0f} s, {wrong} wrong", file=sys.stderr, flush=True)
 
     def _note(self, verdict: Verdict) -> None:
-        self.played.add(verdict.seed)
+        self.played.add(verdict.played)
         self.hits.update(verdict.hits)
         self._changes += verdict.changes
         self._hours += verdict.seconds / 3600
         if verdict.problems:
-            self.wrong.append(verdict.seed)
-            print(f"seed {verdict.seed}: " + "; ".join(verdict.problems[:3]), flush=True)
+            seed, edition = verdict.played
+            self.wrong.append(f"{seed}" if edition == EDITION else f"{seed} of edition {edition}")
+            print(f"seed {self.wrong[-1]}: " + "; ".join(verdict.problems[:3]), flush=True)
 
     def report(self) -> bool:
         """Print the matrix; return whether all is well."""
@@ -146,11 +149,15 @@ class Campaign:
         print(
             f"\n{runs} runs, {self._hours:,.0f} simulated hours, {self._changes:,} stored changes, {struck:,} strikes"
         )
-        print(f"{len(self.wrong)} wrong" + (f": seeds {self.wrong[:50]}" if self.wrong else ""))
+        print(f"{len(self.wrong)} wrong" + (": seeds " + ", ".join(self.wrong[:50]) if self.wrong else ""))
         if rare:
             told = ", ".join(f"{fault.value} × {state.value} ({self.hits[fault, state]})" for fault, state in rare[:40])
             print(f"{len(rare)} of {len(cells())} combinations struck fewer than {least} times: {told}")
         return not self.wrong and not rare
+
+
+def _of_now(seed: int) -> Saved:
+    return Saved(seed, EDITION)
 
 
 def _matrix(hits: Hits) -> Iterator[str]:
@@ -162,9 +169,9 @@ def _matrix(hits: Hits) -> Iterator[str]:
         yield fault.value.ljust(width) + "".join(count.rjust(9) for count in counts)
 
 
-def _replay(seed: int) -> int:
+def _replay(seed: int, edition: int) -> int:
     logging.disable(logging.CRITICAL)
-    of = plot(seed)
+    of = plot(seed, edition)
     print(of.scenario)
     others = ", ".join(fault.value for fault in of.others)
     print(f"  {of.lead.value}, while it is in the state “{of.state.value}”" + (f"; and {others}" if others else ""))
@@ -181,6 +188,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=OF_SEEDS, help=f"how many ({OF_SEEDS})")
     parser.add_argument("--first", type=int, default=0, help="the first of them (0); the saved ones are always played")
     parser.add_argument("--seed", type=int, help="only this one, with its trace")
+    parser.add_argument("--edition", type=int, default=EDITION, help=f"what that seed means ({EDITION}: as of now)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     chosen = parser.parse_args(None if arguments is None else list(arguments))
     if chosen.seeds < 1:
@@ -190,7 +198,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     if chosen.first < 0 or (chosen.seed or 0) < 0:
         parser.error("seeds are numbers from 0 on")
     if chosen.seed is not None:
-        return _replay(chosen.seed)
+        return _replay(chosen.seed, chosen.edition)
     campaign = Campaign(chosen.first, chosen.seeds)
     campaign.run(chosen.jobs)
     return not campaign.report()

@@ -14,7 +14,7 @@ from tests.sim.states import State
 from fairlead.engine.model import StopMode, WorkKind
 from fairlead.testing.faults import Fault
 
-__all__ = ["IMPOSSIBLE", "Plot", "cells", "plot", "seeds_of"]
+__all__ = ["EDITION", "IMPOSSIBLE", "Plot", "cells", "faults", "plot", "seeds_of"]
 
 #: Kinds of tasks that are played by pods here.
 _BY_PODS = (WorkKind.POD, WorkKind.JOB, WorkKind.HTTP, WorkKind.RESOURCE)
@@ -33,25 +33,35 @@ _ON_PODS = frozenset(
     }
 )
 
+#: Where no pods are created, it does not show that no node would take them; the first edition counted it all the same.
+_UNPLACED = frozenset(
+    (Fault.UNSCHEDULABLE, state) for state in (State.BEGINS, State.SUSPENDED, State.STOPS, State.OVER)
+)
+
 #: What cannot be: before a run begins and after it is over there are no pods to be harmed or to be created; of one that
 #: is suspended none is created either.
 IMPOSSIBLE = frozenset(
     {
         *((fault, state) for fault in _ON_PODS for state in (State.BEGINS, State.OVER)),
         *((Fault.QUOTA, state) for state in (State.BEGINS, State.SUSPENDED, State.STOPS, State.OVER)),
+        *_UNPLACED,
     }
 )
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One simulated run: `lead` strikes while it is in `state`, the `others` now and then."""
+    """One simulated run: `lead` strikes while it is in `state`, the `others` now and then.
+
+    `edition` is that of what is simulated: see `EDITION`.
+    """
 
     seed: int
     scenario: Scenario
     lead: Fault
     state: State
     others: Sequence[Fault]
+    edition: int
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -59,29 +69,42 @@ class Plot:
         return (0.1, 1, 2, 5, 10) if self.state in (State.RUNS, State.LARGE, State.OVER) else (1, 5, 10, 20, 40)
 
 
-def cells() -> list[tuple[Fault, State]]:
+#: What is simulated now. A saved seed names its own: whatever was added since is left out of its run, so that it means
+#: the same run for ever.
+EDITION = 2
+
+#: Faults by the edition in which they came, where that is not the first.
+_LATER: dict[Fault, int] = {}
+
+
+def cells(edition: int = EDITION) -> list[tuple[Fault, State]]:
     """Return all combinations of a fault and a state that can be."""
-    return [(fault, state) for fault in Fault for state in State if (fault, state) not in IMPOSSIBLE]
+    impossible = IMPOSSIBLE if edition > 1 else IMPOSSIBLE - _UNPLACED
+    return [(fault, state) for fault in faults(edition) for state in State if (fault, state) not in impossible]
 
 
-_CELLS = cells()
+def faults(edition: int = EDITION) -> list[Fault]:
+    """Return the faults that there are in an edition."""
+    return [fault for fault in Fault if _LATER.get(fault, 1) <= edition]
+
 
 #: Has no common divisor with the number of cells: seeds in a row come to all states.
 _STRIDE = 97
 
 
-def plot(seed: int) -> Plot:
+def plot(seed: int, edition: int = EDITION) -> Plot:
     """Think up a plot. Seeds in a row take turns in what strikes, and in which state."""
     random = Random(f"plot {seed}")
-    lead, state = _CELLS[seed * _STRIDE % len(_CELLS)]
-    others = random.sample(tuple(Fault), random.choice([0, 1, 1, 2, 3]))
-    return Plot(seed, _fitting(random, lead, state), lead, state, others)
+    possible = cells(edition)
+    lead, state = possible[seed * _STRIDE % len(possible)]
+    others = random.sample(faults(edition), random.choice([0, 1, 1, 2, 3]))
+    return Plot(seed, _fitting(random, lead, state), lead, state, others, edition)
 
 
 def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:
     """Return the seeds in which a fault leads in a state, from a first one on."""
-    count = len(_CELLS)
-    own = _CELLS.index((lead, state)) * pow(_STRIDE, -1, count) % count
+    count = len(cells())
+    own = cells().index((lead, state)) * pow(_STRIDE, -1, count) % count
     return itertools.count(first + (own - first) % count, count)
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["SAVED"]
+from typing import NamedTuple
 
-#: By seed, what was found.
-SAVED: dict[int, str] = {
-    1333: "a pod of an epoch that the operator had not heard of was ended as one too many",
-    2144: "the same, with pods of a list",
+__all__ = ["SAVED", "Saved"]
+
+
+class Saved(NamedTuple):
+    """A seed, and the edition of the simulation in which it means the run that found something."""
+
+    seed: int
+    edition: int
+
+
+#: What was found.
+SAVED: dict[Saved, str] = {
+    Saved(1333, 1): "a pod of an epoch that the operator had not heard of was ended as one too many",
+    Saved(2144, 1): "the same, with pods of a list",
 }

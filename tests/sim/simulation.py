@@ -58,7 +58,11 @@ _COMPANIONS = {
     Fault.WATCH_REPEATED: [Fault.EDITED],
     Fault.WATCH_SILENT: [Fault.EDITED],
     Fault.LAGGING_LIST: [Fault.WATCH_CUT, Fault.EDITED],
+    Fault.COMPACTED: [Fault.EDITED],
 }
+
+#: Mishaps that show only when the operator writes something.
+_AT_WRITES = (Fault.CRASH_BEFORE_WRITE, Fault.CRASH_AFTER_WRITE)
 
 #: Seconds between two steps in which something may go wrong: while it goes on, and afterwards.
 _MOMENTS, _WHILES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0), (0.1, 2.0, 100.0)
@@ -108,7 +112,7 @@ class Simulation(Player):
         self.watchman = Watchman(self.cluster)
         self.storm.server = self.cluster.server
         self.cluster.server.admit = self._admit
-        self.harm = Harm(self.cluster, self.storm, Random(seed + 3))
+        self.harm = Harm(self.cluster, self.storm, Random(seed + 3), self._struck)
         self._spec = spec_of(self.scenario)
         if self.scenario.marks:
             self._spec["suspend"] = True
@@ -335,12 +339,15 @@ class Simulation(Player):
         fits = self._fits = self.plot.state in states
         if State.BEGINS not in states:
             self.storm.slow = 0.0
-        asks = fits and self.plot.lead in CHANCES and State.BEGINS not in states
+        asks = fits and self.plot.lead in (*CHANCES, *_AT_WRITES) and State.BEGINS not in states
         if (asks or self.plot.state is State.ACTION) and self.random.random() < 0.5:
             self.ask(ActionKind.CLEAR, "nobody")  # so that there is something to go wrong
         self._left -= 1 if fits else _ELSEWHERE
         striking = [fault for fault in self.plot.others if self.random.random() < 0.08]
-        if fits or self.plot.lead is Fault.QUOTA:  # what begins a state is created before it is seen to have begun
+        if fits or self.plot.lead in (
+            Fault.QUOTA,
+            Fault.UNSCHEDULABLE,
+        ):  # what begins a state is created before it is seen to have begun
             striking += [self.plot.lead, *_COMPANIONS.get(self.plot.lead, ())]
         for fault in striking:
             if fault in MISHAPS:
@@ -374,7 +381,7 @@ class Simulation(Player):
     def rest(self) -> list[Violation]:
         """Heal everything, let the world come to rest, and watch it for a while; returns what was wrong all along."""
         self.storm.raging.clear()
-        self.storm.trap = None
+        self.storm.trap, self.storm.forgets = None, False
         self.runner.run(self._heal())
         self._do(self.watchman.at_rest)
         self.runner.run(asyncio.sleep(_WATCHED_SECONDS))

@@ -9,7 +9,7 @@ import sys
 import pytest
 from tests.sim.campaign import digest, judge
 from tests.sim.plot import IMPOSSIBLE, cells, plot
-from tests.sim.saved import SAVED
+from tests.sim.saved import SAVED, Saved
 from tests.sim.states import State
 
 from fairlead.testing.faults import Fault
@@ -24,9 +24,9 @@ def test_runs_come_to_their_right_end_under_faults(first: int) -> None:
         assert verdict.problems == [], f"python -m tests.sim.campaign --seed {seed}"
 
 
-@pytest.mark.parametrize("seed", SAVED)
-def test_what_was_found_once_is_not_found_again(seed: int) -> None:
-    assert judge(plot(seed))[0].problems == [], SAVED[seed]
+@pytest.mark.parametrize("saved", SAVED, ids=str)
+def test_what_was_found_once_is_not_found_again(saved: Saved) -> None:
+    assert judge(plot(*saved))[0].problems == [], SAVED[saved]
 
 
 def test_every_fault_can_be_let_loose_and_every_state_is_led_into() -> None:

@@ -1,7 +1,8 @@
 """What goes wrong elsewhere than on the way: with the operator's process, with nodes and pods, by people.
 
 Each mishap is one function: it does its harm to a :class:`Cluster` and, where that does not last for ever, undoes it
-later. It returns False where there is nothing that it could harm just now.
+later. It returns whether it has struck: False where there is nothing that it could harm just now, and where it lies in
+wait. What lies in wait tells `Harm.struck` once it has had its effect.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ JsonObject = dict[str, Any]
 
 
 class Harm:
-    """What mishaps may harm, and what they have.
+    """What mishaps may harm, and what they have. `struck` is told of each that has lain in wait, at its effect.
 
     Attributes:
         touched: pods whose end may not be what their program says, by name.
     """
 
-    def __init__(self, cluster: Cluster, storm: Storm, random: Random) -> None:
+    def __init__(
+        self, cluster: Cluster, storm: Storm, random: Random, struck: Callable[[Fault], None] = lambda _: None
+    ) -> None:
+        self.struck = struck
         self.cluster = cluster
         self.storm = storm
         self.random = random
@@ -104,15 +108,15 @@ def _until_restart(harm: Harm) -> float:
 
 def crash_before_write(harm: Harm) -> bool:
     """Kill the operator the moment it is about to write: that write never leaves."""
-    return _crash_at_write(harm, lost=True)
+    return _crash_at_write(harm, Fault.CRASH_BEFORE_WRITE, lost=True)
 
 
 def crash_after_write(harm: Harm) -> bool:
     """Kill the operator when it has written, before it knows."""
-    return _crash_at_write(harm, lost=False)
+    return _crash_at_write(harm, Fault.CRASH_AFTER_WRITE, lost=False)
 
 
-def _crash_at_write(harm: Harm, *, lost: bool) -> bool:
+def _crash_at_write(harm: Harm, fault: Fault, *, lost: bool) -> bool:
     storm = harm.storm
     if storm.trap is not None:
         return False
@@ -121,13 +125,14 @@ def _crash_at_write(harm: Harm, *, lost: bool) -> bool:
         if request.method == "GET" or "/events" in request.path:
             return None
         storm.trap = None
+        harm.struck(fault)
         host = next(host for host in harm.cluster.hosts if host.name == sender)
         harm.later(0.002, lambda: host.crash() if host.alive else None)
         harm.later(0.01 + _until_restart(harm), lambda: None if host.alive else host.start())
         return Passage(lost=True) if lost else Passage(out=0.001, unanswered=True)
 
     storm.trap = trap
-    return True
+    return False
 
 
 def sigterm(harm: Harm) -> bool:
@@ -199,9 +204,12 @@ def _to_a_watch(harm: Harm, what: Callable[[Stream], None]) -> bool:
 
 
 def compacted(harm: Harm) -> bool:
-    """Forget most of the history, and close a watch that would go on from it."""
-    harm.cluster.server.compact(harm.random.randrange(3))
-    return watch_cut(harm)
+    """Close a watch, and forget the history just before one is to go on from it.
+
+    When a moment is as good as any other, mostly no watch would miss anything, and none would be told so.
+    """
+    harm.storm.forgets = watch_cut(harm) or harm.storm.forgets
+    return False
 
 
 def api_restart(harm: Harm) -> bool:
@@ -227,8 +235,12 @@ def unschedulable(harm: Harm) -> bool:
     if not nodes.accepts:
         return False
     nodes.set_accepts(False)
+    if nodes.waits():
+        harm.struck(Fault.UNSCHEDULABLE)
+    else:
+        nodes.refused = lambda: harm.struck(Fault.UNSCHEDULABLE)
     harm.later(harm.random.choice((2, 10, 60)), lambda: nodes.set_accepts(True))
-    return True
+    return False
 
 
 def evicted(harm: Harm) -> bool:

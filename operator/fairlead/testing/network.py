@@ -26,6 +26,8 @@ __all__ = ["FairWeather", "Network", "Passage", "Session", "Stream", "Weather"]
 #: The server sends a bookmark so many seconds before it closes a watch (seen on 1.34).
 _BOOKMARK_BEFORE_END = 2.0
 
+_GONE = 410
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -62,6 +64,9 @@ class Weather(Protocol):
     def lines(self, sender: str, plural: str, lines: list[bytes]) -> list[bytes]:
         """Return what arrives of some events."""
 
+    def expired(self, sender: str, request: Request) -> None:
+        """Hear that a list or a watch is answered 410: what it asks for is forgotten."""
+
 
 class FairWeather:
     """Everything arrives, after two milliseconds."""
@@ -80,6 +85,9 @@ class FairWeather:
         """Let all of them arrive."""
         del sender, plural
         return lines
+
+    def expired(self, sender: str, request: Request) -> None:
+        """Take no notice."""
 
 
 class Network:
@@ -114,6 +122,8 @@ class Network:
         def arrive() -> None:
             answer = passage.instead or self.server.handle(request)
             self.answered(sender, request, answer)
+            if answer.code == _GONE:
+                self.weather.expired(sender, request)
             if not passage.unanswered:
                 loop.call_later(passage.back, come_back, passage.after or answer)
 
@@ -146,6 +156,8 @@ class Network:
             self.answered(sender, request, opened)
             await asyncio.sleep(passage.back)
             return Response(opened)
+        if opened.closed:  # all that it tells is that its beginning is forgotten
+            self.weather.expired(sender, request)
         lasts = float(request.query.get("timeoutSeconds", "3600"))
         stream = Stream(self, sender, _plural(request.path), opened, idle=limits.sock_read, lasts=lasts)
         self.streams.append(stream)

@@ -68,6 +68,7 @@ class _Pod:
     node: str = ""
     deleting: bool = False
     gone: bool = False
+    fits: bool = True
 
     @property
     def leaving(self) -> bool:
@@ -84,6 +85,7 @@ class Nodes:
     Attributes:
         down: nodes that do not answer.
         accepts: whether pods are placed at all.
+        refused: is told the first time that a pod is not placed for that.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Nodes:
     ) -> None:
         self.down: set[str] = set()
         self.accepts = True
+        self.refused: Callable[[], None] | None = None
         self._server = server
         self._program = program
         self._now = now
@@ -118,7 +121,12 @@ class Nodes:
     def set_accepts(self, accepts: bool) -> None:
         """Let no pod be placed, or let them be placed again."""
         self.accepts = accepts
+        self.refused = None
         self._stir()
+
+    def waits(self) -> bool:
+        """Tell whether there is a pod that could be placed, and is not."""
+        return any(pod.fits and not pod.node and not pod.leaving for pod in self._pods.values())
 
     def live(self) -> list[ObjectKey]:
         """Return the pods that are on a node and not over."""
@@ -152,6 +160,10 @@ class Nodes:
 
     async def _live(self, pod: _Pod) -> None:
         act = self._program(self._read(pod))
+        pod.fits = act.fits
+        if act.fits and not self.accepts and self.refused is not None:
+            refused, self.refused = self.refused, None
+            refused()
         if not act.fits:
             self._report_unplaced(pod)
         await self._until(pod, lambda: self.accepts and act.fits)

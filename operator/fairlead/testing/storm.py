@@ -51,6 +51,7 @@ class Storm:
         slow: by how many seconds everything is slower.
         down: nobody is answered.
         trap: asked of every request first: it may decide itself what becomes of one.
+        forgets: the history is compacted just before the next watch that would go on from it, and has missed something.
     """
 
     def __init__(self, random: Random, struck: Callable[[Fault], None] = lambda _: None) -> None:
@@ -59,7 +60,9 @@ class Storm:
         self.slow = 0.0
         self.down = False
         self.trap: Callable[[str, Request], Passage | None] | None = None
+        self.forgets = False
         self.server: ApiServer | None = None
+        self._late: set[tuple[str, str]] = set()
         self._random = random
         self._struck = struck
 
@@ -70,6 +73,11 @@ class Storm:
         out, back = (self.slow + self._random.uniform(0.001, 0.02) for _ in range(2))
         if self.down:
             return Passage(out=out, refused=True)
+        if self.forgets and self._has_missed_something(request):
+            assert self.server is not None
+            self.forgets = False
+            self.server.compact(0)
+            return Passage(out=out, back=back)
         for fault in sorted(self.raging - _WATCH):
             if not self._meets(fault, request):
                 continue
@@ -82,26 +90,41 @@ class Storm:
 
     def delay(self, sender: str, plural: str) -> float:
         """Return how late the next events of a watch are."""
-        del sender, plural
+        self._late.discard((sender, plural))
         if Fault.WATCH_SILENT in self.raging and self._strikes(Fault.WATCH_SILENT):
             return float("inf")
-        if Fault.WATCH_LATE in self.raging and self._strikes(Fault.WATCH_LATE):
+        if Fault.WATCH_LATE in self.raging and self._chooses(Fault.WATCH_LATE):
+            self._late.add((sender, plural))
             return self._random.uniform(0.5, 20)
         return self._random.uniform(0.001, 0.05)
 
     def lines(self, sender: str, plural: str, lines: list[bytes]) -> list[bytes]:
         """Return what arrives of some events."""
-        del sender, plural
+        if (sender, plural) in self._late:  # there was something to be late
+            self._late.discard((sender, plural))
+            self._struck(Fault.WATCH_LATE)
         if Fault.WATCH_REPEATED in self.raging and self._strikes(Fault.WATCH_REPEATED):
             return [*lines, *lines]
         return lines
 
+    def expired(self, sender: str, request: Request) -> None:
+        """Note that what was asked for is forgotten, and that this was said."""
+        del sender, request
+        self._struck(Fault.COMPACTED)
+
+    def _has_missed_something(self, request: Request) -> bool:
+        assert self.server is not None
+        after = request.query.get("resourceVersion", "") if request.query.get("watch") == "true" else ""
+        return bool(after) and int(after) < self.server.version
+
     def _strikes(self, fault: Fault) -> bool:
-        chance = self.fierce.get(fault, CHANCES[fault])
-        strikes = self._random.random() * 100 < chance
+        strikes = self._chooses(fault)
         if strikes:
             self._struck(fault)
         return strikes
+
+    def _chooses(self, fault: Fault) -> bool:
+        return self._random.random() * 100 < self.fierce.get(fault, CHANCES[fault])
 
     def _meets(self, fault: Fault, request: Request) -> bool:
         match fault:
