@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import attempts, determinism, ending_runs, ends, limits, records, replicas, secrets, watching, writes
+from . import attempts, determinism, ending_runs, ends, limits, records, replicas, secrets, simulated, watching, writes
 from .invariants import INVARIANTS
 from .mutant import Mutant
 
@@ -19,6 +19,7 @@ _GROUPS = (
     secrets.MUTANTS,
     ending_runs.MUTANTS,
     watching.MUTANTS,
+    simulated.MUTANTS,
 )
 
 MUTANTS: tuple[Mutant, ...] = tuple(

@@ -30,7 +30,10 @@ MUTANTS = (
         file="controllers/ledger.py",
         old="            if shard.size + len(entry) - len(known) > LIMIT_BYTES and len(shard.names) > 1:\n",
         new="            if False:\n",
-        caught_by=(f"{_CONTROLLERS}/test_ledger.py::test_no_shard_reaches_a_megabyte",),
+        caught_by=(
+            f"{_CONTROLLERS}/test_ledger.py::test_no_shard_reaches_a_megabyte",
+            "tests/sim/test_beside.py::test_what_is_on_record_fits",
+        ),
     ),
     Mutant(
         invariant="S15",

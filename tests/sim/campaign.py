@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from unittest import mock
 
@@ -27,6 +27,7 @@ from tests.sim.asked import undone
 from tests.sim.plot import EDITION, IMPOSSIBLE, Plot, cells, plot, seeds_of
 from tests.sim.saved import SAVED, Saved
 from tests.sim.simulation import NAME, Simulation
+from tests.sim.sizes import little_room, oversized
 from tests.sim.states import State
 from tests.sim.trace import trace
 
@@ -59,12 +60,16 @@ class Verdict:
 
 def judge(of: Plot) -> tuple[Verdict, Simulation]:
     """Play a plot to its end and judge it."""
-    with _shards(large=of.scenario.large):
+    with _on_record(of):
         simulation = Simulation(of)
         try:
             problems = compare_to_the_end(simulation)
             problems += undone(simulation, NAME)
             problems += [f"{each.invariant}: {each.text}" for each in simulation.rest()]
+            if of.room is not None:
+                problems += oversized(simulation.cluster.server.journal, of.room)
+            if simulation.vault is not None:
+                problems += simulation.vault.problems(simulation.cluster)
         except Exception as error:  # whatever breaks here, the run was not right
             problems = [f"{type(error).__name__}: {error}"]
         finally:
@@ -84,12 +89,14 @@ def digest(simulation: Simulation) -> str:
 
 
 @contextmanager
-def _shards(*, large: bool) -> Iterator[None]:
-    """Let a large run be kept in many small shards."""
-    if not large:
-        yield
-        return
-    with small_shards(), mock.patch.object(writer, "INLINE_NODES", 0):
+def _on_record(of: Plot) -> Iterator[None]:
+    """Let a large run be kept in many small shards, and let others outgrow their Workflow."""
+    with ExitStack() as stack:
+        if of.scenario.large:
+            stack.enter_context(small_shards())
+            stack.enter_context(mock.patch.object(writer, "INLINE_NODES", 0))
+        if of.room is not None:
+            stack.enter_context(little_room(of.room))
         yield
 
 

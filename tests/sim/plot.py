@@ -53,7 +53,10 @@ IMPOSSIBLE = frozenset(
 class Plot:
     """One simulated run: `lead` strikes while it is in `state`, the `others` now and then.
 
-    `edition` is that of what is simulated: see `EDITION`.
+    Attributes:
+        edition: of what is simulated, see `EDITION`.
+        secret: another run beside it sends requests with a Secret.
+        room: bytes of tasks that its Workflow may have; None where it has more than it will ever need.
     """
 
     seed: int
@@ -61,7 +64,9 @@ class Plot:
     lead: Fault
     state: State
     others: Sequence[Fault]
-    edition: int
+    edition: int = 1
+    secret: bool = False
+    room: int | None = None
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -92,13 +97,26 @@ def faults(edition: int = EDITION) -> list[Fault]:
 _STRIDE = 97
 
 
+#: In how many plots a Secret is used, and in how many there is little room.
+_SECRET, _SMALL = 0.2, 0.3
+
+
 def plot(seed: int, edition: int = EDITION) -> Plot:
     """Think up a plot. Seeds in a row take turns in what strikes, and in which state."""
     random = Random(f"plot {seed}")
     possible = cells(edition)
     lead, state = possible[seed * _STRIDE % len(possible)]
     others = random.sample(faults(edition), random.choice([0, 1, 1, 2, 3]))
-    return Plot(seed, _fitting(random, lead, state), lead, state, others, edition)
+    found = Plot(seed, _fitting(random, lead, state), lead, state, others)
+    return found if edition == 1 else _more(found)
+
+
+def _more(found: Plot) -> Plot:
+    """Add what the second edition has to a plot of the first one, by chances of its own."""
+    random = Random(f"more of {found.seed}")
+    secret, small = random.random() < _SECRET, random.random() < _SMALL
+    room = random.choice((300, 700, 1_500)) if small and not found.scenario.large else None
+    return replace(found, edition=2, secret=secret, room=room)
 
 
 def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:

@@ -24,6 +24,7 @@ from tests.sim.asked import LONG_SECONDS
 from tests.sim.plot import Plot
 from tests.sim.scripts import CHILD, as_played, spec_of
 from tests.sim.states import State, states_of
+from tests.sim.vault import CANARIES, Vault
 
 from fairlead.api import labels
 from fairlead.api.shard import read_tasks
@@ -79,6 +80,7 @@ class Simulation(Player):
     Attributes:
         struck: when each fault struck, in virtual seconds.
         hits: how often each struck in each state of the run.
+        vault: the run beside it that uses a Secret, if there is one.
     """
 
     def __init__(self, plot: Plot) -> None:
@@ -92,10 +94,13 @@ class Simulation(Player):
         self._spec: dict[str, Any] = {}
         self._idle = self._version = 0
         self._left: float = _STEPS
+        self.vault = Vault(Random(plot.seed)) if plot.secret else None
         self._fits = True
         self._created = False
         super().__init__(as_played(plot.scenario))
         self.remembers = False
+        if self.vault is not None:
+            self.vault.open()
         random.seed(plot.seed)  # of what the operator draws itself, such as the jitter of its back-off
         self.runner.run(self._build())
         self._created = True
@@ -109,7 +114,7 @@ class Simulation(Player):
         if self.plot.lead in CHANCES:
             self.storm.fierce = {self.plot.lead: self._fierceness(CHANCES[self.plot.lead])}
         self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
-        self.watchman = Watchman(self.cluster)
+        self.watchman = Watchman(self.cluster, canaries=CANARIES)
         self.storm.server = self.cluster.server
         self.cluster.server.admit = self._admit
         self.harm = Harm(self.cluster, self.storm, Random(seed + 3), self._struck)
@@ -135,6 +140,8 @@ class Simulation(Player):
             self.storm.slow = _SLOW_SECONDS  # or it would be over before anything can strike
         self.cluster.put(WORKFLOWS, {"metadata": {"name": NAME}, "spec": self._spec}, NAMESPACE)
         self.uid = self.cluster.get(WORKFLOWS, NAME)["metadata"]["uid"]
+        if self.vault is not None:
+            self.vault.fill(self.cluster, NAMESPACE)
         if not host.alive:
             host.start()
 
@@ -148,6 +155,8 @@ class Simulation(Player):
         """End everything."""
         self.runner.run(self.cluster.close())
         self.runner.close()
+        if self.vault is not None:
+            self.vault.close()
 
     # -- what Player does, by way of the API server
 

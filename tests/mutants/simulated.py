@@ -1,0 +1,40 @@
+"""What the simulation has to find by itself, under faults: secrets, sizes, time limits, rest."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+_SECRETS = "tests/sim/test_beside.py::test_no_secret_is_told"
+_SIZES = "tests/sim/test_beside.py::test_what_is_on_record_fits"
+
+MUTANTS = (
+    Mutant(
+        invariant="S15",
+        name="never-outgrown",
+        broken="The tasks of a run stay in its Workflow, however many bytes they have.",
+        file="controllers/writer.py",
+        old='            if len(orjson.dumps(summary["tasks"])) > INLINE_BYTES:\n',
+        new="            if False:\n",
+        caught_by=(_SIZES,),
+    ),
+    Mutant(
+        invariant="S17",
+        name="log-of-secrets",
+        broken="What was read from Secrets is logged, on the last level.",
+        file="controllers/http_task.py",
+        old='        errand.waits("", "")\n',
+        new='        errand.waits("", "")\n        log.debug("read %s", values)\n',
+        caught_by=(_SECRETS,),
+    ),
+    Mutant(
+        invariant="S17",
+        name="answer-as-it-came",
+        broken="The answer that a request failed with is shown as it came, with the Secret that the server repeats.",
+        file="egress/answer.py",
+        old="    text = request.without_secrets(_decoded(data[:LIMIT], response.charset))\n",
+        new="    text = _decoded(data[:LIMIT], response.charset)\n",
+        caught_by=(_SECRETS,),
+    ),
+)

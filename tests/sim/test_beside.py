@@ -1,0 +1,46 @@
+"""What some plots have besides: a Secret that is not to be told, and little room for what is on record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import count, islice
+from random import Random
+
+import orjson
+import pytest
+from tests.sim.campaign import judge
+from tests.sim.plot import Plot, plot
+from tests.sim.vault import CANARIES, Vault
+
+from fairlead.kube.resources import TASKSTATUSSHARDS
+
+
+def some(wanted: Callable[[Plot], bool], number: int = 4) -> list[int]:
+    """Return the first seeds whose plots have something."""
+    return list(islice((seed for seed in count() if wanted(plot(seed))), number))
+
+
+@pytest.mark.parametrize("seed", some(lambda each: each.secret))
+def test_no_secret_is_told(seed: int) -> None:
+    verdict, simulation = judge(plot(seed))
+    assert verdict.problems == []
+    written = (change.after for change in simulation.cluster.server.journal)
+    assert any(b"[secret]" in orjson.dumps(each) for each in written)  # it was sent, and came back
+
+
+@pytest.mark.parametrize("seed", some(lambda each: each.room is not None))
+def test_what_is_on_record_fits(seed: int) -> None:
+    verdict, simulation = judge(plot(seed))
+    assert verdict.problems == []
+    assert len(simulation.cluster.list(TASKSTATUSSHARDS)) > 1
+
+
+def test_who_listens_hears_what_is_logged_and_leaves_everything_as_it_was() -> None:
+    package, vault = logging.getLogger("fairlead"), Vault(Random(1))
+    before = (package.level, package.propagate, list(package.handlers), logging.root.manager.disable)
+    vault.open()
+    logging.getLogger("fairlead.any").debug("sent %s", {"Authorization": f"Bearer {CANARIES[0]}"})
+    vault.close()
+    assert vault.told == ["the log of fairlead.any tells it: sent %s"]
+    assert (package.level, package.propagate, list(package.handlers), logging.root.manager.disable) == before
