@@ -7,9 +7,38 @@ from .mutant import Mutant
 __all__ = ["MUTANTS"]
 
 _SECRETS = "tests/sim/test_beside.py::test_no_secret_is_told"
+_REST = "tests/sim/test_beside.py::test_at_rest_next_to_nothing_is_done"
+_CLOCKS = "tests/sim/test_beside.py::test_time_limits_act_when_they_are_due"
 _SIZES = "tests/sim/test_beside.py::test_what_is_on_record_fits"
 
 MUTANTS = (
+    Mutant(
+        invariant="S10",
+        name="looked-at-each-second",
+        broken="A run that is over is looked at each second, although nothing is written.",
+        file="controllers/workflow.py",
+        old="                return await self._cleaner.finished(workflow)\n",
+        new="                return await self._cleaner.finished(workflow) or 1.0\n",
+        caught_by=(_REST,),
+    ),
+    Mutant(
+        invariant="S10",
+        name="watched-anew",
+        broken="Each watch is opened anew every two seconds.",
+        file="kube/informer.py",
+        old="        server_timeout: float = 60.0,\n",
+        new="        server_timeout: float = 2.0,\n",
+        caught_by=(_REST,),
+    ),
+    Mutant(
+        invariant="L5",
+        name="minutes-late",
+        broken="A time limit is looked at three minutes after it has passed, unless something else happens.",
+        file="controllers/workflow.py",
+        old="            due = min(due, max(0.0, (planned.wake_at - now).total_seconds()))\n",
+        new="            due = min(due, max(0.0, (planned.wake_at - now).total_seconds() + 180))\n",
+        caught_by=(_CLOCKS,),
+    ),
     Mutant(
         invariant="S15",
         name="never-outgrown",

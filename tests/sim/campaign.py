@@ -65,7 +65,7 @@ def judge(of: Plot) -> tuple[Verdict, Simulation]:
         try:
             problems = compare_to_the_end(simulation)
             problems += undone(simulation, NAME)
-            problems += [f"{each.invariant}: {each.text}" for each in simulation.rest()]
+            problems += simulation.rest()
             if of.room is not None:
                 problems += oversized(simulation.cluster.server.journal, of.room)
             if simulation.vault is not None:

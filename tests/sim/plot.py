@@ -57,6 +57,7 @@ class Plot:
         edition: of what is simulated, see `EDITION`.
         secret: another run beside it sends requests with a Secret.
         room: bytes of tasks that its Workflow may have; None where it has more than it will ever need.
+        clocks: in the end, time limits are tried; `killed` tells whether the operator is killed while they run.
     """
 
     seed: int
@@ -67,6 +68,8 @@ class Plot:
     edition: int = 1
     secret: bool = False
     room: int | None = None
+    clocks: bool = False
+    killed: bool = False
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -97,8 +100,8 @@ def faults(edition: int = EDITION) -> list[Fault]:
 _STRIDE = 97
 
 
-#: In how many plots a Secret is used, and in how many there is little room.
-_SECRET, _SMALL = 0.2, 0.3
+#: In how many plots a Secret is used, in how many there is little room, and in how many time limits are tried.
+_SECRET, _SMALL, _CLOCKS = 0.2, 0.3, 0.4
 
 
 def plot(seed: int, edition: int = EDITION) -> Plot:
@@ -116,7 +119,8 @@ def _more(found: Plot) -> Plot:
     random = Random(f"more of {found.seed}")
     secret, small = random.random() < _SECRET, random.random() < _SMALL
     room = random.choice((300, 700, 1_500)) if small and not found.scenario.large else None
-    return replace(found, edition=2, secret=secret, room=room)
+    clocks, killed = random.random() < _CLOCKS, random.random() < 0.5
+    return replace(found, edition=2, secret=secret, room=room, clocks=clocks, killed=killed)
 
 
 def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:

@@ -21,6 +21,8 @@ from tests.property.player import Player
 from tests.property.script import End, Way
 from tests.property.watching import Disagreement
 from tests.sim.asked import LONG_SECONDS
+from tests.sim.calm import Calm
+from tests.sim.clocks import KILLED_AFTER, LASTS, RUNS, act_of, late, wind_up
 from tests.sim.plot import Plot
 from tests.sim.scripts import CHILD, as_played, spec_of
 from tests.sim.states import State, states_of
@@ -35,7 +37,7 @@ from fairlead.kube.resources import TASKSTATUSSHARDS, WORKFLOWACTIONS, WORKFLOWS
 from fairlead.testing.apiserver import Answer, Request
 from fairlead.testing.cluster import START, Cluster
 from fairlead.testing.faults import Fault
-from fairlead.testing.invariants import Violation, Watchman
+from fairlead.testing.invariants import Watchman
 from fairlead.testing.loop import VirtualLoop
 from fairlead.testing.mishaps import MISHAPS, Harm
 from fairlead.testing.nodes import Act
@@ -49,6 +51,9 @@ NAME, NAMESPACE = "daily", "default"
 #: Virtual seconds: the most that one epoch may take; until a world is at rest (finished pods are kept for ten
 #: minutes); and how long it is then watched.
 _MOST_SECONDS, _REST_SECONDS, _WATCHED_SECONDS = 500_000.0, 1_000.0, 400.0
+
+#: Virtual seconds until nothing is felt of a fault any more: a watch that fell silent is given up after ninety.
+_WELL_SECONDS = 150.0
 
 #: For how many steps something may go wrong, and how little a step counts in which the run is in another state.
 _STEPS, _ELSEWHERE = 25, 0.02
@@ -298,6 +303,8 @@ class Simulation(Player):
         if labels.NODE not in annotations or "ownerReferences" not in pod["metadata"]:
             return Act()  # a foreign one
         node, number = annotations[labels.NODE], int(pod["metadata"]["name"].rpartition("-")[2])
+        if annotations.get(labels.RUN_NAME) in RUNS:
+            return act_of(pod)
         argument = int(pod["spec"]["containers"][0]["args"][0])
         chance = Random(f"{self.scenario.seed} {node} {number}")
         seconds, lingers = chance.choice(self.plot.lengths), chance.choice([0, 0.5, 3, 8])
@@ -387,14 +394,21 @@ class Simulation(Player):
 
     # -- the end
 
-    def rest(self) -> list[Violation]:
+    def rest(self) -> list[str]:
         """Heal everything, let the world come to rest, and watch it for a while; returns what was wrong all along."""
         self.storm.raging.clear()
-        self.storm.trap, self.storm.forgets = None, False
+        self.storm.trap, self.storm.forgets, self.storm.slow = None, False, 0.0
         self.runner.run(self._heal())
         self._do(self.watchman.at_rest)
-        self.runner.run(asyncio.sleep(_WATCHED_SECONDS))
-        return self._do(self.watchman.end)
+        calm = Calm(self.cluster)
+        with calm.counted():
+            self.runner.run(asyncio.sleep(_WATCHED_SECONDS))
+        problems = [f"{each.invariant}: {each.text}" for each in self._do(self.watchman.end)]
+        problems += calm.problems(_WATCHED_SECONDS)
+        if self.plot.clocks:
+            skew = max(abs(host.skew) for host in self.cluster.hosts)
+            problems += late(self.cluster, skew)
+        return problems
 
     async def _heal(self) -> None:
         await self.harm.settled()
@@ -402,7 +416,21 @@ class Simulation(Player):
         self.cluster.hosts[0].resume()
         if not any(host.alive for host in self.cluster.hosts):
             self.cluster.hosts[0].start()
+        if self.plot.clocks:
+            await self._try_clocks()
         await asyncio.sleep(_REST_SECONDS)
+
+    async def _try_clocks(self) -> None:
+        await asyncio.sleep(_WELL_SECONDS)
+        wind_up(self.cluster, NAMESPACE)
+        await asyncio.sleep(KILLED_AFTER)
+        if self.plot.killed:
+            for host in self.cluster.hosts:
+                if host.alive:
+                    host.crash()
+            await asyncio.sleep(1)
+            self.cluster.hosts[0].start()
+        await asyncio.sleep(LASTS)
 
     # -- the truth about attempts
 

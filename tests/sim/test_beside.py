@@ -1,4 +1,4 @@
-"""What some plots have besides: a Secret that is not to be told, and little room for what is on record."""
+"""What some plots have besides: a Secret that is not to be told, little room for what is on record, time limits."""
 
 from __future__ import annotations
 
@@ -34,6 +34,17 @@ def test_what_is_on_record_fits(seed: int) -> None:
     verdict, simulation = judge(plot(seed))
     assert verdict.problems == []
     assert len(simulation.cluster.list(TASKSTATUSSHARDS)) > 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_time_limits_act_when_they_are_due(killed: bool) -> None:
+    for seed in some(lambda each: each.clocks and each.killed is killed, 2):
+        assert judge(plot(seed))[0].problems == []
+
+
+def test_at_rest_next_to_nothing_is_done() -> None:
+    for seed in some(lambda each: not each.clocks and not each.secret, 3):
+        assert judge(plot(seed))[0].problems == []
 
 
 def test_who_listens_hears_what_is_logged_and_leaves_everything_as_it_was() -> None:

@@ -143,6 +143,7 @@ class Network:
 
     async def open_watch(self, sender: str, request: Request, limits: aiohttp.ClientTimeout) -> Response:
         """Open a watch; the answer's content is its stream."""
+        self.sent(sender, request)
         passage = self.weather.passage(sender, request)
         await asyncio.sleep(passage.out)
         if passage.refused:
