@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AuditLog"]
+__all__ = ["AuditLog", "resource_of"]
+
+
+def resource_of(entry: Mapping[str, Any]) -> str:
+    """Return what an entry is about, with its subresource where it has one."""
+    reference = entry["objectRef"]
+    return "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,10 @@ class AuditLog:
 
     def entries(self, namespace: str, verb: str, resource: str) -> list[dict[str, Any]]:
         """Return the matching entries, in order. `resource` may name a subresource: `workflows/status`."""
+        return [entry for entry in self.all_of(namespace) if entry["verb"] == verb and resource_of(entry) == resource]
+
+    def all_of(self, namespace: str) -> list[dict[str, Any]]:
+        """Return all entries of the namespace, in order."""
         with self.path.open("rb") as log:
             log.seek(self.offset)
             lines = log.read().splitlines()
@@ -34,9 +45,7 @@ class AuditLog:
                 entry = json.loads(line)
             except ValueError:
                 continue  # the last line may still be in the making
-            reference = entry.get("objectRef", {})
-            name = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
-            if entry["verb"] == verb and name == resource and reference.get("namespace") == namespace:
+            if entry.get("objectRef", {}).get("namespace") == namespace:
                 wanted.append(entry)
         return wanted
 

@@ -87,6 +87,7 @@ def main() -> int:
     rows: list[Row] = []
     leaving: list[tuple[Row, Scene]] = []
     try:
+        machine.check_audit_policy()
         machine.mend()
         dev_operator.make_way()
         cluster.install_crds()

@@ -1,7 +1,8 @@
-"""Whether a run ended as it had to: its phase, each of its tasks, and how often each was tried. Pure.
+"""Whether a run ended as it had to, by its status: its phase, each task, and how often each was tried. Pure.
 
 Attempts that a fault costs are of class Infrastructure and come on top of those that are expected; a fault says how
-many of them a node may have.
+many of them a node may have. What is wrong with a status is a problem, and no attempt lost or repeated: `ledger` and
+`tally` count those, by the audit log.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ class Findings:
 
     recorded: dict[str, dict[str, datetime | None]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    lost: int = 0
-    repeated: int = 0
     #: What the fault has cost, by node.
     costs: Counter[str] = field(default_factory=Counter)
 
@@ -96,8 +95,6 @@ def _judge_attempts(run: str, node: str, end: End, attempts: Iterable[Object], c
             cost.append(attempt.get("reason", ""))
         else:
             counted += 1
-    found.lost += max(0, end.attempts - counted)
-    found.repeated += max(0, counted - end.attempts)
     if counted != end.attempts:
         found.problems.append(f"{run}: {node} was tried {counted} times, not {end.attempts}")
     if cost:

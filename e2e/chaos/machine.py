@@ -5,6 +5,7 @@ Whatever is done here is undone by `mend`, which also a failed or interrupted ru
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 
-from e2e.devcluster import cluster, kwok, processes, state
+from e2e.devcluster import cluster, controlplane, kwok, processes, state
 from e2e.devcluster.api import Api, Refusal, connect
 from e2e.devcluster.progress import Failure, wait_until
 
@@ -35,6 +36,12 @@ class Machine:
         """Return the machine of the running dev cluster."""
         at = state.layout()
         return cls(at, connect(at))
+
+    def check_audit_policy(self) -> None:
+        """The log of a cluster that an older checkout started lacks entries that tell of lost attempts."""
+        policy = json.loads((self.at.config / "audit-policy.json").read_text())
+        if policy != controlplane.audit_policy():
+            raise Failure("the dev cluster's audit policy is not this checkout's", "make cluster-down, then again")
 
     def restart(self, name: str, *, kill: bool = False) -> tuple[datetime, datetime]:
         """Stop a component, or kill it, and start it again. Returns from when to when it was away."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
+from e2e.chaos.effects import Span, hung
 from e2e.chaos.scene import Scene, say
 from e2e.chaos.trial import Trial
 from e2e.chaos.workload import layers, mixed
@@ -14,6 +15,9 @@ __all__ = ["apiserver_restarts", "etcd_paused", "node_lost"]
 
 _PAUSE_SECONDS = 20.0
 
+#: A write that takes so long was held up by the pause.
+_HUNG_SECONDS = _PAUSE_SECONDS / 2
+
 
 def apiserver_restarts(trial: Trial) -> None:
     """The API server is stopped, or killed, and started again."""
@@ -21,7 +25,7 @@ def apiserver_restarts(trial: Trial) -> None:
     scene = trial.scene(keeper)
     keeper.start()
     scene.play(mixed(depth=10))
-    outages: list[tuple[datetime, datetime]] = []
+    outages: list[Span] = []
     for kill in (False, True, True):
         scene.pause(trial.chosen.uniform(4, 8))
         how = "killed" if kill else "restarted"
@@ -36,15 +40,24 @@ def etcd_paused(trial: Trial) -> None:
     scene = trial.scene(keeper)
     keeper.start()
     scene.play(mixed(depth=10))
+    pauses: list[Span] = []
     for _ in range(2):
         scene.pause(trial.chosen.uniform(4, 8))
         trial.struck(f"etcd stands still for {_PAUSE_SECONDS:.0f} s ({scene.progress()})")
+        begin = datetime.now(UTC)
         with trial.machine.paused("etcd"):
             deadline = time.monotonic() + _PAUSE_SECONDS
             while time.monotonic() < deadline:
                 keeper.tend()
                 time.sleep(0.5)
+        pauses.append((begin, datetime.now(UTC)))
     trial.settle(scene)
+    # Not before the end: what hangs is in the log once it is answered.
+    entries = scene.audit.all_of(scene.namespace)
+    for pause in pauses:
+        count = hung(entries, pause, _HUNG_SECONDS)
+        say(f"{trial.row.fault}: {count} writes of the operator hung at {pause[0]:%H:%M:%S}")
+        trial.check(count, f"no write of the operator hung at {pause[0]:%H:%M:%S}: it proves nothing")
 
 
 def node_lost(trial: Trial) -> None:

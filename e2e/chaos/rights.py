@@ -6,7 +6,7 @@ import json
 import re
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -16,7 +16,6 @@ __all__ = ["Account", "chart_rules"]
 
 Object = dict[str, Any]
 
-_NAME = "fairlead-chaos"
 _CHART = Path(__file__).resolve().parents[2] / "charts" / "fairlead" / "templates" / "rbac.yaml"
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -32,22 +31,35 @@ def chart_rules(text: str | None = None) -> list[Object]:
 
 
 class Account:
-    """A service account with a role of its own."""
+    """A service account with a role of its own, for the length of a block."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, name: str = "fairlead-chaos") -> None:
         self._cluster = cluster
+        self._name = name
         self._rules = chart_rules()
-        cluster.kubectl("delete", "serviceaccount", _NAME, "-n", _NAMESPACE, "--ignore-not-found")
-        cluster.kubectl("create", "serviceaccount", _NAME, "-n", _NAMESPACE)
+        cluster.kubectl("delete", "serviceaccount", self._name, "-n", _NAMESPACE, "--ignore-not-found")
+        cluster.kubectl("create", "serviceaccount", self._name, "-n", _NAMESPACE)
         self.restore()
+
+    def __enter__(self) -> Self:
+        """It does not outlive the block."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+    @property
+    def user(self) -> str:
+        """Who asks, as the audit log has it."""
+        return f"system:serviceaccount:{_NAMESPACE}:{self._name}"
 
     def cluster(self, folder: Path) -> Cluster:
         """Return the cluster as this account sees it."""
-        token = self._cluster.kubectl("create", "token", _NAME, "-n", _NAMESPACE, "--duration=1h").strip()
+        token = self._cluster.kubectl("create", "token", self._name, "-n", _NAMESPACE, "--duration=1h").strip()
         config = json.loads(self._cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-        config["users"] = [{"name": _NAME, "user": {"token": token}}]
-        config["contexts"][0]["context"]["user"] = _NAME
-        kubeconfig = folder / "limited-kubeconfig"
+        config["users"] = [{"name": self._name, "user": {"token": token}}]
+        config["contexts"][0]["context"]["user"] = self._name
+        kubeconfig = folder / f"{self._name}-kubeconfig"
         kubeconfig.touch(mode=0o600)
         kubeconfig.write_text(json.dumps(config))
         return Cluster(kubeconfig, self._cluster.bin_dir, self._cluster.audit_log, self._cluster.volumes)
@@ -55,13 +67,13 @@ class Account:
     def restore(self) -> None:
         """Give it all that the chart gives."""
         self._apply(self._rules)
-        subject = {"kind": "ServiceAccount", "name": _NAME, "namespace": _NAMESPACE}
-        role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": _NAME}
+        subject = {"kind": "ServiceAccount", "name": self._name, "namespace": _NAMESPACE}
+        role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": self._name}
         self._object("ClusterRoleBinding", roleRef=role, subjects=[subject])
 
     def unbind(self) -> None:
         """Take everything from it."""
-        self._cluster.kubectl("delete", "clusterrolebinding", _NAME)
+        self._cluster.kubectl("delete", "clusterrolebinding", self._name)
 
     def without(self, resource: str, *verbs: str) -> None:
         """Take verbs on one resource from it."""
@@ -74,11 +86,11 @@ class Account:
     def remove(self) -> None:
         """Remove the account, its role and the binding."""
         for kind in ("clusterrolebinding", "clusterrole", "serviceaccount"):
-            self._cluster.kubectl("delete", kind, _NAME, "-n", _NAMESPACE, "--ignore-not-found")
+            self._cluster.kubectl("delete", kind, self._name, "-n", _NAMESPACE, "--ignore-not-found")
 
     def _apply(self, rules: list[Object]) -> None:
         self._object("ClusterRole", rules=rules)
 
     def _object(self, kind: str, **fields: Any) -> None:
-        document = {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": _NAME}, **fields}
+        document = {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": self._name}, **fields}
         self._cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))

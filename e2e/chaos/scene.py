@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from e2e.audit import AuditLog
 from e2e.chaos.keeper import Keeper
+from e2e.chaos.ledger import Witness, read
 from e2e.chaos.script import Planned
 from e2e.devcluster.api import Api, Refusal
 from e2e.kubectl import Cluster, CommandFailed
@@ -218,6 +219,14 @@ class Scene:
             return str(task["attempts"][-1]["podName"]) if task["phase"] == "Running" else None
 
         return self.until(f"it to be on record that {node} of {run} runs", running, seconds)
+
+    def witnesses(self) -> dict[str, Witness]:
+        """Return what the audit log says of the objects that carry attempts here, by kind."""
+        entries = self.audit.all_of(self.namespace)
+        return {
+            kind: read(entry for entry in entries if entry["objectRef"]["resource"] == kind)
+            for kind in ("pods", "jobs", "workflows")
+        }
 
     def held(self) -> list[str]:
         """Pods that have not ended, and objects that we still hold, after the end of all runs."""

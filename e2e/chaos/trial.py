@@ -7,19 +7,21 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+from e2e.chaos.effects import Span
 from e2e.chaos.judge import Costs, judge, no_cost
 from e2e.chaos.keeper import Keeper
-from e2e.chaos.ledger import Witness, compare, read
+from e2e.chaos.ledger import Ledger, Witness, compare
 from e2e.chaos.machine import Machine
 from e2e.chaos.scene import Scene, Stuck, say
 from e2e.chaos.table import Row
+from e2e.chaos.tally import Share, Tally, shares, tally
 from e2e.devcluster.api import Refusal
 from e2e.devcluster.progress import wait_until
 from e2e.kubectl import Cluster, CommandFailed
@@ -36,6 +38,9 @@ FINISH_SECONDS = 300.0
 RELEASE_SECONDS = 90.0
 
 _GONE_SECONDS = 90.0
+
+#: A create that was under way when the deletion of its namespace was asked for may still come through.
+_LATE_SECONDS = 1.0
 
 #: How many problems of one fault are told.
 _TOLD = 12
@@ -82,9 +87,13 @@ class Trial:
         if not holds:
             self._problem(problem)
 
-    def settle(
-        self, scene: Scene, costs: Costs = no_cost, outages: Sequence[tuple[datetime, datetime]] = ()
-    ) -> Counter[str]:
+    def stop(self) -> None:
+        """Stop the operators that run."""
+        for keeper in self._keepers:
+            if keeper.alive and (wrong := keeper.stop()):
+                self._problem(wrong)
+
+    def settle(self, scene: Scene, costs: Costs = no_cost, outages: Sequence[Span] = ()) -> Counter[str]:
         """Wait for the ends of all runs, judge them, and see that nothing is left of them.
 
         Returns how many attempts each task of the fault's runs has lost to it.
@@ -106,22 +115,63 @@ class Trial:
         self.leaving.append((self.row, scene))
         return lost
 
-    def witness(self, scene: Scene, kind: str) -> Witness:
-        """Read from the audit log what the operator created in a namespace."""
-        return read(scene.audit.entries(scene.namespace, "create", kind))
+    def account_without_record(self, scene: Scene, uids: Mapping[str, str], gone: datetime) -> None:
+        """Look for repetition and lateness only: the record of the scene's runs went with their namespace.
 
-    def account(self, scene: Scene, recorded: Mapping[str, Mapping[str, datetime | None]], **named: Any) -> None:
-        """Hold what is on record against the audit log, kind by kind."""
-        for kind in ("pods", "jobs", "workflows"):
-            ledger = compare(recorded.get(kind, {}), self.witness(scene, kind), **named)
-            self.row.attempts += ledger.attempts
+        None of these attempts can be told to be lost, so they are counted apart. `uids` has the runs' UIDs, `gone` when
+        the deletion of the namespace was asked for.
+        """
+        self.row.runs += len(scene.runs)
+        witnesses = scene.witnesses()
+        wanted = _shares(scene, uids, witnesses, no_cost)
+        existed = {}
+        for kind, witness in witnesses.items():
+            ledger = compare({}, witness, _names(wanted, kind))
+            existed[kind] = ledger.existed
+            self.row.unrecorded += len(ledger.existed)
+            self._repeated(kind, ledger)
+            late = witness.last is not None and (witness.last - gone).total_seconds() > _LATE_SECONDS
+            self.check(
+                not late, f"one of the {kind} was created at {witness.last}, {scene.namespace} deleted at {gone}"
+            )
+        # How far the runs would have come, nobody knows.
+        self._tally(tally([replace(share, least=0) for share in wanted], existed))
+
+    def _account(
+        self,
+        scene: Scene,
+        recorded: Mapping[str, Mapping[str, datetime | None]],
+        uids: Mapping[str, str],
+        costs: Costs,
+        outages: Sequence[Span],
+    ) -> None:
+        """Hold what is on record, and what was planned, against the audit log."""
+        witnesses = scene.witnesses()
+        wanted = _shares(scene, uids, witnesses, costs)
+        existed = {}
+        for kind, witness in witnesses.items():
+            ledger = compare(recorded.get(kind, {}), witness, _names(wanted, kind), outages)
+            existed[kind] = ledger.existed
+            self.row.attempts += len(ledger.existed)
             self.row.lost += len(ledger.lost)
-            self.row.repeated += len(ledger.repeated)
             self._problems(f"{kind[:-1]} {name} was created and is on no record" for name in ledger.lost)
-            self._problems(f"{kind[:-1]} {name} was created more than once" for name in ledger.repeated)
             self._problems(f"{kind[:-1]} {name} is on record and was never created" for name in ledger.invented)
+            self._repeated(kind, ledger)
+            if witness.cut_off:
+                proven = f"{len(witness.proven)} of them known by other entries only"
+                say(f"{self.row.fault}: creates of {len(witness.cut_off)} {kind} were cut off, {proven}")
+        self._tally(tally(wanted, existed))
 
-    def _judge(self, scene: Scene, costs: Costs, outages: Sequence[tuple[datetime, datetime]]) -> Counter[str]:
+    def _repeated(self, kind: str, ledger: Ledger) -> None:
+        self.row.repeated += len(ledger.repeated)
+        self._problems(f"{kind[:-1]} {name} was created more than once" for name in ledger.repeated)
+
+    def _tally(self, found: Tally) -> None:
+        self.row.lost += found.lost
+        self.row.repeated += found.repeated
+        self._problems(found.problems)
+
+    def _judge(self, scene: Scene, costs: Costs, outages: Sequence[Span]) -> Counter[str]:
         found = {each["metadata"]["name"]: each for each in scene.all_of("workflows")}
 
         def told(name: str) -> tuple[Object, dict[str, Object]]:
@@ -135,10 +185,9 @@ class Trial:
             for kind, names in findings.recorded.items():
                 recorded.setdefault(kind, {}).update(names)
             lost += findings.costs
-            self.row.lost += findings.lost
-            self.row.repeated += findings.repeated
             self._problems(findings.problems)
-        self.account(scene, recorded, outages=outages)
+        uids = {name: each["metadata"]["uid"] for name, each in found.items()}
+        self._account(scene, recorded, uids, costs, outages)
         return lost
 
     def _nothing(self, what: str, scene: Scene, look: Any, seconds: float) -> None:
@@ -169,9 +218,7 @@ class Trial:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            for keeper in self._keepers:
-                if keeper.alive and (wrong := keeper.stop()):
-                    self._problem(wrong)
+            self.stop()
         self.row.restarts = sum(keeper.restarts for keeper in self._keepers)
         for keeper in self._keepers:
             self._problems(f"the operator's log tells of a defect: {line}" for line in keeper.defects())
@@ -195,6 +242,15 @@ class Trial:
         for scene in left:
             if _exists(scene):
                 _let_go(scene)
+
+
+def _shares(scene: Scene, uids: Mapping[str, str], witnesses: Mapping[str, Witness], costs: Costs) -> list[Share]:
+    made = set(uids).union(witnesses["workflows"].objects)
+    return [share for run in scene.runs for share in shares(run, uids, made, costs)]
+
+
+def _names(wanted: Sequence[Share], kind: str) -> set[str]:
+    return {name for share in wanted if share.carrier == kind for name in share.names}
 
 
 def wait_gone(scene: Scene, seconds: float = _GONE_SECONDS) -> str:

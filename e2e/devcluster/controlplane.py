@@ -81,7 +81,11 @@ def apiserver(program: Path, at: Layout, *, with_node: bool) -> list[str]:
 
 
 def audit_policy() -> dict[str, Any]:
-    """Writes to pods, jobs and everything of Fairlead's: the witness for "created once". Nothing else."""
+    """Writes to pods, jobs and everything of Fairlead's: the witness for "created once". Nothing else.
+
+    What the scheduler binds, and whose status the Job controller writes, was there, whatever became of its create: both
+    requests name the object's UID.
+    """
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -91,8 +95,8 @@ def audit_policy() -> dict[str, Any]:
                 "level": "Metadata",
                 "verbs": ["create", "update", "patch", "delete", "deletecollection"],
                 "resources": [
-                    {"group": "", "resources": ["pods", "pods/eviction"]},
-                    {"group": "batch", "resources": ["jobs"]},
+                    {"group": "", "resources": ["pods", "pods/binding", "pods/eviction"]},
+                    {"group": "batch", "resources": ["jobs", "jobs/status"]},
                     {"group": "fairlead.dev"},
                 ],
             },

@@ -30,6 +30,12 @@ def test_the_audit_log_records_writes_of_pods_jobs_and_workflows_and_nothing_els
     assert rest == {"level": "None"}
 
 
+def test_the_audit_log_records_what_proves_an_object_whose_create_was_cut_off() -> None:
+    record, _ = controlplane.audit_policy()["rules"]
+    kinds = {kind for each in record["resources"] for kind in each.get("resources", ())}
+    assert {"pods/binding", "jobs/status"} <= kinds
+
+
 def test_everything_of_the_node_lies_in_the_state_directory() -> None:
     config = node.kubelet_config(_AT, ["192.0.2.1"])
     places = [config["podLogsDir"], config["volumePluginDir"], config["tlsCertFile"]]
