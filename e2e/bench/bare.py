@@ -3,7 +3,7 @@
 `python -m e2e.bench.bare` is told on standard input which graph to play, a line of JSON each, and answers with a line.
 It is the floor: what no engine can do without. With `"floor": true` it also does what any engine that loses nothing
 has to do: its pods have a finalizer, which is taken off when a status that says how they ended has been written, about
-once a second. It uses the operator's own connection settings and JSON library.
+once a second. It uses the operator's own connection settings, event loop and JSON library.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import uvloop
 
 from fairlead.api import labels
 from fairlead.kube.credentials import load_credentials, open_session
@@ -197,4 +198,4 @@ async def _serve(kubeconfig: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+    uvloop.run(_serve(Path(sys.argv[1])))

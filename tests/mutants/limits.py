@@ -86,10 +86,10 @@ MUTANTS = (
         name="looked-too-early",
         broken="Whether a create is still wanted is asked before it waits for a slot, not after.",
         file="kube/transport.py",
-        old="        async with self._slots:\n            for attempt in range(self._max_retries + 1):\n"
+        old="        async with self.slots.place(turn):\n            for attempt in range(self._max_retries + 1):\n"
         "                if before_send is not None:\n                    before_send()\n",
         new="        if before_send is not None:\n            before_send()\n"
-        "        async with self._slots:\n            for attempt in range(self._max_retries + 1):\n",
+        "        async with self.slots.place(turn):\n            for attempt in range(self._max_retries + 1):\n",
         caught_by=(
             "tests/unit/kube/test_transport.py::TestInFlight::test_before_send_sees_the_world_after_the_wait",
             "tests/unit/kube/test_transport.py::TestInFlight::test_before_send_runs_before_a_retry_as_well",

@@ -46,6 +46,12 @@ class LiveSpec(Limits):
         description="While true, no further task is started; those that run go on. May be changed during the run. "
         "Default: false.",
     )
+    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = Field(
+        default=None,
+        description="Of the runs that wait to begin, those of higher priority do so first, and so do their tasks where "
+        "the API server is the limit. Sub-workflows have that of the run above them. May be changed during the run. "
+        "Default: 0.",
+    )
     overrides: Annotated[list[TaskOverride], Field(max_length=1000)] | None = Field(
         default=None,
         description="Limits of `forEach` tasks in place of their own. May be changed during the run.",
@@ -59,8 +65,8 @@ LIVE_FIELDS = tuple(info.alias or name for name, info in LiveSpec.model_fields.i
 class WorkflowSpec(Definition, LiveSpec):
     """The definition of a run.
 
-    Fixed once it has started, except `suspend`, `parallelism`, `deadlineSeconds`, `ttlSecondsAfterFinished` and
-    `overrides`.
+    Fixed once it has started, except `suspend`, `priority`, `parallelism`, `deadlineSeconds`,
+    `ttlSecondsAfterFinished` and `overrides`.
     """
 
     template_ref: TemplateRef | None = Field(

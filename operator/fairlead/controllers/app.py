@@ -13,6 +13,7 @@ import signal
 from typing import Any
 
 import kopf
+import uvloop
 
 from fairlead import __version__
 from fairlead.kube.credentials import Credentials, CredentialsError, load_credentials, open_session
@@ -34,7 +35,7 @@ def run(options: OperatorOptions) -> int:
     # kopf tells at INFO what it does with every single object.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
-        return asyncio.run(_serve(options))
+        return uvloop.run(_serve(options))
     except CredentialsError as error:
         log.error("%s", error)
         return 3

@@ -18,7 +18,7 @@ from typing import Any
 from fairlead.api import labels
 from fairlead.clock import utc_now
 from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
-from fairlead.engine.events import AttemptGone, Event, StartRefused
+from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused
 from fairlead.engine.model import OBJECT_KINDS, Phase, WorkKind
 from fairlead.engine.state import Result
 from fairlead.kube.errors import ApiError, Conflict, NotFound
@@ -30,7 +30,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 from .caches import Cache
 from .carrier import Carrier
 from .errands import Errands
-from .gather import pods_of_job
+from .gather import GATHERED_SECONDS, pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
@@ -51,7 +51,8 @@ _HEADLINES = frozenset({"Started", "Succeeded", "Failed", "InvalidSpec"})
 class Applier:
     """Carries out commands for any run.
 
-    `notify(uid)` is called when a run's inbox has something new, `doubt(uid)` when a watch lacks an object of its own.
+    `notify(uid)` is called when a run's inbox has something new, `notify_within(uid, seconds)` where that may wait for
+    more, `doubt(uid)` when a watch lacks an object of its own.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Applier:
         errands: Errands,
         recorder: EventRecorder,
         notify: Callable[[str], None],
+        notify_within: Callable[[str, float], None],
         doubt: Callable[[str], None],
         hop_took: Callable[[float], None],
     ) -> None:
@@ -70,6 +72,7 @@ class Applier:
         self._informers = informers
         self._recorder = recorder
         self._notify = notify
+        self._notify_within = notify_within
         self._carriers = carriers
         self._errands = errands
         pods = PodCreator(client, informers, doubt)
@@ -143,7 +146,10 @@ class Applier:
 
     def _tell(self, run: Run, fact: Event) -> None:
         run.inbox.append(fact)
-        self._notify(run.uid)
+        if isinstance(fact, AttemptSeen) and fact.outcome is None and fact.deleting_at is None:
+            self._notify_within(run.uid, GATHERED_SECONDS)  # it was created, as was to be expected
+        else:
+            self._notify(run.uid)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
         try:

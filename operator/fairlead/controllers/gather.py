@@ -30,24 +30,38 @@ from .start import RESOURCES
 from .stdout import StdoutReader
 from .views import identity_of, with_pods_of_job
 
-__all__ = ["JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
+__all__ = ["GATHERED_SECONDS", "JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the pods of a Job that does not run yet.
 JOB_LOOK_SECONDS = 5.0
 
+#: Seconds for which news that nothing follows from may wait for other news.
+GATHERED_SECONDS = 0.1
+
 #: Seconds that a watch may take to tell of what there is.
 _DOUBT_SECONDS = 1.0
 
 
 class Gatherer:
-    """What changed, by run. `notify(uid)` is called when there is something new about a run."""
+    """What changed, by run. `notify(uid)` is called when there is something new about a run.
 
-    def __init__(self, client: ApiClient, informers: Mapping[WorkKind, Cache], notify: Callable[[str], None]) -> None:
+    `notify_within(uid, seconds)` is called instead where it may wait for more: four of a pod's five changes only say
+    how far it has come.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        informers: Mapping[WorkKind, Cache],
+        notify: Callable[[str], None],
+        notify_within: Callable[[str, float], None],
+    ) -> None:
         self._client = client
         self._informers = informers
         self._notify = notify
+        self._notify_within = notify_within
         self._changed: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._heard_at: dict[str, float] = {}
@@ -64,7 +78,10 @@ class Gatherer:
             self._hear(old.owner_uid)
         if new is not None and new.owner_uid:
             self._changed.setdefault(new.owner_uid, {})[kind, key] = new
-            self._hear(new.owner_uid)
+            if _is_no_end(old, new):
+                self._notify_within(new.owner_uid, GATHERED_SECONDS)
+            else:
+                self._hear(new.owner_uid)
 
     def _hear(self, uid: str) -> None:
         if uid not in self._heard_at:
@@ -111,7 +128,7 @@ class Gatherer:
         return {key: view for key, view in left.items() if view.held and view.deleting_at is None}
 
     def heard_at(self, uid: str) -> float:
-        """Return, once, the loop time of the oldest change not yet handed on; 0.0 for none."""
+        """Return, once, the loop time of the oldest end not yet handed on; 0.0 for none."""
         return self._heard_at.pop(uid, 0.0)
 
     async def facts(self, run: Run) -> list[Event]:
@@ -272,6 +289,15 @@ async def pods_of_job(client: ApiClient, job: ObjectKey, uid: str) -> list[JsonO
     selector = f"batch.kubernetes.io/job-name={job.name}"
     pages = client.list_pages(PODS, job.namespace, label_selector=selector)
     return [pod async for page in pages for pod in page.items if identity_of(pod["metadata"])["owner_uid"] == uid]
+
+
+def _is_no_end(old: View | None, new: View) -> bool:
+    """Tell whether a pod has only come further, or has ended already: nothing begins because of that."""
+    if not isinstance(new, PodView) or new.deleting_at is not None:
+        return False
+    if new.phase not in ("Succeeded", "Failed"):
+        return True
+    return isinstance(old, PodView) and (old.phase, old.exit_code) == (new.phase, new.exit_code)
 
 
 def _within(run: Run, views: dict[tuple[WorkKind, ObjectKey], View]) -> dict[tuple[WorkKind, ObjectKey], View]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from fairlead.kube.errors import ApiError
+from fairlead.line import Line, Turn
 
 __all__ = ["QueueObserver", "WorkQueue"]
 
@@ -46,7 +46,8 @@ class QueueObserver(Protocol):
 class WorkQueue:
     """Keys waiting for `handle`, which returns in how many seconds to look again (None: when something changes).
 
-    An exception out of `handle` means a retry after a delay that doubles from 0.5 s to one minute.
+    An exception out of `handle` means a retry after a delay that doubles from 0.5 s to one minute. `turn` tells where a
+    key stands in line.
     """
 
     def __init__(
@@ -56,23 +57,26 @@ class WorkQueue:
         observer: QueueObserver,
         *,
         workers: int = 16,
+        turn: Callable[[str], Turn | None] = lambda _key: None,
     ) -> None:
         self._name = name
         self._handle = handle
         self._observer = observer
         self._workers = workers
         self._waiting: dict[str, float] = {}
-        self._order: deque[str] = deque()
+        self._turn = turn
+        self._line: Line[str] = Line()
         self._working: set[str] = set()
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._gathering: dict[str, asyncio.TimerHandle] = {}
         self._wakeups: asyncio.Queue[None] = asyncio.Queue()
         self._closed = False
 
     def __len__(self) -> int:
         """Return how many keys wait."""
-        return len(self._order)
+        return len(self._line)
 
     def add(self, key: str) -> None:
         """Look at `key` as soon as a worker is free."""
@@ -82,9 +86,18 @@ class WorkQueue:
             self._again.add(key)
             return
         self._waiting[key] = asyncio.get_running_loop().time()
-        self._order.append(key)
+        self._line.add(key, self._turn(key))
         self._observer.queue_added(self._name)
         self._wakeups.put_nowait(None)
+
+    def add_within(self, key: str, seconds: float) -> None:
+        """Look at `key` in `seconds`, unless somebody has done so by then: what there is to see can wait for more."""
+        if not self._closed and key not in self._waiting and key not in self._gathering:
+            self._gathering[key] = asyncio.get_running_loop().call_later(seconds, self._gathered, key)
+
+    def _gathered(self, key: str) -> None:
+        del self._gathering[key]
+        self.add(key)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Look at `key` in `seconds` at the latest; the earliest of several requests counts."""
@@ -106,10 +119,11 @@ class WorkQueue:
     def close(self) -> None:
         """Accept nothing more and forget what waits; handlers at work go on."""
         self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._order.clear()
+        for timers in (self._timers, self._gathering):
+            for timer in timers.values():
+                timer.cancel()
+            timers.clear()
+        self._line.clear()
         self._waiting.clear()
 
     async def run(self) -> None:
@@ -122,11 +136,13 @@ class WorkQueue:
         loop = asyncio.get_running_loop()
         while True:
             await self._wakeups.get()
-            if not self._order:
+            if not self._line:
                 continue
-            key = self._order.popleft()
+            key = self._line.next()
             self._observer.queue_started(self._name, loop.time() - self._waiting.pop(key))
             self._working.add(key)
+            if (gathering := self._gathering.pop(key, None)) is not None:
+                gathering.cancel()
             started = loop.time()
             try:
                 await self._handle_once(key)

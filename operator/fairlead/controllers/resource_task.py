@@ -136,6 +136,7 @@ class ResourceCarrier:
                 resource_manifest(run.owner, start, resource, work),
                 run.owner.namespace,
                 before_send=departure.leave,
+                turn=departure.turn,
                 metadata_only=True,
             )
         except NotFound as error:

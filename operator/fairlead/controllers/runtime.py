@@ -26,6 +26,7 @@ from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
 from fairlead.kube.resources import JOBS, PODS, WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
+from fairlead.line import Turn
 from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions
@@ -86,8 +87,9 @@ class Operator:
         self.metrics = Metrics()
         client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight)
         self._client = client
+        self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
         self.store = WorkflowStore()
-        self.queue = WorkQueue("workflow", self._reconcile, self.metrics)
+        self.queue = WorkQueue("workflow", self._reconcile, self.metrics, turn=self._turn)
         self.informers = {
             WorkKind.POD: self._informer(WorkKind.POD, PODS, pod_view),
             WorkKind.JOB: self._informer(WorkKind.JOB, JOBS, job_view),
@@ -100,7 +102,7 @@ class Operator:
             lambda key, old, new: self.gatherer.changed(WorkKind.WORKFLOW, key, old, new),
         )
         caches: dict[WorkKind, Cache] = {**self.informers, WorkKind.WORKFLOW: self.subworkflows.children}
-        self.gatherer = Gatherer(client, caches, self.queue.add)
+        self.gatherer = Gatherer(client, caches, self.queue.add, self.queue.add_within)
         discovery = Discovery(client)
         self.resources = ResourceCarrier(client, discovery, self.queue.add, self.metrics)
         carriers: dict[WorkKind, Carrier] = {
@@ -118,6 +120,7 @@ class Operator:
             self.errands,
             self.recorder,
             self.queue.add,
+            self.queue.add_within,
             self.gatherer.doubt,
             self.metrics.hop_took,
         )
@@ -212,6 +215,11 @@ class Operator:
 
     async def _reconcile(self, uid: str) -> float | None:
         return await self.controller.reconcile(uid)
+
+    def _turn(self, uid: str) -> Turn | None:
+        """Return where a run stands in line that has not begun; one that has goes on before them."""
+        workflow = self.store.get(uid)
+        return None if workflow is None or uid in self.controller.active else workflow.turn
 
     def _active(self, uid: str) -> Run | None:
         return self.controller.active.get(uid)

@@ -26,6 +26,7 @@ from fairlead.engine.model import FailureClass, WorkKind
 from fairlead.kube.errors import AlreadyExists, ApiError, NotFound
 from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient
+from fairlead.line import Turn
 
 from .caches import Cache
 from .mounts import claim_manifest, config_maps, is_as_made
@@ -88,11 +89,12 @@ class _Known(_Abandoned):
 class Departure:
     """What runs right before a create leaves, as `before_send`: `leave` for the attempt's object, `allow` for others.
 
-    Both raise where the create must not leave any more.
+    Both raise where the create must not leave any more. `turn` is its place in line where it has to wait.
     """
 
     allow: Callable[[], None]
     leave: Callable[[], None]
+    turn: Turn
 
 
 class Starter:
@@ -152,7 +154,8 @@ class Starter:
             if heard_at:
                 self._hop_took(asyncio.get_running_loop().time() - heard_at)
 
-        return Departure(allow, leave)
+        workflow = self._store.get(run.uid)
+        return Departure(allow, leave, Turn(0, run.owner.namespace) if workflow is None else workflow.turn)
 
     def _check_wanted(self, run: Run, start: StartAttempt) -> None:
         """Runs right before a create leaves: what was heard since the plan may have made it wrong (invariant S7)."""
@@ -191,6 +194,7 @@ class PodCreator:
             build(run.owner, start, work, workspace),
             run.owner.namespace,
             before_send=departure.leave,
+            turn=departure.turn,
             metadata_only=True,
         )
         return self._created(run, start, created["metadata"])
@@ -219,7 +223,12 @@ class PodCreator:
             if known is None or not await self._is_there(run, manifest, start):
                 try:
                     await self._client.create(
-                        CONFIGMAPS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+                        CONFIGMAPS,
+                        manifest,
+                        run.owner.namespace,
+                        before_send=departure.allow,
+                        turn=departure.turn,
+                        metadata_only=True,
                     )
                 except AlreadyExists:
                     if not await self._is_there(run, manifest, start):
@@ -250,7 +259,12 @@ class PodCreator:
                 return
             try:
                 await self._client.create(
-                    CLAIMS, manifest, run.owner.namespace, before_send=departure.allow, metadata_only=True
+                    CLAIMS,
+                    manifest,
+                    run.owner.namespace,
+                    before_send=departure.allow,
+                    turn=departure.turn,
+                    metadata_only=True,
                 )
             except AlreadyExists:
                 found = await self._client.get(CLAIMS, name, run.owner.namespace, metadata_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
+from fairlead.line import Turn
 
 from .pods import Owner
 
@@ -58,6 +59,12 @@ class Workflow:
     def status(self) -> Mapping[str, Any]:
         """What was last recorded."""
         return self.raw.get("status") or {}
+
+    @property
+    def turn(self) -> Turn:
+        """Where it stands in line when it begins, and where its tasks do."""
+        priority = self.spec.get("priority")
+        return Turn(priority if isinstance(priority, int) else 0, self.namespace)
 
     @property
     def parent_uid(self) -> str:

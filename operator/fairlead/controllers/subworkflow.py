@@ -90,7 +90,11 @@ class SubworkflowCarrier:
         manifest = _manifest(run.owner, start, depth)
         if run.state.nodes[start.node].node.final:
             manifest["metadata"]["annotations"][labels.FINAL] = "true"
-        raw = await self._client.create(WORKFLOWS, manifest, run.owner.namespace, before_send=departure.leave)
+        if departure.turn.priority:
+            manifest["spec"]["priority"] = departure.turn.priority
+        raw = await self._client.create(
+            WORKFLOWS, manifest, run.owner.namespace, before_send=departure.leave, turn=departure.turn
+        )
         return self._take_in(run, start, raw)
 
     async def find(self, run: Run, start: StartAttempt) -> Event | None:

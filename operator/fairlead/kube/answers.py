@@ -9,7 +9,7 @@ import orjson
 
 from .errors import ApiError, Unreachable, error_from_response
 
-__all__ = ["no_answer", "object_in", "patience", "refusal"]
+__all__ = ["is_overload", "no_answer", "object_in", "patience", "refusal"]
 
 
 def object_in(answer: bytes) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def no_answer(error: Exception, method: str, asked: str) -> Unreachable:
     return Unreachable(
         f"{type(error).__name__}: {what}", maybe_applied=method != "GET" and not connecting, request=asked
     )
+
+
+def is_overload(error: ApiError) -> bool:
+    """Tell whether the server says, or shows by not answering in time, that it has too much to do."""
+    return error.status in (429, 503, 504) or isinstance(error.__cause__, TimeoutError)
 
 
 def patience(error: ApiError) -> float | None:

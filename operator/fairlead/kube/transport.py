@@ -11,7 +11,6 @@ Watches take no slot (they last) and have no time-out but the silence allowed be
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
@@ -22,15 +21,21 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .answers import no_answer, object_in, patience, refusal
+from fairlead.line import Turn
+
+from .answers import is_overload, no_answer, object_in, patience, refusal
 from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors
 from .errors import ApiError, Silent
 from .observer import NullObserver, Observer
 from .resources import Resource
+from .slots import Slots
 
 __all__ = ["ApiClient", "JsonObject", "Page", "PatchType"]
 
 JsonObject = dict[str, Any]
+
+#: What is about as large each time: the times of requests about it can be compared with one another.
+_ALIKE = frozenset({"pods", "jobs"})
 
 _WATCH_BUFFER = 256 * 1024  # bytes that may pile up while the loop is busy, before the socket is paused
 
@@ -65,7 +70,7 @@ class ApiClient:
     Args:
         session: from `credentials.open_session`; its base URL is the API server's.
         observer: is told of every exchange.
-        max_in_flight: requests under way at once; the rest queue up in order.
+        max_in_flight: requests under way at once, at most; `slots` says how many, and in which order the rest go.
         request_timeout: seconds for one attempt, from sending to the last byte; waiting for a slot and for
             Retry-After comes on top.
         connect_timeout: seconds for name resolution, connection and TLS.
@@ -88,7 +93,7 @@ class ApiClient:
     ) -> None:
         self._session = session
         self._observer: Observer = observer or NullObserver()
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self.slots = Slots(max_in_flight)
         self._request_timeout = request_timeout
         self._connect_timeout = connect_timeout
         self._max_retries = max_retries
@@ -193,6 +198,7 @@ class ApiClient:
         namespace: str | None = None,
         *,
         before_send: Callable[[], None] | None = None,
+        turn: Turn | None = None,
         dry_run: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:
@@ -204,6 +210,7 @@ class ApiClient:
             namespace: where; None for a cluster-scoped kind.
             before_send: runs right before every attempt leaves, after any wait for a slot or a Retry-After.
                 What it raises abandons the create: a passed lease deadline, a run suspended meanwhile.
+            turn: its place in line where it has to wait; without one it goes before all that have.
             dry_run: let the server admit and default it, and store nothing.
             metadata_only: return only the metadata.
 
@@ -224,6 +231,7 @@ class ApiClient:
                 body=orjson.dumps(body),
                 accept=METADATA if metadata_only else JSON,
                 before_send=before_send,
+                turn=turn,
             )
         )
 
@@ -323,6 +331,7 @@ class ApiClient:
         accept: str = JSON,
         seconds: float | None = None,
         before_send: Callable[[], None] | None = None,
+        turn: Turn | None = None,
     ) -> bytes:
         """Send anything; return the body of a 2xx answer, unparsed.
 
@@ -337,6 +346,7 @@ class ApiClient:
             accept: of the answer.
             seconds: for one attempt, instead of the client's own time-out.
             before_send: see `create`.
+            turn: see `create`.
 
         Raises:
             ApiError: the narrowest subclass.
@@ -345,13 +355,15 @@ class ApiClient:
         if body is not None:
             headers["Content-Type"] = content_type
         limits = aiohttp.ClientTimeout(total=seconds or self._request_timeout, connect=self._connect_timeout)
-        async with self._slots:
+        async with self.slots.place(turn):
             for attempt in range(self._max_retries + 1):
                 if before_send is not None:
                     before_send()
                 try:
                     return await self._exchange(method, path, verb, resource, params, body, headers, limits)
                 except ApiError as error:
+                    if is_overload(error):
+                        self.slots.overloaded()
                     wait = patience(error)
                     if wait is None or wait > self._max_retry_wait or attempt == self._max_retries:
                         raise
@@ -399,7 +411,8 @@ class ApiClient:
         path, label = resource.path(namespace), label_of(resource)
         limits = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, sock_read=idle_timeout)
         asked = f"watch {label}"
-        start, code = time.perf_counter(), "<error>"
+        clock = asyncio.get_running_loop().time
+        start, code = clock(), "<error>"
         try:
             try:
                 async with asyncio.timeout(self._request_timeout):
@@ -416,7 +429,7 @@ class ApiClient:
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 raise no_answer(error, "GET", asked) from error
             finally:
-                seconds = time.perf_counter() - start
+                seconds = clock() - start
                 self._observer.request_finished(verb="watch", resource=label, code=code, seconds=seconds, sent_bytes=0)
             try:
                 if response.status != 200:
@@ -443,7 +456,8 @@ class ApiClient:
         limits: aiohttp.ClientTimeout,
     ) -> bytes:
         """One attempt: send, read all of the answer, tell the observer."""
-        start, code = time.perf_counter(), "<error>"
+        clock = asyncio.get_running_loop().time
+        start, code = clock(), "<error>"
         asked = f"{verb} {path}"
         try:
             async with self._session.request(
@@ -458,6 +472,8 @@ class ApiClient:
                 answer = await response.read()
                 code = str(response.status)
                 if 200 <= response.status < 300:
+                    if resource in _ALIKE:
+                        self.slots.answered(f"{verb} {resource}", clock() - start)
                     return answer
                 raise refusal(response, answer, asked)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
@@ -467,6 +483,6 @@ class ApiClient:
                 verb=verb,
                 resource=resource,
                 code=code,
-                seconds=time.perf_counter() - start,
+                seconds=clock() - start,
                 sent_bytes=len(body) if body else 0,
             )

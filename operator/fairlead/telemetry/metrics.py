@@ -109,6 +109,12 @@ SPECS: tuple[MetricSpec, ...] = (
         ("verb", "resource"),
     ),
     MetricSpec(
+        "gauge",
+        "fairlead_api_requests_limit",
+        "Requests to the API server that may be under way at once now; it follows how fast the server answers.",
+    ),
+    MetricSpec("gauge", "fairlead_api_requests_waiting", "Requests that wait for others to be answered."),
+    MetricSpec(
         "counter",
         "fairlead_watch_restarts_total",
         "Watches that ended and were opened again: closed, expired, silent or error.",
@@ -229,6 +235,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # process_cpu_seconds_total, process_resident_memory_bytes, …
         self._gauges["fairlead_build_info"].labels(__version__, platform.python_version()).set(1)
         self._phases: set[str] = set()
+        self._exchanges: dict[tuple[str, str, str], tuple[Counter, Histogram, Counter, Counter]] = {}
 
     # -- runs
 
@@ -275,11 +282,29 @@ class Metrics:
 
     def request_finished(self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int) -> None:
         """One HTTP exchange ended."""
-        self._counters["fairlead_api_requests_total"].labels(verb, resource, code).inc()
-        self._histograms["fairlead_api_request_duration_seconds"].labels(verb, resource).observe(seconds)
-        self._counters["rest_client_requests_total"].labels(code, _METHODS.get(verb, "GET")).inc()
+        requests, durations, client_requests, sent = self._of_exchange(verb, resource, code)
+        requests.inc()
+        durations.observe(seconds)
+        client_requests.inc()
         if sent_bytes:
-            self._counters["fairlead_api_sent_bytes_total"].labels(verb, resource).inc(sent_bytes)
+            sent.inc(sent_bytes)
+
+    def _of_exchange(self, verb: str, resource: str, code: str) -> tuple[Counter, Histogram, Counter, Counter]:
+        """Return the children for these labels: to look them up takes longer than to count."""
+        found = self._exchanges.get((verb, resource, code))
+        if found is None:
+            found = self._exchanges[verb, resource, code] = (
+                self._counters["fairlead_api_requests_total"].labels(verb, resource, code),
+                self._histograms["fairlead_api_request_duration_seconds"].labels(verb, resource),
+                self._counters["rest_client_requests_total"].labels(code, _METHODS.get(verb, "GET")),
+                self._counters["fairlead_api_sent_bytes_total"].labels(verb, resource),
+            )
+        return found
+
+    def request_slots(self, limit: Callable[[], int], waiting: Callable[[], int]) -> None:
+        """Ask these at every scrape."""
+        self._gauges["fairlead_api_requests_limit"].set_function(limit)
+        self._gauges["fairlead_api_requests_waiting"].set_function(waiting)
 
     def watch_restarted(self, *, resource: str, reason: str) -> None:
         """A watch ended and another follows."""

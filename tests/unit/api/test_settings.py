@@ -29,7 +29,7 @@ def test_they_can_be_read_alone() -> None:
 
 def test_they_are_the_fields_that_the_immutability_rules_leave_out() -> None:
     assert set(LIVE_FIELDS) == {
-        *("suspend", "parallelism", "deadlineSeconds", "ttlSecondsAfterFinished", "overrides"),
+        *("suspend", "priority", "parallelism", "deadlineSeconds", "ttlSecondsAfterFinished", "overrides"),
     }
 
 

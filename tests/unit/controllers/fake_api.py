@@ -40,7 +40,9 @@ from fairlead.kube.resources import (
     ObjectKey,
     Resource,
 )
+from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
+from fairlead.line import Turn
 
 __all__ = ["LOGS", "NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
 
@@ -119,6 +121,7 @@ class FakeApi(ApiClient):
         self.logs: dict[str, str] = {}
         self.refusals: list[Refusal] = []
         self.kinds: list[Resource] = [PODS, CONFIGMAPS, JOBS, WORKFLOWS]
+        self.slots = Slots(64)
         self._version = 100
         self._uids = 0
         self._history: list[tuple[int, str, str, JsonObject]] = []
@@ -255,6 +258,7 @@ class FakeApi(ApiClient):
         namespace: str | None = None,
         *,
         before_send: Callable[[], None] | None = None,
+        turn: Turn | None = None,
         dry_run: bool = False,
         metadata_only: bool = False,
     ) -> JsonObject:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fairlead.controllers.queue import WorkQueue
+from fairlead.line import Turn
 
 pytestmark = pytest.mark.looptime
 
@@ -88,6 +89,19 @@ async def test_keys_are_handled_in_the_order_in_which_they_came() -> None:
     assert handle.calls == [(0, "c"), (1, "a"), (2, "b")]
 
 
+async def test_what_has_not_begun_waits_for_its_turn() -> None:
+    turns = {"new": Turn(), "important": Turn(5)}
+    handler = Handler()
+    queue = WorkQueue("runs", handler, Notes(), workers=1, turn=turns.get)
+    for key in ("new", "important", "under way"):
+        queue.add(key)
+    async with asyncio.TaskGroup() as group:
+        worker = group.create_task(queue.run())
+        await asyncio.sleep(1)
+        worker.cancel()
+    assert [key for _, key in handler.calls] == ["under way", "important", "new"]
+
+
 async def test_a_key_that_waits_is_not_added_again() -> None:
     handle, notes = Handler(), Notes()
     async with working(handle, notes=notes) as queue:
@@ -155,6 +169,20 @@ async def test_the_earliest_of_several_requests_counts(delays: list[float], expe
             queue.add_after("a", delay)
         await asyncio.sleep(20)
     assert handle.times() == expected
+
+
+async def test_what_may_wait_for_more_is_looked_at_with_it() -> None:
+    handler = Handler()
+    async with working(handler) as queue:
+        queue.add_within("a", 0.1)
+        queue.add_within("a", 0.1)
+        await asyncio.sleep(0.05)
+        queue.add("a")
+        await asyncio.sleep(1)
+        assert handler.times() == [0.05]
+        queue.add_within("a", 0.1)
+        await asyncio.sleep(1)
+    assert handler.times() == [0.05, 1.15]
 
 
 async def test_a_request_for_later_does_not_keep_a_key_from_being_added_now() -> None:
