@@ -9,6 +9,7 @@ __all__ = ["MUTANTS"]
 _SECRETS = "tests/sim/test_beside.py::test_no_secret_is_told"
 _REST = "tests/sim/test_beside.py::test_at_rest_next_to_nothing_is_done"
 _CLOCKS = "tests/sim/test_beside.py::test_time_limits_act_when_they_are_due"
+_GONE = "tests/sim/test_beside.py::test_a_pod_that_ends_well_although_it_was_to_go_has_succeeded"
 _SIZES = "tests/sim/test_beside.py::test_what_is_on_record_fits"
 
 MUTANTS = (
@@ -29,6 +30,15 @@ MUTANTS = (
         old="        server_timeout: float = 60.0,\n",
         new="        server_timeout: float = 2.0,\n",
         caught_by=(_REST,),
+    ),
+    Mutant(
+        invariant="S4",
+        name="succeeded-too-late",
+        broken="A pod that ends well within its grace period, after it was asked to go, counts as failed.",
+        file="engine/classify.py",
+        old='    if pod.exit_code == 0 or (pod.phase == "Succeeded" and pod.exit_code is None):\n',
+        new='    if pod.deleting_at is None and (pod.exit_code == 0 or pod.phase == "Succeeded"):\n',
+        caught_by=(_GONE,),
     ),
     Mutant(
         invariant="L5",

@@ -58,6 +58,7 @@ class Plot:
         secret: another run beside it sends requests with a Secret.
         room: bytes of tasks that its Workflow may have; None where it has more than it will ever need.
         clocks: in the end, time limits are tried; `killed` tells whether the operator is killed while they run.
+        gentle: what asks pods to go, often, whatever the state of the run.
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Plot:
     room: int | None = None
     clocks: bool = False
     killed: bool = False
+    gentle: Fault | None = None
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -100,6 +102,9 @@ def faults(edition: int = EDITION) -> list[Fault]:
 _STRIDE = 97
 
 
+#: What tells pods to go and gives them time: some of them end well all the same. In how many plots there is much of it.
+_GENTLE, _DELETES = (Fault.DELETED, Fault.PREEMPTED, Fault.EVICTED), 0.5
+
 #: In how many plots a Secret is used, in how many there is little room, and in how many time limits are tried.
 _SECRET, _SMALL, _CLOCKS = 0.2, 0.3, 0.4
 
@@ -120,7 +125,8 @@ def _more(found: Plot) -> Plot:
     secret, small = random.random() < _SECRET, random.random() < _SMALL
     room = random.choice((300, 700, 1_500)) if small and not found.scenario.large else None
     clocks, killed = random.random() < _CLOCKS, random.random() < 0.5
-    return replace(found, edition=2, secret=secret, room=room, clocks=clocks, killed=killed)
+    gentle = random.choice(_GENTLE) if random.random() < _DELETES else None
+    return replace(found, edition=2, secret=secret, room=room, clocks=clocks, killed=killed, gentle=gentle)
 
 
 def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:

@@ -73,6 +73,12 @@ _AT_WRITES = (Fault.CRASH_BEFORE_WRITE, Fault.CRASH_AFTER_WRITE)
 #: Seconds between two steps in which something may go wrong: while it goes on, and afterwards.
 _MOMENTS, _WHILES = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0), (0.1, 2.0, 100.0)
 
+#: How many of the pods that will succeed do so at once when they are deleted.
+_HURRY = 0.7
+
+#: In how many steps pods are asked to go, where there is much of that.
+_GENTLE = 0.3
+
 #: Virtual seconds until an operator surely is ready; by how much each request is slower while a run begins.
 _READY_SECONDS, _SLOW_SECONDS = 10.0, 4.0
 
@@ -99,6 +105,7 @@ class Simulation(Player):
         self._spec: dict[str, Any] = {}
         self._idle = self._version = 0
         self._left: float = _STEPS
+        self._gentle = Random(plot.seed)
         self.vault = Vault(Random(plot.seed)) if plot.secret else None
         self._fits = True
         self._created = False
@@ -312,7 +319,14 @@ class Simulation(Player):
             seconds = LONG_SECONDS
         if annotations.get(labels.RUN_NAME) != NAME:
             return Act(seconds=seconds, lingers=lingers, message=json.dumps({"x": argument}))
-        return replace(_act(self.end_of(node, number), argument, seconds), lingers=lingers)
+        act = replace(_act(self.end_of(node, number), argument, seconds), lingers=lingers)
+        return replace(act, hurries=self._hurries(node, number, act))
+
+    def _hurries(self, node: str, number: int, act: Act) -> bool:
+        """Tell whether a pod that is to go ends as well as it would have anyway: there is nothing to be tried again."""
+        if self.plot.edition == 1 or act.exit_code or not act.seconds or act.seconds == LONG_SECONDS:
+            return False
+        return Random(f"{self.scenario.seed} {node} {number} hurries").random() < _HURRY
 
     def _is_cut_off(self, node: str) -> bool:
         """Tell whether what runs now of a task is going to be ended, by a stop or a deadline, and by nothing else."""
@@ -365,6 +379,8 @@ class Simulation(Player):
             Fault.UNSCHEDULABLE,
         ):  # what begins a state is created before it is seen to have begun
             striking += [self.plot.lead, *_COMPANIONS.get(self.plot.lead, ())]
+        if self.plot.gentle is not None and self._gentle.random() < _GENTLE:
+            striking.append(self.plot.gentle)
         for fault in striking:
             if fault in MISHAPS:
                 self._mishap(fault)
@@ -454,11 +470,23 @@ class Simulation(Player):
         for change in self.cluster.server.journal:
             if change.resource != "pods" or change.after.get("status", {}).get("phase") != "Succeeded":
                 continue
-            if labels.FINALIZER in change.after["metadata"].get("finalizers", ()):
+            if _is_given_up(change.before):
+                continue
+            if _is_held(change.after):
                 found.add(change.key.name)
-            elif not change.actor.startswith("fairlead"):
-                found.discard(change.key.name)
+            elif _is_held(change.before) and not change.actor.startswith("fairlead"):
+                found.discard(change.key.name)  # somebody has let go of it, perhaps before it was seen
         return found
+
+
+def _is_given_up(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod was deleted by force before it had ended: nobody waits for what its node says of it later."""
+    forced = pod.get("metadata", {}).get("deletionGracePeriodSeconds") == 0
+    return forced and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _is_held(pod: Mapping[str, Any]) -> bool:
+    return labels.FINALIZER in (pod.get("metadata", {}).get("finalizers") or ())
 
 
 def _act(end: End, argument: int, seconds: float) -> Act:

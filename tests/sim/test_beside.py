@@ -13,7 +13,9 @@ from tests.sim.campaign import judge
 from tests.sim.plot import Plot, plot
 from tests.sim.vault import CANARIES, Vault
 
+from fairlead.api import labels
 from fairlead.kube.resources import TASKSTATUSSHARDS
+from fairlead.testing.apiserver import Change
 
 
 def some(wanted: Callable[[Plot], bool], number: int = 4) -> list[int]:
@@ -40,6 +42,27 @@ def test_what_is_on_record_fits(seed: int) -> None:
 def test_time_limits_act_when_they_are_due(killed: bool) -> None:
     for seed in some(lambda each: each.clocks and each.killed is killed, 2):
         assert judge(plot(seed))[0].problems == []
+
+
+def test_a_pod_that_ends_well_although_it_was_to_go_has_succeeded() -> None:
+    well = 0
+    for seed in some(lambda each: each.gentle is not None, 16):
+        verdict, simulation = judge(plot(seed))
+        assert verdict.problems == []
+        well += sum(map(ended_well, simulation.cluster.server.journal))
+    assert well > 1
+
+
+def ended_well(change: Change) -> bool:
+    """Tell whether a change is that a pod of ours succeeds that is to go."""
+    metadata, phases = (
+        change.after.get("metadata", {}),
+        [each.get("status", {}) for each in (change.before, change.after)],
+    )
+    ours = change.resource == "pods" and labels.FINALIZER in metadata.get("finalizers", ())
+    return (
+        ours and "deletionTimestamp" in metadata and [each.get("phase") for each in phases] == ["Running", "Succeeded"]
+    )
 
 
 def test_at_rest_next_to_nothing_is_done() -> None:

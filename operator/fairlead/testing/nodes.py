@@ -43,6 +43,7 @@ class Act:
         evicted: its node evicts it in the end.
         fits: whether any node would have it.
         lingers: seconds that it takes to end when it is told to.
+        hurries: when it is told to, it comes to its own end in that time, with its own exit code and message.
     """
 
     seconds: float | None = 1.0
@@ -53,6 +54,7 @@ class Act:
     evicted: bool = False
     fits: bool = True
     lingers: float = 0.0
+    hurries: bool = False
 
 
 #: Says what a pod does, given the pod.
@@ -67,6 +69,7 @@ class _Pod:
     uid: str
     node: str = ""
     deleting: bool = False
+    forced: bool = False
     gone: bool = False
     fits: bool = True
 
@@ -156,6 +159,7 @@ class Nodes:
             del self._pods[change.uid]
         elif "deletionTimestamp" in change.after["metadata"] and not pod.deleting:
             pod.deleting = True
+            pod.forced = change.after["metadata"].get("deletionGracePeriodSeconds") == 0
             pod.stirred.set()
 
     async def _live(self, pod: _Pod) -> None:
@@ -175,10 +179,10 @@ class Nodes:
             started = self._now()
             self._report(pod, "Running", {"running": {"startedAt": _text(started)}})
             await self._run(pod, act.seconds)
-            await asyncio.sleep(act.lingers if pod.deleting else 0)
+            await asyncio.sleep(act.lingers if pod.deleting and not pod.forced else 0)
             await self._until(pod, lambda: pod.node not in self.down, deleting=False)
             if not pod.gone:
-                self._end(pod, act, started, killed=pod.deleting and not self._is_over(act, started))
+                self._end(pod, act, started, killed=pod.deleting and not self._ends_well(pod, act, started))
         elif not pod.leaving:
             self._report(pod, "Pending", {"waiting": {"reason": act.waiting, "message": "it never comes"}})
         await self._leave(pod)
@@ -205,6 +209,10 @@ class Nodes:
 
     def _is_over(self, act: Act, started: datetime) -> bool:
         return act.seconds is not None and (self._now() - started).total_seconds() >= act.seconds
+
+    def _ends_well(self, pod: _Pod, act: Act, started: datetime) -> bool:
+        """Tell whether the program of a pod that is to go comes to its own end: it gets no time if forced."""
+        return (act.hurries and not pod.forced) or self._is_over(act, started)
 
     def _end(self, pod: _Pod, act: Act, started: datetime, *, killed: bool) -> None:
         code = _KILLED if killed or act.evicted else act.exit_code
