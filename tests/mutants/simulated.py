@@ -9,6 +9,7 @@ __all__ = ["MUTANTS"]
 _SECRETS = "tests/sim/test_beside.py::test_no_secret_is_told"
 _REST = "tests/sim/test_beside.py::test_at_rest_next_to_nothing_is_done"
 _CLOCKS = "tests/sim/test_beside.py::test_time_limits_act_when_they_are_due"
+_UNREADABLE = "tests/sim/test_strikes.py::test_runs_end_as_they_should_although_nothing_could_be_read_for_a_while"
 _GONE = "tests/sim/test_beside.py::test_a_pod_that_ends_well_although_it_was_to_go_has_succeeded"
 _SIZES = "tests/sim/test_beside.py::test_what_is_on_record_fits"
 
@@ -39,6 +40,16 @@ MUTANTS = (
         old='    if pod.exit_code == 0 or (pod.phase == "Succeeded" and pod.exit_code is None):\n',
         new='    if pod.deleting_at is None and (pod.exit_code == 0 or pod.phase == "Succeeded"):\n',
         caught_by=(_GONE,),
+    ),
+    Mutant(
+        invariant="L3",
+        name="ends-with-its-rights",
+        broken="What may not be listed or watched for a moment is never asked for again.",
+        file="kube/informer.py",
+        old="                if error.status and self._failures >= _FAILURES_BEFORE_LIST:\n",
+        new="                if isinstance(error, Forbidden):\n                    await asyncio.Event().wait()\n"
+        "                if error.status and self._failures >= _FAILURES_BEFORE_LIST:\n",
+        caught_by=(_UNREADABLE,),
     ),
     Mutant(
         invariant="L5",

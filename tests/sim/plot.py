@@ -84,7 +84,7 @@ class Plot:
 EDITION = 2
 
 #: Faults by the edition in which they came, where that is not the first.
-_LATER: dict[Fault, int] = {}
+_LATER = {Fault.UNREADABLE: 2}
 
 
 def cells(edition: int = EDITION) -> list[tuple[Fault, State]]:

@@ -65,6 +65,7 @@ _COMPANIONS = {
     Fault.WATCH_SILENT: [Fault.EDITED],
     Fault.LAGGING_LIST: [Fault.WATCH_CUT, Fault.EDITED],
     Fault.COMPACTED: [Fault.EDITED],
+    Fault.UNREADABLE: [Fault.WATCH_CUT, Fault.EDITED],
 }
 
 #: Mishaps that show only when the operator writes something.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from random import Random
 
 import pytest
+from tests.sim.campaign import judge
+from tests.sim.plot import plot, seeds_of
+from tests.sim.states import State
 
 from fairlead.kube.resources import WORKFLOWS
 from fairlead.testing.cluster import Cluster
@@ -107,3 +111,27 @@ def test_late_events_strike_where_there_are_events() -> None:
         assert set(on.struck) == {Fault.WATCH_LATE}
 
     play(scene)
+
+
+def test_that_nothing_may_be_read_strikes_when_somebody_lists_or_watches_anew() -> None:
+    async def scene(on: Scene) -> None:
+        on.storm.raging = {Fault.UNREADABLE}
+        on.create()
+        await asyncio.sleep(20)
+        assert on.struck == []  # what is open goes on, as with the real one
+        assert on.cluster.finished("hello")
+        assert on.strike(Fault.WATCH_CUT)
+        await asyncio.sleep(20)
+        assert set(on.struck) == {Fault.UNREADABLE}
+        on.storm.raging.clear()  # the rights are given back
+        on.cluster.delete(WORKFLOWS, "hello")
+        on.create()
+        await on.over()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("state", [State.RUNS, State.OVER, State.ACTION])
+def test_runs_end_as_they_should_although_nothing_could_be_read_for_a_while(state: State) -> None:
+    for seed in islice(seeds_of(Fault.UNREADABLE, state, 0), 2):
+        assert judge(plot(seed))[0].problems == []

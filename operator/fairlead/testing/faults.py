@@ -26,6 +26,7 @@ class Fault(StrEnum):
     CONFLICT = "409 for a patch"
     QUOTA = "403: over quota"
     FORBIDDEN = "403: rights revoked"
+    UNREADABLE = "403: no right to list and watch"
 
     # Watches and lists, likewise.
     WATCH_LATE = "events come late"

@@ -29,6 +29,7 @@ CHANCES: dict[Fault, float] = {
     Fault.CONFLICT: 30,
     Fault.QUOTA: 40,
     Fault.FORBIDDEN: 100,
+    Fault.UNREADABLE: 100,
     Fault.WATCH_LATE: 40,
     Fault.WATCH_SILENT: 15,
     Fault.WATCH_REPEATED: 40,
@@ -138,6 +139,8 @@ class Storm:
                 return request.method != "GET"
             case Fault.FORBIDDEN:
                 return request.method != "GET" and "/events" not in request.path
+            case Fault.UNREADABLE:
+                return request.method == "GET" and bool({"limit", "watch"} & request.query.keys())
             case _:
                 return True
 
@@ -190,6 +193,9 @@ def _refusal(fault: Fault, random: Random) -> Answer:
             return _status(
                 403, "Forbidden", 'pods "x" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1'
             )
+        case Fault.UNREADABLE:
+            said = 'User "fairlead" cannot list resource "pods" in API group "" at the cluster scope'
+            return _status(403, "Forbidden", f"pods is forbidden: {said}")
         case _:
             said = 'User "fairlead" cannot create resource "pods" in API group "" in the namespace "default"'
             return _status(403, "Forbidden", f"pods is forbidden: {said}")
