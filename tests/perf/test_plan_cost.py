@@ -1,25 +1,20 @@
 """The cost of `plan()` for each node does not grow with the graph.
 
-Counted, not timed, so that it says the same on every machine: over a whole run the calls of functions, built-in ones,
-too; over a single call of `plan()` the lines that it executes, by which loops that call nothing are seen as well.
+Over a whole run the calls of functions are counted, over a single call of `plan()` the lines that it executes.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any
 
 import pytest
+from tests.perf.counting import LARGE, RATIO, SMALL, calls, lines
 from tests.unit.engine.kit import Bench, bench, node, seen, succeeded
 
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import Event, StatusRecorded
 from fairlead.engine.model import Clocks, Node, Settings
 
-SMALL, LARGE = 1_000, 10_000
-RATIO = 1.3
 LIMITS = Clocks(run_seconds=3600, deadline_seconds=7200)
 
 
@@ -59,45 +54,9 @@ def drive(on: Bench) -> int:
     return told
 
 
-def counted(work: Callable[[], Any]) -> int:
-    """Return how many functions were called during `work`."""
-    count = 0
-
-    def profile(_frame: FrameType, event: str, _argument: Any) -> None:
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-def lines(work: Callable[[], Any]) -> int:
-    """Return how many lines of the engine were executed during `work`."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
-        nonlocal count
-        if event == "line":
-            count += 1
-        return trace if "/engine/" in frame.f_code.co_filename and "/tests/" not in frame.f_code.co_filename else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 def cost(shape: Callable[[int], list[Node]], size: int, parallelism: int | None) -> float:
     on = bench(*shape(size), settings=Settings(parallelism=parallelism), begun=False)
-    return counted(lambda: drive(on)) / size
+    return calls(lambda: drive(on)) / size
 
 
 @pytest.mark.parametrize("parallelism", [None, 50], ids=["unlimited", "50 at once"])
