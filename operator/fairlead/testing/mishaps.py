@@ -237,8 +237,7 @@ def unschedulable(harm: Harm) -> bool:
     nodes.set_accepts(False)
     if nodes.waits():
         harm.struck(Fault.UNSCHEDULABLE)
-    else:
-        nodes.refused = lambda: harm.struck(Fault.UNSCHEDULABLE)
+    nodes.refused = lambda: harm.struck(Fault.UNSCHEDULABLE)
     harm.later(harm.random.choice((2, 10, 60)), lambda: nodes.set_accepts(True))
     return False
 

@@ -88,7 +88,7 @@ class Nodes:
     Attributes:
         down: nodes that do not answer.
         accepts: whether pods are placed at all.
-        refused: is told the first time that a pod is not placed for that.
+        refused: is told of each new pod that is not placed for that.
     """
 
     def __init__(
@@ -166,8 +166,7 @@ class Nodes:
         act = self._program(self._read(pod))
         pod.fits = act.fits
         if act.fits and not self.accepts and self.refused is not None:
-            refused, self.refused = self.refused, None
-            refused()
+            self.refused()
         if not act.fits:
             self._report_unplaced(pod)
         await self._until(pod, lambda: self.accepts and act.fits)
