@@ -21,6 +21,7 @@ from e2e.bench.engines import Bare, Engine, Fairlead
 from e2e.bench.measure import Measured, measure, remove
 from e2e.bench.plots import draw
 from e2e.bench.shapes import SHAPES, Shape
+from e2e.bench.standing import idle, over, restart, told
 from e2e.bench.table import rows, table, verdict
 from e2e.devcluster import api as dev_api
 from e2e.devcluster import state
@@ -33,6 +34,9 @@ _NAMESPACE = "fairlead-bench"
 #: What the quick form measures.
 _QUICK = ("chain-20", "wide-100", "layers-10x10")
 
+#: What is measured of Fairlead alone, once: by name, with how many pods or workflows.
+_STANDING = {"restart-10000": (restart, 10_000), "idle-10000": (idle, 10_000)}
+
 
 def play(
     api: Api, engines: Sequence[Engine], shapes: Sequence[Shape], rounds: int
@@ -40,16 +44,18 @@ def play(
     """Return what was measured, by shape and engine. Each engine is started anew for each shape, and warmed up."""
     found: dict[str, dict[str, list[Measured]]] = {}
     for shape in shapes:
-        of_shape = found[shape.name] = {engine.name: [] for engine in engines}
+        of_shape = found[shape.name] = {}
+        # The second floor is for what has a limit; the others take long enough.
+        compared = [engine for engine in engines if engine.name != "floor" or shape.limit is not None]
         for number in range(1, rounds + 1):
-            for engine in engines:
+            for engine in compared:
                 engine.start()
                 try:
                     measure(api, engine, _WARM_UP, _NAMESPACE)
                     measured = measure(api, engine, shape, _NAMESPACE)
                 finally:
                     engine.stop()
-                of_shape[engine.name].append(measured)
+                of_shape.setdefault(engine.name, []).append(measured)
                 hop = f", {measured.hop * 1000:.1f} ms a hop" if measured.hops else ""
                 print(
                     f"{shape.name} {number}/{rounds} {engine.name}: {measured.seconds:.2f} s{hop}, "
@@ -67,7 +73,7 @@ def main() -> int:
     """Measure, print the table, write the result; fail where a budget is not met."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, help="of each shape (3, 2 of the quick ones)")
-    parser.add_argument("--shape", action="append", choices=[*SHAPES], help="only this one (repeatable)")
+    parser.add_argument("--shape", action="append", choices=[*SHAPES, *_STANDING], help="only this one (repeatable)")
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(_QUICK)}, in under three minutes")
     parser.add_argument("--no-floor", action="store_true", help="without the driver that has finalizers and a status")
     parser.add_argument("--slack", type=float, default=1.0, help="how many times a budget may be used (%(default)s)")
@@ -78,26 +84,34 @@ def main() -> int:
         parser.error("--rounds: there has to be one at least")
     if arguments.slack < 1:
         parser.error("--slack: 1 is the whole budget, more is lenient")
-    names = arguments.shape or (_QUICK if arguments.quick else tuple(SHAPES))
-    shapes = [SHAPES[name] for name in names]
+    names = arguments.shape or (_QUICK if arguments.quick else (*SHAPES, *_STANDING))
+    shapes = [SHAPES[name] for name in names if name in SHAPES]
     cluster = Cluster.current()
     dev_operator.make_way()
     cluster.install_crds()
     api = dev_api.connect(state.layout())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        engines: list[Engine] = [Bare(cluster, folder), Fairlead(cluster, api, folder)]
+        ours = Fairlead(cluster, api, folder)
+        engines: list[Engine] = [Bare(cluster, folder), ours]
         if not arguments.no_floor:
             engines.insert(1, Bare(cluster, folder, floor=True))
         remove(api, _NAMESPACE)
         found = rows(shapes, play(api, engines, shapes, rounds))
-    result = {"machine": _machine(), "rounds": rounds, "shapes": found}
+        standing: dict[str, object] = {}
+        for name in names:
+            if name in _STANDING:
+                measured, size = _STANDING[name]
+                standing |= measured(api, ours, _NAMESPACE, size)
+    result = {"machine": _machine(), "rounds": rounds, "shapes": found, "standing": standing}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
     drawn = draw(found, arguments.output.parent)
-    print(f"\n{table(found)}")
+    if found:
+        print(f"\n{table(found)}")
+    print(f"\n{told(standing)}" if standing else "")
     print("".join(f"\n{each}" for each in drawn))
-    problems = verdict(found, arguments.slack)
+    problems = [*verdict(found, arguments.slack), *over(standing, arguments.slack)]
     kept = "all budgets are met" if arguments.slack == 1 else f"no budget is used more than {arguments.slack} times"
     print("\n" + ("\n".join(f"over: {each}" for each in problems) or kept))
     return bool(problems)

@@ -130,10 +130,11 @@ class Fairlead:
         assert self._operator.process is not None
         return self._operator.process.pid
 
-    def start(self) -> None:
-        """See `Engine`."""
+    def start(self, *, ready: bool = True) -> None:
+        """See `Engine`; with `ready` False it is not waited for."""
         self._operator.start()
-        self._operator.wait_ready(60)
+        if ready:
+            self._operator.wait_ready(60)
 
     def play(self, shape: Shape, namespace: str, seconds: float) -> float:
         """See `Engine`."""
@@ -161,6 +162,14 @@ class Fairlead:
     def counters(self) -> Mapping[str, float]:
         """See `Engine`."""
         return scrape(self._operator.fetch("metrics")[1])
+
+    def kill(self) -> None:
+        """SIGKILL: the next one finds what this one left."""
+        self._operator.kill()
+
+    def log_tail(self) -> str:
+        """Return the end of its log."""
+        return self._operator.log_tail()
 
     def stop(self) -> None:
         """See `Engine`."""
@@ -199,4 +208,6 @@ def _workflow(name: str, shape: Shape) -> Object:
     spec: Object = {"taskDefaults": {"image": "busybox:1.36", "pod": POD}, "tasks": tasks}
     if shape.items:
         spec["params"] = [{"name": "items", "type": "array", "default": list(range(shape.items))}]
+    elif shape.at_once:
+        spec["concurrencyKey"] = {"key": shape.name, "limit": shape.at_once}
     return {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": name}, "spec": spec}

@@ -21,7 +21,7 @@ class Task:
 class Shape:
     """One thing to measure: `copies` workflows of the same tasks, submitted at once.
 
-    `items`: how many items the only task has instead, at most `at_once` at a time.
+    `items`: how many items the only task has instead. At most `at_once` of the items, or copies, are let go at a time.
     """
 
     name: str
@@ -80,9 +80,11 @@ def _shapes() -> list[Shape]:
         Shape("layers-10x1000", _layers(10, 1000)),
         Shape("chain-100", _chain(100)),
         Shape("chain-1000", _chain(1000)),
+        Shape("chain-10000", _chain(10_000)),
         Shape("fan-in-5000", _fan_in(5000)),
         Shape("many-200x5", _chain(5), copies=200),
         Shape("list-10000", [Task("m")], items=10_000, at_once=500),
+        Shape("queued-10000", [Task("t")], copies=10_000, at_once=100),
     ]
 
 

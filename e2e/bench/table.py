@@ -20,7 +20,7 @@ CPU_MS, FLATNESS, MEGABYTES, WRITES = 3.0, 1.3, 150.0, 3.0
 #: Where a ratio is over its limit, it may be so by as much over the floor's.
 _OVER_FLOOR = 1.05
 
-_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-10x1000"))
+_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-10x1000"), ("chain-100", "chain-10000"))
 
 
 def rows(shapes: Sequence[Shape], measured: Mapping[str, Rounds]) -> list[Object]:
