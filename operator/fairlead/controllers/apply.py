@@ -152,6 +152,7 @@ class Applier:
             self._notify(run.uid)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
+        run.creating[start.object_name] = asyncio.get_running_loop().time()
         try:
             fact = await self._starter.start(run, start, heard_at)
         except Exception:
@@ -164,6 +165,8 @@ class Applier:
                 message="a defect of the operator: see its log",
                 retry_at=utc_now() + timedelta(seconds=_DEFECT_SECONDS),
             )
+        finally:
+            run.creating.pop(start.object_name, None)
         if fact is not None:
             self._tell(run, fact)
 

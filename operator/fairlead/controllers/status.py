@@ -50,6 +50,7 @@ def encode(
     previous: Mapping[str, Any],
     now: datetime,
     stalled: str = "",
+    slow: str = "",
     definition: Mapping[str, Any] | None = None,
     shards: int | None = None,
 ) -> _Json:
@@ -57,8 +58,8 @@ def encode(
 
     Without its tasks, where those are in that many `shards`.
     `previous` is the status written before, whose transition times are kept for conditions that have not changed, and
-    whose key. `stalled` says what keeps the operator itself from getting on (missing rights), else "". `definition` is
-    where what it runs is kept, of a run of a template.
+    whose key. `stalled` says what keeps the operator itself from getting on (missing rights), else ""; `slow` what has
+    been asked of the API server and is not answered. `definition` is where what a run of a template runs is kept.
     """
     stalled = stalled or blocked(run)
     # Of a task with items, the items are counted.
@@ -75,7 +76,7 @@ def encode(
             "total": total,
             **{PHASE_FIELDS[phase]: run.counts[phase] for phase in Phase if run.counts[phase]},
         },
-        "conditions": _conditions(run, settings, generation, previous, now, stalled, message),
+        "conditions": _conditions(run, settings, generation, previous, now, stalled, slow, message),
     }
     status |= encode_asked(run)
     if definition is not None:
@@ -290,6 +291,7 @@ def _conditions(
     previous: Mapping[str, Any],
     now: datetime,
     stalled: str,
+    slow: str,
     message: str,
 ) -> list[_Json]:
     outcome = run.outcome
@@ -298,7 +300,7 @@ def _conditions(
             "Succeeded": ("Unknown", "Suspended" if settings.suspend else "Running", message),
             "Finished": ("False", "Running", ""),
             # kstatus: a suspended run is not "current" either, so it goes on reconciling.
-            "Reconciling": ("True", "Running", message),
+            "Reconciling": ("True", "WaitingForApiServer", slow) if slow else ("True", "Running", message),
             "Stalled": ("True", "OperatorBlocked", stalled) if stalled else ("False", "Running", ""),
         }
     else:

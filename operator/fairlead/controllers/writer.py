@@ -65,6 +65,9 @@ _WHOLE = _Pace(shortest=1.0, longest=30.0, share=0.02)
 _SHARDS = _Pace(shortest=1.0, longest=10.0, share=0.1)
 _SUMMARY = _Pace(shortest=5.0, longest=30.0, share=0.02)
 
+#: Seconds that a create may take, its time in line included, without a word about it.
+_SLOW_SECONDS = 10.0
+
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -263,6 +266,7 @@ class StatusWriter:
             previous=run.written,
             now=utc_now(),
             stalled=run.stalled,
+            slow=_slow(run, asyncio.get_running_loop().time()),
             definition=None if run.definition is None else run.definition.record,
             shards=None if run.ledger is None else len(run.ledger.shards),
         )
@@ -379,6 +383,15 @@ def _unrecorded_action(run: Run) -> str:
     recorded = {each["uid"] for each in run.written.get("actions") or ()}
     new = [each for each in run.state.actions if each.uid not in recorded]
     return new[-1].uid if any(each.accepted for each in new) else ""
+
+
+def _slow(run: Run, now: float) -> str:
+    """Return what is being created for longer than anybody should wait for, "" where there is nothing like that."""
+    since = next(iter(run.creating.values()), now)
+    if now - since < _SLOW_SECONDS:
+        return ""
+    waiting = "one object waits" if len(run.creating) == 1 else f"{len(run.creating)} objects wait"
+    return f"{waiting} to be created, since {now - since:.0f} s: the API server answers no faster"
 
 
 def _note_persisted(run: Run, snapshot: _Snapshot) -> None:

@@ -464,3 +464,11 @@ def test_a_status_of_many_attempts_with_long_messages_can_be_stored(tasks: int, 
     status = status_of(on)
     assert sum(len(task["attempts"]) for task in status["tasks"]) == tasks * attempts
     assert len(json.dumps(status, ensure_ascii=False).encode()) < 1_200_000
+
+
+def test_creates_that_take_long_are_told() -> None:
+    found = {each["type"]: each for each in status_of(running(), slow="3 objects wait to be created")["conditions"]}
+    assert found["Reconciling"]["reason"] == "WaitingForApiServer"
+    assert found["Reconciling"]["message"] == "3 objects wait to be created"
+    ended_as_ever = {each["type"]: each for each in status_of(ended(succeeded("a")), slow="3")["conditions"]}
+    assert ended_as_ever["Reconciling"]["status"] == "False"

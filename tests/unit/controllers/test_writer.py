@@ -12,7 +12,7 @@ from tests.unit.controllers.fake_api import Stage, looptime, tasks
 from fairlead.controllers import writer
 from fairlead.engine import capacity
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, ServerError, TooLarge, Unreachable
-from fairlead.kube.resources import WORKFLOWS, Resource
+from fairlead.kube.resources import PODS, WORKFLOWS, Resource
 
 pytestmark = looptime
 
@@ -198,6 +198,18 @@ async def test_an_outage_is_not_told_as_a_refusal(stage: Stage) -> None:
     await asyncio.sleep(60)
     assert stage.told("StatusNotWritable") == []
     assert stage.status()["phase"] == "Succeeded"
+
+
+async def test_a_create_that_is_not_answered_is_told_with_the_next_write(stage: Stage) -> None:
+    stage.api.hold("create", PODS, name="daily-b-")
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(30)
+    assert stage.condition("Reconciling")["reason"] == "Running"
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(3)
+    assert stage.condition("Reconciling")["reason"] == "WaitingForApiServer"
+    assert "one object waits to be created, since 30 s" in stage.condition("Reconciling")["message"]
 
 
 # -- outputs of the run
