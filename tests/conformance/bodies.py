@@ -12,6 +12,7 @@ from fairlead.kube.resources import (
     CONTROLLERREVISIONS,
     EVENTS,
     JOBS,
+    LEASES,
     PODS,
     SECRETS,
     TASKSTATUSSHARDS,
@@ -20,7 +21,7 @@ from fairlead.kube.resources import (
     WORKFLOWTEMPLATES,
     Resource,
 )
-from fairlead.testing.apiserver.served import LEASES, SERVICE_ACCOUNTS
+from fairlead.testing.apiserver.served import SERVICE_ACCOUNTS
 
 __all__ = ["KINDS", "NAMES", "SENTINEL_LABELS", "Kind", "labels", "manifest", "selector"]
 

@@ -12,6 +12,7 @@ __all__ = [
     "FINALIZER",
     "ITEM",
     "ITERATION",
+    "LEASE",
     "MANAGED_BY",
     "NODE",
     "RESULT",
@@ -45,6 +46,10 @@ BUCKET = "fairlead.dev/bucket"
 
 #: Label of a sub-workflow: how many Workflows are above it. One that a user made has none.
 DEPTH = "fairlead.dev/depth"
+
+#: Label of the operator's Leases: `replica` of one that stands for a replica, `buckets` of one that says whose runs
+#: some buckets' are.
+LEASE = "fairlead.dev/lease"
 
 #: Label of Kubernetes' recommended set, with the value `fairlead`.
 MANAGED_BY = "app.kubernetes.io/managed-by"

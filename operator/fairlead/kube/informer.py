@@ -146,6 +146,9 @@ class Informer(Generic[T]):
         self.synced = asyncio.Event()
         self.last_error: str | None = None
 
+        self._turn: asyncio.Timeout | None = None  # what is being done now, to be broken off when the selector changes
+        self._focused = asyncio.Event()
+
         self._objects: dict[ObjectKey, _Entry[T]] = {}
         self._by_owner: dict[str, dict[ObjectKey, T]] = {}
         self._resume = ""  # where the next watch goes on from; '' = list first
@@ -211,6 +214,18 @@ class Informer(Generic[T]):
             return True
         return uid is not None and found["metadata"]["uid"] != uid
 
+    async def refocus(self, label_selector: str) -> None:
+        """Follow other objects from now on; what is not selected any more leaves the view.
+
+        Returns when a list of them was told; :meth:`run` has to be at work.
+        """
+        if label_selector != self._label_selector:
+            self._label_selector = label_selector
+            self._focused.clear()
+            if self._turn is not None and not self._turn.expired():
+                self._turn.reschedule(asyncio.get_running_loop().time())
+        await self._focused.wait()
+
     # -- the loop
 
     async def run(self) -> None:
@@ -219,12 +234,10 @@ class Informer(Generic[T]):
             self._moved_at = self._clock()
             retry_after = 0.0
             try:
-                if self._suspect:
-                    await self._probe()
-                if not self._resume:
-                    await self._list()
-                await self._watch()
+                await self._follow()
                 reason = RestartReason.CLOSED
+            except TimeoutError:  # see `refocus`; all others are `ApiError`s by now
+                continue
             except Gone as error:
                 reason = RestartReason.EXPIRED
                 self._resume = ""
@@ -249,6 +262,18 @@ class Informer(Generic[T]):
             self._observer.watch_restarted(resource=self._resource.plural, reason=reason)
             await self._pause(reason, retry_after)
 
+    async def _follow(self) -> None:
+        """List where that is needed, then watch, until the watch ends."""
+        try:
+            async with asyncio.timeout(None) as self._turn:
+                if self._suspect:
+                    await self._probe()
+                if not (self._resume and self._focused.is_set()):
+                    await self._list()
+                await self._watch()
+        finally:
+            self._turn = None
+
     async def _pause(self, reason: RestartReason, retry_after: float) -> None:
         """Wait as long as the run of failures asks for; a watch that worked and was closed goes on at once."""
         failed = self._failures
@@ -262,13 +287,13 @@ class Informer(Generic[T]):
     async def _list(self) -> None:
         """Read everything, page by page, and tell what differs from the copy."""
         fresh: dict[ObjectKey, _Entry[T] | None] = {}
-        version = ""
+        version, selector = "", self._label_selector
         unpaged = self._expired_lists >= _EXPIRED_BEFORE_UNPAGED
         try:
             async for page in self._client.list_pages(
                 self._resource,
                 self._namespace,
-                label_selector=self._label_selector,
+                label_selector=selector,
                 field_selector=self._field_selector,
                 limit=0 if unpaged else self._page_size,
             ):
@@ -282,9 +307,12 @@ class Informer(Generic[T]):
             self._expired_lists += 1
             raise
         self._expired_lists = 0
+        if selector != self._label_selector:
+            raise TimeoutError
         self._check_age(version)
         self._replace(fresh)
         self._resume, self._seen = version, _number(version)
+        self._focused.set()
         self.synced.set()
 
     async def _probe(self) -> None:

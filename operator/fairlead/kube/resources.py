@@ -18,6 +18,7 @@ __all__ = [
     "CONTROLLERREVISIONS",
     "EVENTS",
     "JOBS",
+    "LEASES",
     "NAMESPACES",
     "PODS",
     "SECRETS",
@@ -102,6 +103,7 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 JOBS = Resource("batch", "v1", "jobs", "Job")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CONTROLLERREVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 WORKFLOWS = Resource("fairlead.dev", "v1alpha1", "workflows", "Workflow", strategic=False)
 WORKFLOWTEMPLATES = Resource("fairlead.dev", "v1alpha1", "workflowtemplates", "WorkflowTemplate", strategic=False)

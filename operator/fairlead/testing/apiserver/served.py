@@ -13,6 +13,7 @@ from fairlead.kube.resources import (
     CONTROLLERREVISIONS,
     EVENTS,
     JOBS,
+    LEASES,
     NAMESPACES,
     PODS,
     SECRETS,
@@ -25,11 +26,10 @@ from fairlead.kube.resources import (
 
 from .exchange import Object
 
-__all__ = ["BUILT_IN", "LEASES", "NODES", "OURS", "SERVED", "SERVICE_ACCOUNTS", "Served"]
+__all__ = ["BUILT_IN", "NODES", "OURS", "SERVED", "SERVICE_ACCOUNTS", "Served"]
 
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
