@@ -14,6 +14,7 @@ EXAMPLES = (
     "fairlead operator",
     "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
     "fairlead operator --http-allow-private 10.96.0.0/12",
+    "fairlead operator --lease-namespace fairlead",
     "fairlead operator --webhook-port 9443 --webhook-cert tls.crt --webhook-key tls.key",
 )
 
@@ -92,6 +93,19 @@ def operator(
             "given several times. Default: none. Metadata servers of clouds are out of reach in any case.",
         ),
     ] = None,
+    lease_namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--lease-namespace",
+            metavar="NAMESPACE",
+            help="Divide the runs with other replicas, by Leases in this namespace; all of them need the same one. "
+            "Default: this process acts for all runs.",
+        ),
+    ] = None,
+    replica: Annotated[
+        str | None,
+        typer.Option("--replica", metavar="NAME", help="What this replica is called there. Default: the host's name."),
+    ] = None,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -131,6 +145,8 @@ def operator(
         log_level=log_level.value,
         max_in_flight=max_in_flight,
         http_allow_private=networks,
+        lease_namespace=lease_namespace,
+        **({} if replica is None else {"replica": replica}),
         strict_x509=strict_x509,
     )
     raise typer.Exit(run(options))

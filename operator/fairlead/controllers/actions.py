@@ -147,6 +147,11 @@ class Actions:
         else:
             del self._open[view.run_uid]
 
+    @property
+    def runs(self) -> Collection[str]:
+        """The UIDs of the runs of which something is asked, whether they exist or not."""
+        return self._open.keys()
+
     def pending(self, workflow: Workflow) -> list[tuple[ObjectKey, ActionView]]:
         """Return the requests on a run that its record does not have, in the order in which they take effect."""
         known = {each["uid"] for each in workflow.status.get("actions") or ()} | self._told

@@ -27,7 +27,8 @@ from fairlead.kube.finalizers import release_finalizer
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
-from .caches import Cache
+from .buckets import Holds, everything
+from .caches import Cache, View
 from .carrier import Carrier
 from .errands import Errands
 from .gather import GATHERED_SECONDS, pods_of_job
@@ -67,8 +68,10 @@ class Applier:
         notify_within: Callable[[str, float], None],
         doubt: Callable[[str], None],
         hop_took: Callable[[float], None],
+        holds: Holds = everything,
     ) -> None:
         self._client = client
+        self._holds = holds
         self._informers = informers
         self._recorder = recorder
         self._notify = notify
@@ -77,7 +80,7 @@ class Applier:
         self._errands = errands
         pods = PodCreator(client, informers, doubt)
         creators: dict[WorkKind, Creator] = {WorkKind.POD: pods, WorkKind.JOB: pods, **carriers}
-        self._starter = Starter(store, creators, hop_took)
+        self._starter = Starter(store, creators, hop_took, holds)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dispatch(self, run: Run, command: Command) -> None:
@@ -117,9 +120,9 @@ class Applier:
         """Begin to take our finalizer off one object, and to put the recorded `result` on it where it is known."""
         self._spawn(self._release(kind, key, uid, {labels.RESULT: result} if result else {}))
 
-    def remove(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
+    def remove(self, kind: WorkKind, key: ObjectKey, view: View) -> None:
         """Begin to delete one object that counts for nothing any more."""
-        self._spawn(self._remove(kind, key, uid))
+        self._spawn(self._remove(kind, key, view))
 
     async def settle(self, seconds: float) -> None:
         """Create nothing more, and wait, at most so long, for what could not be taken up again after a restart."""
@@ -239,8 +242,13 @@ class Applier:
         return str(raw["metadata"]["uid"])
 
     async def _insist(self, run: Run, call: Callable[[], Awaitable[object]]) -> None:
-        """Repeat a call that is safe to repeat while the API server is away or the rights are missing."""
+        """Repeat a call that is safe to repeat while the API server is away or the rights are missing.
+
+        It is not made for a run that this replica does not hold any more: whoever does decides anew.
+        """
         for seconds in (*_RETRY_SECONDS, None):
+            if not self._holds(run.uid):
+                return
             try:
                 await call()
             except ApiError as error:
@@ -272,9 +280,11 @@ class Applier:
             else:
                 return
 
-    async def _remove(self, kind: WorkKind, key: ObjectKey, uid: str) -> None:
+    async def _remove(self, kind: WorkKind, key: ObjectKey, view: View) -> None:
+        if not self._holds(view.owner_uid):
+            return  # held up since: whose run it is now looks at it
         try:
-            await self._client.delete(RESOURCES[kind], key.name, key.namespace, uid=uid)
+            await self._client.delete(RESOURCES[kind], key.name, key.namespace, uid=view.uid)
         except (NotFound, Conflict):
             pass
         except ApiError as error:

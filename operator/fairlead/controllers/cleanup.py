@@ -21,6 +21,7 @@ from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
 
 from .apply import Applier
+from .buckets import Holds, everything
 from .caches import View
 from .children import ChildView, observe_child
 from .gather import Gatherer
@@ -60,7 +61,9 @@ class Cleaner:
         applier: Applier,
         writer: StatusWriter,
         notify: Callable[[str], None],
+        holds: Holds = everything,
     ) -> None:
+        self._holds = holds
         self._client = client
         self._store = store
         self._gatherer = gatherer
@@ -114,7 +117,7 @@ class Cleaner:
             if not _has_ended(view):
                 held = True
                 if view.deleting_at is None:
-                    self._applier.remove(kind, _key_of(key, view), view.uid)
+                    self._applier.remove(kind, _key_of(key, view), view)
             elif view.held:
                 held = True
                 self._applier.release(kind, key, view.uid)
@@ -186,7 +189,7 @@ class Cleaner:
                     self._notify(uid)
             except ApiError as error:
                 log.warning("cannot tell whether %s is gone: %s", known_before[uid], error)
-        await self._releaser.release_orphans(held, alive)
+        await self._releaser.release_orphans((shard for shard in held if self._holds(shard.run_uid)), alive)
         for kind, key, uid in ownerless:
             await self._release_ownerless(kind, key, uid, alive)
 
@@ -198,7 +201,8 @@ class Cleaner:
             if not isinstance(error, NotFound):
                 log.warning("cannot read %s: %s; it is looked at again in a minute", key, error)
             return
-        if (found["metadata"].get("labels") or {}).get(labels.RUN_UID) not in alive:
+        run = (found["metadata"].get("labels") or {}).get(labels.RUN_UID, "")
+        if run not in alive and self._holds(run):
             self._applier.release(kind, key, uid)
 
     async def _reread_one(self, metadata: Mapping[str, Any]) -> None:
@@ -245,7 +249,7 @@ class Cleaner:
             # Deleting it would make the GitOps controller apply it again, and so run it again: only its children go.
             for (kind, key), view in self._gatherer.objects(workflow.uid).items():
                 if view.deleting_at is None:
-                    self._applier.remove(kind, _key_of(key, view), view.uid)
+                    self._applier.remove(kind, _key_of(key, view), view)
             return None
         try:
             # By its version: it may have been retried, or given more time, since we heard of it last.

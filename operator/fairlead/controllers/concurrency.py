@@ -137,6 +137,11 @@ class Concurrency:
         if self._let_through.pop(uid, None) is not None:
             self._wake(uid)
 
+    def forget(self, uid: str) -> None:
+        """Forget what place a run has in line: it is another replica's, and its status tells."""
+        self._leave(uid)
+        self.not_started(uid)
+
     # -- deciding
 
     def _decide(self, place: _Place, now: datetime) -> Verdict:
@@ -246,6 +251,8 @@ class Concurrency:
                 self._holders.pop(held, None)
             self._wake(known.uid)
         if holds is not None:
+            if held is None:
+                self._wake(known.uid)  # it is not in line any more, if another replica has let it through
             self._holders.setdefault(holds, set()).add(known.uid)
             self._let_through.pop(known.uid, None)  # its start is on record
         if new is None or new.deleting or is_finished(new.status):

@@ -106,6 +106,10 @@ class Conditions:
         if target is not None and errand in target.errands:
             self._leave(target, errand)
 
+    def unrepeatable(self) -> set[str]:
+        """See `ErrandCarrier`: whoever comes after us looks again."""
+        return set()
+
     async def settle(self, seconds: float) -> None:  # noqa: ARG002
         """See `ErrandCarrier`: whoever comes after us looks again."""
         self.queue.close()

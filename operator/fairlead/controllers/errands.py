@@ -7,7 +7,7 @@ be asked for twice. So an errand is kept until its end is on record, and handed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from fairlead.clock import utc_now
@@ -100,6 +100,10 @@ class ErrandCarrier(Protocol):
         """Give up, at whatever point it is. Nothing more is told about it."""
         ...
 
+    def unrepeatable(self) -> set[str]:
+        """Return the UIDs of the runs with something under way that nobody else could go on with."""
+        ...
+
     async def settle(self, seconds: float) -> None:
         """Begin nothing more, and wait, at most so long, for what could not be taken up again later."""
         ...
@@ -136,6 +140,15 @@ class Errands:
         errand = self._by_run.get(run.uid, {}).pop(end.object_name, None)
         if errand is not None and not errand.is_over:
             self._carriers[end.kind].cancel(errand)
+
+    @property
+    def runs(self) -> Collection[str]:
+        """The UIDs of the runs that have any."""
+        return self._by_run.keys()
+
+    def unrepeatable(self) -> set[str]:
+        """Return the UIDs of the runs with something under way that nobody else could go on with."""
+        return {uid for carrier in self._carriers.values() for uid in carrier.unrepeatable()}
 
     def resync(self, run: Run) -> None:
         """Forget what is on record."""

@@ -105,7 +105,7 @@ class Gatherer:
         asyncio.get_running_loop().call_later(_DOUBT_SECONDS, look)
 
     def take(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
-        """Return, once, the objects of a run that have changed since last time; for runs that are over."""
+        """Return, once, the objects of a run that have changed since last time; for runs that are not active."""
         self._left.pop(uid, None)
         self._heard_at.pop(uid, None)
         self._doubted.discard(uid)

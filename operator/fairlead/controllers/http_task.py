@@ -19,6 +19,7 @@ from fairlead.engine.state import Outcome, Result
 from fairlead.kube.errors import ApiError
 from fairlead.kube.transport import ApiClient
 
+from .buckets import Holds, everything
 from .errands import Errand
 from .refusals import OPERATOR_FORBIDDEN, blocks_operator
 from .secrets import read_secrets
@@ -37,8 +38,17 @@ class HttpTasks:
     The second bound keeps requests that hang in one namespace from holding up those of all others.
     """
 
-    def __init__(self, client: ApiClient, sender: Sender, *, in_flight: int = 64, per_namespace: int = 32) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        sender: Sender,
+        *,
+        holds: Holds = everything,
+        in_flight: int = 64,
+        per_namespace: int = 32,
+    ) -> None:
         self._client = client
+        self._holds = holds
         self._sender = sender
         self._in_flight = in_flight
         self._per_namespace = per_namespace
@@ -65,6 +75,10 @@ class HttpTasks:
             task.cancel()
         elif errand in (line := self._waiting.get(errand.run.owner.namespace, deque())):
             line.remove(errand)
+
+    def unrepeatable(self) -> set[str]:
+        """See `ErrandCarrier`."""
+        return {errand.run.uid for errand in self._under_way if not _is_safe(errand.start.work)}
 
     async def settle(self, seconds: float) -> None:
         """See `ErrandCarrier`. What may be sent twice is: it is not waited for."""
@@ -152,6 +166,10 @@ class HttpTasks:
         except ApiError as error:
             self._put_back(errand, error)
             return
+        if not self._holds(errand.run.uid):
+            # Its run may be another replica's by now. If it is not, this errand goes on when it is ours again.
+            self._put_off_for_a_while(errand)
+            return
         errand.waits("", "")
 
         async def read_secret(name: str, key: str) -> str:
@@ -170,6 +188,9 @@ class HttpTasks:
             errand.waits(OPERATOR_FORBIDDEN, error.message)
         else:
             errand.waits("ApiUnavailable", f"the Secrets of its headers cannot be read: {error.message}")
+        self._put_off_for_a_while(errand)
+
+    def _put_off_for_a_while(self, errand: Errand) -> None:
         loop = asyncio.get_running_loop()
         self._put_off[errand] = loop.call_later(_AGAIN_SECONDS, self._enqueue, errand)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import platform
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairlead.egress.addresses import Network
@@ -28,6 +29,9 @@ class OperatorOptions:
         requests to the API server at once.
     http_allow_private
         private networks that requests of tasks may reach if they ask for it; none by default.
+    lease_namespace, replica
+        where the Leases are by which replicas divide the runs among them, None where there are no others and this
+        process acts for all runs; and what this one is called there, before a suffix of its own.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -43,4 +47,6 @@ class OperatorOptions:
     log_level: str = "INFO"
     max_in_flight: int = 64
     http_allow_private: tuple[Network, ...] = ()
+    lease_namespace: str | None = None
+    replica: str = field(default_factory=platform.node)
     strict_x509: bool = True

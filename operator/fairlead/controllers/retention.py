@@ -28,6 +28,7 @@ from fairlead.kube.informer import Informer
 from fairlead.kube.resources import ObjectKey
 from fairlead.kube.transport import ApiClient
 
+from .buckets import Holds, everything
 from .gather import is_recorded
 from .run import Run
 from .start import RESOURCES
@@ -70,7 +71,9 @@ class Retention:
         active: Callable[[str], Run | None],
         *,
         workers: int,
+        holds: Holds = everything,
     ) -> None:
+        self._holds = holds
         self._client = client
         self._store = store
         self._informers = informers
@@ -145,6 +148,8 @@ class Retention:
         workflow = self._store.get(view.owner_uid)
         if workflow is None or workflow.deleting:
             return _AGAIN_SECONDS  # the garbage collector's, unless it has only not been heard of yet
+        if not self._holds(view.owner_uid):
+            return _AGAIN_SECONDS  # it is about to leave our view, or ours again
         run = self._active(view.owner_uid)
         on_record = is_finished(workflow.status) if run is None else is_recorded(run, view)
         if not on_record:

@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 
-from fairlead.api import labels
 from fairlead.egress.addresses import Addresses
 from fairlead.egress.connections import Connections
 from fairlead.egress.sender import Sender
@@ -31,6 +30,7 @@ from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions
 from .apply import Applier
+from .buckets import Holdings, selector_of
 from .caches import Cache
 from .carrier import Carrier
 from .certificate import ServingCertificate
@@ -38,11 +38,14 @@ from .cleanup import Cleaner
 from .concurrency import Concurrency
 from .condition import Conditions
 from .definitions import Definitions
+from .duties import RunDuties
 from .errands import Errands
 from .gather import Gatherer
 from .http_task import HttpTasks
+from .membership import LEASE_SECONDS
 from .options import OperatorOptions
 from .queue import WorkQueue
+from .replicas import Replicas
 from .resource_task import ResourceCarrier
 from .retention import Retention
 from .run import Run
@@ -63,6 +66,8 @@ _SETTLE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 #: A loop of ours that has not come round for so long hangs.
 _HUNG_SECONDS = 150.0
+#: A lease that was not even tried to be renewed for so long is lost.
+_UNSEEN_SECONDS = 30.0
 #: A watch that has not been heard for so long is deaf.
 _DEAF_SECONDS = 120.0
 
@@ -88,6 +93,10 @@ class Operator:
         client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight)
         self._client = client
         self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
+        self.holdings = Holdings(asyncio.get_running_loop().time)
+        if options.lease_namespace is None:
+            self.holdings.hold_everything()
+        holds = self.holdings.holds
         self.store = WorkflowStore()
         self.queue = WorkQueue("workflow", self._reconcile, self.metrics, turn=self._turn)
         self.informers = {
@@ -100,6 +109,7 @@ class Operator:
             self.store,
             self.queue.add,
             lambda key, old, new: self.gatherer.changed(WorkKind.WORKFLOW, key, old, new),
+            holds,
         )
         caches: dict[WorkKind, Cache] = {**self.informers, WorkKind.WORKFLOW: self.subworkflows.children}
         self.gatherer = Gatherer(client, caches, self.queue.add, self.queue.add_within)
@@ -110,7 +120,7 @@ class Operator:
             WorkKind.WORKFLOW: self.subworkflows,
         }
         self.conditions = Conditions(client, discovery, self.metrics)
-        requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))))
+        requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))), holds=holds)
         self.errands = Errands({WorkKind.WAIT: self.conditions, WorkKind.HTTP: requests}, self.queue.add)
         self.applier = Applier(
             client,
@@ -123,16 +133,17 @@ class Operator:
             self.queue.add_within,
             self.gatherer.doubt,
             self.metrics.hop_took,
+            holds,
         )
         self.writer = StatusWriter(
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
         )
-        self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add)
+        self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, holds)
         self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
         self.webhook = WebhookServer(client, evaluator, self.metrics, _certificate(options))
-        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics)
+        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics, holds)
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -145,6 +156,7 @@ class Operator:
             evaluator=evaluator,
             concurrency=Concurrency(self.store, self._active, self.queue.add),
             metrics=self.metrics,
+            holds=holds,
         )
         self.retention = Retention(
             client,
@@ -152,6 +164,12 @@ class Operator:
             self.informers,
             self._active,
             workers=max(1, options.max_in_flight // 2),
+            holds=holds,
+        )
+        self.replicas = (
+            None
+            if options.lease_namespace is None
+            else self._replicas(session, options.lease_namespace, options.replica)
         )
         #: Everything that is watched by ourselves, by the name of the resource.
         self.caches: dict[str, Informer[Any]] = {
@@ -159,6 +177,8 @@ class Operator:
             "workflowactions": self.actions.informer,
             "workflowtemplates": self.templates.informer,
         }
+        if self.replicas is not None:
+            self.caches["leases"] = self.replicas.informer
 
     def begin(self) -> None:
         """Begin to follow the cluster; nothing is done about it yet."""
@@ -200,6 +220,8 @@ class Operator:
             self._background(queue.run())
         self._background(self._sweep_for_ever())
         self._background(self.retention.run())
+        if self.replicas is not None:
+            self._background(self.replicas.run())
         log.info("ready")
 
     def workflow_event(self, type_: str | None, raw: dict[str, Any]) -> None:
@@ -243,7 +265,7 @@ class Operator:
         while True:
             self._swept_at = loop.time()
             by_phase: dict[str, int] = {}
-            for workflow in self.store:
+            for workflow in filter(lambda each: self.holdings.holds(each.uid), self.store):
                 phase = workflow.status.get("phase", "Pending")
                 by_phase[phase] = by_phase.get(phase, 0) + 1
             self.metrics.runs(by_phase)
@@ -259,6 +281,8 @@ class Operator:
         """Write what is known, start nothing, and end everything; bounded by some seconds."""
         log.info("stopping: no new tasks are started, the status is written")
         self.waiting_for = "stopping"
+        if self.replicas is not None:
+            self.replicas.close()
         with suppress(TimeoutError):
             await self.controller.settle(_SETTLE_SECONDS)
         with suppress(TimeoutError):
@@ -268,6 +292,8 @@ class Operator:
         self.subworkflows.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
         await self.errands.close()
+        if self.replicas is not None:
+            await self.replicas.leave()
 
     async def close(self) -> None:
         """End what still runs, after :meth:`shut_down`."""
@@ -289,9 +315,24 @@ class Operator:
             resource,
             project=project,
             on_change=lambda key, old, new: self._changed(kind, key, old, new),
-            label_selector=labels.RUN_UID,
+            label_selector=selector_of(self.holdings.groups),
             observer=self.metrics,
         )
+
+    def _replicas(self, session: aiohttp.ClientSession, namespace: str, name: str) -> Replicas:
+        duties = RunDuties(
+            self.informers.values(),
+            self.store,
+            self.controller,
+            self.errands,
+            self.actions,
+            self.templates,
+            self.queue.add,
+            self.metrics.groups_taken_over,
+        )
+        # By a client of its own: what it has to say must not wait for a slot, nor for as long as others may.
+        client = ApiClient(session, observer=self.metrics, request_timeout=LEASE_SECONDS / 3, max_retries=0)
+        return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
         self.gatherer.changed(kind, key, old, new)
@@ -300,6 +341,7 @@ class Operator:
     def _observe_caches(self) -> None:
         for plural, informer in self.caches.items():
             self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
+        self.metrics.groups_held(lambda: len(self.holdings.groups) if self.holdings.count else 0)
         for name, queue in self.queues().items():
             self.metrics.queue_depth(name, queue.__len__)
 
@@ -322,7 +364,15 @@ class Operator:
             since = asyncio.get_running_loop().time() - self._swept_at if self._swept_at else 0.0
             return _too_long(since, _HUNG_SECONDS + _SWEEP_SECONDS, "the sweep has not come round")
 
-        return {f"{plural}-loop": loop_of(each) for plural, each in self.caches.items()} | {"sweep": sweep}
+        return {f"{plural}-loop": loop_of(each) for plural, each in self.caches.items()} | {
+            "sweep": sweep,
+            "replicas": lambda: self._replicas_hang(_HUNG_SECONDS),
+        }
+
+    def _replicas_hang(self, limit: float) -> str:
+        if self.replicas is None or self.waiting_for:
+            return ""
+        return _too_long(self.replicas.idle(), limit, "the lease has not been seen to")
 
     def ready_checks(self) -> dict[str, Callable[[], str]]:
         """Return what has to hold for the operator to do its work; likewise."""
@@ -336,6 +386,7 @@ class Operator:
         return {f"{plural}-watch": heard(each) for plural, each in self.caches.items()} | {
             "start": lambda: self.waiting_for,
             "workflows": lambda: self._sweep_problem,
+            "replicas": lambda: self._replicas_hang(_UNSEEN_SECONDS),
         }
 
 

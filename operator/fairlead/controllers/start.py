@@ -28,6 +28,7 @@ from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, WORKFLOWS, O
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
 
+from .buckets import Holds, everything
 from .caches import Cache
 from .mounts import claim_manifest, config_maps, is_as_made
 from .pods import job_manifest, pod_manifest
@@ -100,7 +101,7 @@ class Departure:
 class Starter:
     """Creates the objects of attempts. `hop_took(seconds)` hears how long after its cause a create left.
 
-    Once `closing` is set, nothing is created any more.
+    Once `closing` is set, nothing is created any more; nor for a run that this replica does not hold (any more).
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class Starter:
         store: WorkflowStore,
         creators: Mapping[WorkKind, Creator],
         hop_took: Callable[[float], None],
+        holds: Holds = everything,
     ) -> None:
         self.closing = False
+        self._holds = holds
         self._store = store
         self._creators = creators
         self._hop_took = hop_took
@@ -159,6 +162,8 @@ class Starter:
 
     def _check_wanted(self, run: Run, start: StartAttempt) -> None:
         """Runs right before a create leaves: what was heard since the plan may have made it wrong (invariant S7)."""
+        if not self._holds(run.uid):
+            raise _Abandoned("NotHeld")
         workflow = self._store.get(run.uid)
         if run.closed or self.closing or workflow is None or workflow.deleting:
             raise _Abandoned("Closed")

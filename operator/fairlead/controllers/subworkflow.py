@@ -37,6 +37,7 @@ from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from fairlead.kube.resources import SELF_SUBJECT_REVIEWS, WORKFLOWACTIONS, WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .buckets import Holds, everything
 from .carrier import Insist
 from .children import Children, ChildView, observe_child, retry_name
 from .pods import Owner, owner_reference, people_labels
@@ -67,7 +68,9 @@ class SubworkflowCarrier:
         store: WorkflowStore,
         notify: Callable[[str], None],
         changed: Callable[[ObjectKey, ChildView | None, ChildView | None], None],
+        holds: Holds = everything,
     ) -> None:
+        self._holds = holds
         self._client = client
         self._store = store
         self._notify = notify
@@ -288,6 +291,8 @@ class SubworkflowCarrier:
         return Workflow.of(raw).parent_uid != run.uid
 
     def _pass_on_suspension(self, parent: Workflow) -> None:
+        if not self._holds(parent.uid):
+            return
         suspend = bool(parent.spec.get("suspend"))
         for key, child in self.children.by_owner(parent.uid).items():
             found = self._store.get(child.uid)

@@ -24,6 +24,7 @@ from fairlead.kube.observer import Observer
 from fairlead.kube.resources import WORKFLOWTEMPLATES, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
 
+from .buckets import Holds, everything
 from .queue import QueueObserver, WorkQueue
 from .status import condition
 
@@ -85,7 +86,9 @@ class Templates:
         appeared: Callable[[ObjectKey], None],
         observer: Observer,
         queue_observer: QueueObserver,
+        holds: Holds = everything,
     ) -> None:
+        self._holds = holds
         self._client = client
         self._evaluator = evaluator
         self._appeared = appeared
@@ -99,8 +102,14 @@ class Templates:
             return
         if old is None or old.uid != new.uid:
             self._appeared(key)
-        if not new.judged:
+        if not new.judged and self._holds(new.uid):
             self.queue.add(str(key))
+
+    def look_again(self) -> None:
+        """Judge what nobody has: others have become ours to judge."""
+        for key, view in list(self.informer.items()):
+            if not view.judged and self._holds(view.uid):
+                self.queue.add(str(key))
 
     async def _judge(self, name: str) -> None:
         key = ObjectKey(*name.split("/"))
@@ -108,7 +117,7 @@ class Templates:
             raw = await self._client.get(WORKFLOWTEMPLATES, key.name, key.namespace)
         except NotFound:
             return
-        if template_view(raw).judged:
+        if template_view(raw).judged or not self._holds(raw["metadata"]["uid"]):
             return
         problems = await asyncio.to_thread(check_template, raw.get("spec"), evaluator=self._evaluator)
         metadata, now = raw["metadata"], utc_now()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions, is_unrecorded
 from .apply import Applier
+from .buckets import Holds, everything
 from .cleanup import Cleaner
 from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_status
 from .definitions import Definition, Definitions
@@ -84,7 +85,10 @@ class WorkflowController:
         client: ApiClient,
         evaluator: Evaluator,
         metrics: Metrics,
+        holds: Holds = everything,
     ) -> None:
+        self._holds = holds
+        self._doubted: set[str] = set()
         self._client = client
         self._store = store
         self._gatherer = gatherer
@@ -108,6 +112,9 @@ class WorkflowController:
     async def reconcile(self, uid: str) -> float | None:
         """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
         started = time.perf_counter()
+        if not self._holds(uid):
+            self._drop(uid)
+            return None
         try:
             delay = await self._reconcile(uid)
         except ApiError:
@@ -120,6 +127,9 @@ class WorkflowController:
             # Whatever state the bug left in memory is not to be trusted: the next try reads it afresh.
             self.forget(uid)
             raise
+        if not self._holds(uid):
+            self._drop(uid)  # it was lost meanwhile
+            return None
         result = "success" if delay is None else "requeue_after"
         self._metrics.reconciled(_CONTROLLER, result, time.perf_counter() - started)
         return delay
@@ -131,6 +141,17 @@ class WorkflowController:
             run.closed = True
             if run.write_timer is not None:
                 run.write_timer.cancel()
+
+    def doubt(self, uids: Iterable[str]) -> None:
+        """Read these Workflows once more before anything is begun for them: they were somebody else's until now."""
+        self._doubted.update(uids)
+
+    def _drop(self, uid: str) -> None:
+        """Do nothing for a run that this replica does not hold, and forget what was heard of it."""
+        self.forget(uid)
+        self._doubted.discard(uid)
+        self._gatherer.take(uid)
+        self._concurrency.forget(uid)
 
     async def settle(self, seconds: float) -> None:
         """Start nothing more, and plan for what must not be cut off, such as a request that can be sent only once.
@@ -178,6 +199,10 @@ class WorkflowController:
         if _is_over(workflow) and "startTime" not in workflow.status and not is_invalid(workflow.status):
             self._actions.refuse(workflow, "NotStarted", "the run was over before it had started: create it anew")
             return None
+        if workflow.uid in self._doubted:
+            await self._reread(workflow)
+            self._doubted.discard(workflow.uid)
+            return 0.0
         try:
             if self._concurrency.is_waiting(workflow):  # without compiling it each time
                 verdict = self._concurrency.look_again(workflow, utc_now())
@@ -274,8 +299,8 @@ class WorkflowController:
         facts = [*await self._gatherer.facts(run), *asked]
         # Read only now: what was heard while facts were gathered counts, above all that the run is suspended.
         workflow = self._store.get(run.uid)
-        if workflow is None or workflow.deleting:
-            self.forget(run.uid)
+        if run.closed or workflow is None or workflow.deleting:
+            self.forget(run.uid)  # closed: somebody else has written its status, or it is another replica's by now
             return 0.0
         if workflow.generation != run.generation:
             definition = None if run.definition is None else run.definition.spec

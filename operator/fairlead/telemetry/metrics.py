@@ -70,7 +70,17 @@ SPECS: tuple[MetricSpec, ...] = (
         ("kind",),
         _USUAL,
     ),
-    MetricSpec("gauge", "fairlead_runs", "Runs known to this replica, by phase.", ("phase",)),
+    MetricSpec("gauge", "fairlead_runs", "Runs that this replica acts for, by phase.", ("phase",)),
+    MetricSpec(
+        "gauge",
+        "fairlead_bucket_groups",
+        "Groups of buckets that this replica holds, of 16; 0 while its lease is over.",
+    ),
+    MetricSpec(
+        "counter",
+        "fairlead_bucket_groups_taken_over_total",
+        "Groups of buckets that this replica took over from one that has ended or died.",
+    ),
     MetricSpec(
         "counter",
         "fairlead_node_attempts_total",
@@ -260,6 +270,14 @@ class Metrics:
         for phase, count in by_phase.items():
             gauge.labels(phase).set(count)
         self._phases |= by_phase.keys()
+
+    def groups_held(self, count: Callable[[], int]) -> None:
+        """Ask this at every scrape."""
+        self._gauges["fairlead_bucket_groups"].set_function(count)
+
+    def groups_taken_over(self, count: int) -> None:
+        """Groups of a replica that is no more are ours now."""
+        self._counters["fairlead_bucket_groups_taken_over_total"].inc(count)
 
     def node_attempt(self, class_: str) -> None:
         """An attempt at a task ended: `succeeded`, or the class of its failure."""

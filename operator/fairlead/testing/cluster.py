@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from fairlead.controllers.options import OperatorOptions
 from fairlead.kube.resources import NAMESPACES, WORKFLOWS, Resource
 
 from .apiserver import Answer, ApiServer, Request
@@ -22,21 +23,34 @@ from .host import Host, host_tasks
 from .network import Network, Weather
 from .nodes import Act, Nodes, Program
 
-__all__ = ["START", "Cluster"]
+__all__ = ["LEASE_NAMESPACE", "START", "Cluster"]
 
 JsonObject = dict[str, Any]
 
 #: When virtual time begins.
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
+#: Where the operators' Leases are.
+LEASE_NAMESPACE = "fairlead-system"
+
 #: Seconds after a change until the cluster's own controllers look at what it means.
 _COLLECT_SECONDS = 0.2
 
 
 class Cluster:
-    """The cluster, with the namespace `default`; `program` says what its pods do, `seed` decides on everything else."""
+    """The cluster, with the namespace `default`; `program` says what its pods do, `seed` decides on everything else.
 
-    def __init__(self, program: Program = lambda _: Act(), *, seed: int = 0, weather: Weather | None = None) -> None:
+    With `leases` its operators divide the runs among them, by Leases in a namespace of their own.
+    """
+
+    def __init__(
+        self,
+        program: Program = lambda _: Act(),
+        *,
+        seed: int = 0,
+        weather: Weather | None = None,
+        leases: bool = False,
+    ) -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(host_tasks)
         self.random = Random(seed)
@@ -49,6 +63,9 @@ class Cluster:
         self.server.listeners.append(self._changed)
         self.nodes = Nodes(self.server, program, self.now, lambda: self.random.uniform(0.01, 0.4))
         self.put(NAMESPACES, {"metadata": {"name": "default"}})
+        self.leases = leases
+        if leases:
+            self.put(NAMESPACES, {"metadata": {"name": LEASE_NAMESPACE}})
 
     def now(self) -> datetime:
         """Return the true time."""
@@ -56,7 +73,8 @@ class Cluster:
 
     def host(self, name: str = "operator-1") -> Host:
         """Return a machine for one more operator, which does not run yet."""
-        host = Host(self.network, name, self.now)
+        options = OperatorOptions(lease_namespace=LEASE_NAMESPACE if self.leases else None, replica=name)
+        host = Host(self.network, name, self.now, options)
         self.hosts.append(host)
         return host
 

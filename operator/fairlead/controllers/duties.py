@@ -1,0 +1,113 @@
+"""What a replica does for the groups of buckets that it holds, and stops doing when it does not any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, Protocol
+
+from fairlead.kube.informer import Informer
+
+from .actions import Actions
+from .buckets import group_of, selector_of
+from .errands import Errands
+from .store import WorkflowStore
+from .templates import Templates
+from .workflow import WorkflowController
+
+__all__ = ["Duties", "RunDuties"]
+
+
+class Duties(Protocol):
+    """What a replica does for the groups that it holds."""
+
+    def begin(self, groups: frozenset[int]) -> None:
+        """Take up all runs of some groups, from what is persisted."""
+        ...
+
+    def pause(self, groups: frozenset[int]) -> None:
+        """Do nothing more for the runs of some groups, which may come back."""
+        ...
+
+    def end(self, groups: frozenset[int]) -> None:
+        """Do nothing more for the runs of some groups, which are somebody else's from now on."""
+        ...
+
+    def must_finish(self, group: int) -> bool:
+        """Tell whether something is under way that nobody else could go on with."""
+        ...
+
+    async def look_at(self, groups: frozenset[int]) -> None:
+        """Follow the objects of some groups and no others. Returns when all that there is was told."""
+        ...
+
+    def taken_over(self, groups: int) -> None:
+        """Count groups whose holder was dead."""
+        ...
+
+
+class RunDuties:
+    """`Duties` of the operator: its runs and templates. `notify(uid)` asks for a run to be looked at."""
+
+    def __init__(
+        self,
+        informers: Iterable[Informer[Any]],
+        store: WorkflowStore,
+        controller: WorkflowController,
+        errands: Errands,
+        actions: Actions,
+        templates: Templates,
+        notify: Callable[[str], None],
+        count: Callable[[int], None],
+    ) -> None:
+        self._informers = list(informers)
+        self._store = store
+        self._controller = controller
+        self._errands = errands
+        self._actions = actions
+        self._templates = templates
+        self._notify = notify
+        self._count = count
+
+    def begin(self, groups: frozenset[int]) -> None:
+        """See `Duties`."""
+        uids = self._uids(groups)
+        # Whoever had them may have written what no watch has told us yet.
+        self._controller.doubt(uids)
+        for uid in uids:
+            self._notify(uid)
+        self._templates.look_again()
+
+    def pause(self, groups: frozenset[int]) -> None:
+        """See `Duties`."""
+        for uid in [uid for uid in self._controller.active if group_of(uid) in groups]:
+            self._controller.forget(uid)
+
+    def end(self, groups: frozenset[int]) -> None:
+        """See `Duties`."""
+        self.pause(groups)
+        for uid in [uid for uid in self._errands.runs if group_of(uid) in groups]:
+            self._errands.forget(uid)
+        for uid in self._uids(groups):
+            self._notify(uid)  # whatever is in mind about it is dropped
+
+    def must_finish(self, group: int) -> bool:
+        """See `Duties`."""
+        return any(group_of(uid) == group for uid in self._errands.unrepeatable())
+
+    async def look_at(self, groups: frozenset[int]) -> None:
+        """See `Duties`."""
+        selector = selector_of(groups)
+        await asyncio.gather(*(informer.refocus(selector) for informer in self._informers))
+
+    def taken_over(self, groups: int) -> None:
+        """See `Duties`."""
+        self._count(groups)
+
+    def _uids(self, groups: frozenset[int]) -> list[str]:
+        """Return the runs of some groups that anything is known of, in the order in which Workflows were heard of."""
+        owners = chain.from_iterable(informer.owners() for informer in self._informers)
+        workflows = (workflow.uid for workflow in self._store)
+        known = dict.fromkeys(chain(workflows, owners, self._actions.runs, self._controller.active))
+        return [uid for uid in known if uid and group_of(uid) in groups]
