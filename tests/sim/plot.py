@@ -74,6 +74,11 @@ class Plot:
     gentle: Fault | None = None
 
     @property
+    def leases(self) -> bool:
+        """Whether its operators divide the runs among them: in about half of all, whatever leads in them."""
+        return Random(f"leases {self.seed}").random() < 0.5
+
+    @property
     def lengths(self) -> Sequence[float]:
         """Seconds that pods run: longer where the state would not last."""
         return (0.1, 1, 2, 5, 10) if self.state in (State.RUNS, State.LARGE, State.OVER) else (1, 5, 10, 20, 40)

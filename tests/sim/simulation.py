@@ -83,6 +83,9 @@ _GENTLE = 0.3
 #: Virtual seconds until an operator surely is ready; by how much each request is slower while a run begins.
 _READY_SECONDS, _SLOW_SECONDS = 10.0, 4.0
 
+#: Likewise, where operators have to renew a lease: they could do nothing at all if that took longer than they wait.
+_SLOW_WITH_LEASES_SECONDS = 1.0
+
 T = TypeVar("T")
 
 
@@ -126,7 +129,7 @@ class Simulation(Player):
         self.storm = Storm(Random(seed + 2), self._struck)
         if self.plot.lead in CHANCES:
             self.storm.fierce = {self.plot.lead: self._fierceness(CHANCES[self.plot.lead])}
-        self.cluster = Cluster(self._program, seed=seed, weather=self.storm)
+        self.cluster = Cluster(self._program, seed=seed, weather=self.storm, leases=self.plot.leases)
         self.watchman = Watchman(self.cluster, canaries=CANARIES)
         self.storm.server = self.cluster.server
         self.cluster.server.admit = self._admit
@@ -150,7 +153,8 @@ class Simulation(Player):
         if self.plot.state is State.BEGINS:
             host.start()
             await asyncio.sleep(_READY_SECONDS)
-            self.storm.slow = _SLOW_SECONDS  # or it would be over before anything can strike
+            # Or it would be over before anything can strike.
+            self.storm.slow = _SLOW_WITH_LEASES_SECONDS if self.plot.leases else _SLOW_SECONDS
         self.cluster.put(WORKFLOWS, {"metadata": {"name": NAME}, "spec": self._spec}, NAMESPACE)
         self.uid = self.cluster.get(WORKFLOWS, NAME)["metadata"]["uid"]
         if self.vault is not None:

@@ -19,6 +19,7 @@ from fairlead.kube.resources import (
     CONTROLLERREVISIONS,
     EVENTS,
     JOBS,
+    LEASES,
     PODS,
     TASKSTATUSSHARDS,
     WORKFLOWACTIONS,
@@ -28,6 +29,7 @@ from fairlead.kube.resources import (
 from fairlead.testing.apiserver.exchange import Request
 from fairlead.testing.apiserver.store import Change
 
+from .leases import wrong_lease
 from .objects import controller, finalizers, is_operator
 from .world import Step, World
 
@@ -57,6 +59,10 @@ class Ownership:
         """Yield what an operator has written that is not its to write."""
         change = step.change
         if not step.operator:
+            return
+        if change.resource == LEASES.plural:
+            if problem := wrong_lease(change):
+                yield f"{change.verb} of Lease {change.key}: {problem}"
             return
         what = f"{change.verb} of {change.served.resource.kind} {change.key}"
         if change.verb == "create":

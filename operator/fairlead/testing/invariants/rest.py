@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from fairlead.kube.resources import LEASES
+
 from .objects import CARRYING, finished, has_ended, is_held
 from .world import Run, Step, World
 
@@ -31,9 +33,9 @@ class Rest:
 
     def __call__(self, step: Step) -> Iterator[str]:
         """Yield a write that nothing has caused."""
-        if self._since is None:
-            return
         change = step.change
+        if self._since is None or change.resource == LEASES.plural:
+            return  # that an operator is alive has to be said again and again
         if not step.operator or change.moment > self._since + self._seconds:
             self._since = None
         elif not _is_retention(step):

@@ -22,6 +22,7 @@ from .departures import (
 )
 from .durability import parents_are_durable
 from .holding import not_while_stopping, not_while_suspended
+from .leases import Leasing
 from .ownership import Ownership, delete_names_uid
 from .rest import Rest, held_after_deletion, left_behind
 from .world import Step, World
@@ -95,6 +96,7 @@ class Watchman:
             ("S15", SizeLimit(object_bytes)),
             ("S17", Canaries(canaries)),
         )
+        self._leasing = Leasing()
         self._processes: dict[tuple[str, int], Process] = {}
         self._under_way: dict[int, tuple[Request, Process, Departure | None, list[Violation]]] = {}
         self._skew = timedelta()
@@ -125,6 +127,7 @@ class Watchman:
 
     def _changed(self, change: Change) -> None:
         step = self.world.take(change)
+        self._leasing.take(change)
         for invariant, check in self._checks:
             for text in check(step):
                 self.violations.append(Violation(invariant, change.moment, change.version, text))
@@ -161,7 +164,7 @@ class Watchman:
             violation
             for invariant, check in _AT_DEPARTURE
             for violation in self._violations(invariant, check(departure))
-        ]
+        ] + self._violations("S12", self._leasing.held_by_its_sender(departure))
 
     def _answered(self, sender: str, request: Request, answer: Answer) -> None:
         self._was_answered(sender, request, answer)
