@@ -77,7 +77,7 @@ def test_lint(helm: Path) -> None:
     assert "1 chart(s) linted, 0 chart(s) failed" in run(helm, "lint", "--strict", str(CHART))
 
 
-@pytest.mark.parametrize("key", ["replicas", "image.name", "crds.instal", "resources.memory"])
+@pytest.mark.parametrize("key", ["replicaCount", "image.name", "crds.instal", "resources.memory"])
 def test_unknown_values_are_refused(helm: Path, key: str) -> None:
     with pytest.raises(CommandFailed, match="additional properties"):
         run(helm, "template", "fairlead", str(CHART), "--set", f"{key}=1")

@@ -62,7 +62,7 @@ def test_the_defaults_satisfy_the_schema() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"replicas": 3},
+        {"replicas": 0},
         {"image": {"tagg": "1"}},
         {"image": {"tag": 1.1}},
         {"image": {"digest": "sha256:123"}},
@@ -187,3 +187,12 @@ def test_the_webhook_answers_before_nobody_waits_any_more() -> None:
 def test_no_replica_writes_the_configuration() -> None:
     """They would overwrite each other's authority."""
     assert "webhookconfigurations" not in TEMPLATES["rbac.yaml"]
+
+
+def test_several_replicas_have_leases_and_the_rights_to_them() -> None:
+    deployment, rbac = TEMPLATES["deployment.yaml"], TEMPLATES["rbac.yaml"]
+    several = "{{- if gt (int .Values.replicas) 1 }}"
+    assert f"{several}\n            - --lease-namespace={{{{ .Release.Namespace }}}}\n" in deployment
+    role = rbac.partition(several)[2]
+    assert "resources: [leases]\n    verbs: [get, list, watch, create, patch, delete]" in role
+    assert role.count("namespace: {{ .Release.Namespace }}") == 3

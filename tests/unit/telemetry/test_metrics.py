@@ -112,7 +112,7 @@ def test_the_exposition_can_be_scraped(metrics: Metrics) -> None:
 def test_the_table_has_a_row_for_each() -> None:
     rows = table().splitlines()
     assert len(rows) == len(SPECS) + 2
-    assert "| `fairlead_runs` | gauge | `phase` | Runs known to this replica, by phase. |" in rows
+    assert "| `fairlead_runs` | gauge | `phase` | Runs that this replica acts for, by phase. |" in rows
 
 
 @pytest.mark.parametrize("name", ["request_finished", "watch_restarted", "event_dropped"])
