@@ -1,0 +1,52 @@
+"""What an operator does for runs that it does not hold (any more): nothing, until it holds them again."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.unit.controllers.fake_api import Stage, looptime, tasks
+
+from fairlead.controllers.start import Starter, _Abandoned
+from fairlead.controllers.store import WorkflowStore
+
+pytestmark = looptime
+
+
+def chain() -> dict[str, Any]:
+    return {"tasks": [*tasks("a")["tasks"], *tasks("b", needs=["a"])["tasks"]]}
+
+
+async def test_nothing_is_done_past_the_deadline_and_everything_when_it_counts_again(stage: Stage) -> None:
+    await stage.begin()
+    uid = stage.apply(chain())
+    await asyncio.sleep(1)
+    assert set(stage.pods()) == {stage.pod("a")}
+    stage.operator.holdings.deadline = -inf
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(30)
+    assert set(stage.pods()) == {stage.pod("a")}
+    assert stage.phases()["a"] != "Succeeded"
+    assert uid not in stage.operator.controller.active
+    stage.operator.holdings.deadline = inf
+    stage.operator.queue.add(uid)
+    await asyncio.sleep(1)
+    assert stage.pod("b") in stage.pods()
+
+
+async def test_a_new_run_of_somebody_else_is_left_alone(stage: Stage) -> None:
+    await stage.begin()
+    stage.operator.holdings.groups = frozenset()
+    stage.apply(chain())
+    await asyncio.sleep(130)
+    assert list(stage.pods()) == []
+
+
+def test_a_create_that_is_about_to_leave_is_abandoned() -> None:
+    starter = Starter(WorkflowStore(), {}, lambda _: None, lambda _: False)
+    run: Any = SimpleNamespace(uid="u", closed=False)
+    with pytest.raises(_Abandoned, match="NotHeld"):
+        starter._check_wanted(run, SimpleNamespace(node="a", number=1))  # type: ignore[arg-type]
