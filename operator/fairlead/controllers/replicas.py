@@ -10,6 +10,9 @@ last seen. If it has renewed meanwhile, that fails. If it wakes up later, its ow
 has lost everything; if that succeeds, nobody has taken anything from it. A member that was evicted comes back as
 another one.
 
+That a group is ours is made sure of at each renewal, for its Lease can be changed or deleted by hand. One that is gone
+is written anew by whoever held it, at once, and by somebody else only when its holder must have noticed.
+
 What follows from holding a group, or not, is the business of `Duties`.
 """
 
@@ -19,8 +22,10 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from math import inf
 
 from fairlead.api import labels
+from fairlead.engine.wording import few
 from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from fairlead.kube.informer import Informer
 from fairlead.kube.lease import Lease, Leases, Stillness, lease_view
@@ -48,7 +53,7 @@ _BURIED_SECONDS = 60.0
 #: Nobody is kept waiting for requests that must not be sent twice for longer than this.
 _PATIENCE_SECONDS = 60.0
 
-_GROUP = "fairlead-buckets-"
+_GROUP, _BUCKETS = "fairlead-buckets-", "buckets"
 
 
 class Replicas:
@@ -70,6 +75,8 @@ class Replicas:
         self._duties = duties
         self._held: dict[int, Lease] = {}
         self._evicted: set[str] = set()
+        self._bereft: set[int] = set()
+        self._torn_away_at = -inf
         self._stillness = Stillness(self._clock)
         self._overdue: dict[int, float] = {}
         self._focus: frozenset[int] = frozenset()
@@ -124,8 +131,10 @@ class Replicas:
     async def _renew(self) -> float:
         """Renew once. Returns after how many seconds to do so again."""
         sent = self._moved_at = self._clock()
+        held = dict(self._held)
         try:
             kept = await self._membership.keep()
+            stored = await self._leases.list(f"{labels.LEASE}={_BUCKETS}") if kept and held else {}
         except ApiError as error:
             if self._failing_since is None:
                 self._failing_since = sent
@@ -133,11 +142,14 @@ class Replicas:
             if sent - self._failing_since > _HOPELESS_SECONDS:
                 raise TimeoutError(f"no lease could be had for {_HOPELESS_SECONDS:.0f} s: {error}") from error
             return _AGAIN_SECONDS
-        self._failing_since = None
         if not kept:
+            self._failing_since = None
             log.warning("the lease was lost: another replica goes on with what this one did")
+            self._bereft.clear()
             self._give_up(frozenset(self._held))
             return 0.0
+        self._failing_since = None
+        self._drop_what_is_not_ours(held, stored)
         resumed, self._paused = not self._holdings.count, False
         self._holdings.deadline = sent + LEASE_SECONDS - MARGIN_SECONDS
         if resumed:
@@ -160,6 +172,12 @@ class Replicas:
     def _heard(self, _key: ObjectKey, old: Lease | None, new: Lease | None) -> None:
         if new is not None and new.name.startswith(MEMBER):
             self._stillness.since(new.name, new.version)
+        if new is None and old is not None and old.holder:
+            self._torn_away_at = self._clock()  # we delete only those that nobody holds
+            gone = {group for group in self._held if old.name == f"{_GROUP}{group}"}
+            self._drop({group for group in gone if int(old.version) >= int(self._held[group].version)})
+        if new is not None and new.holder not in ("", self._membership.identity):
+            self._bereft -= {group for group in self._bereft if new.name == f"{_GROUP}{group}"}
         if old is None or new is None or old.holder != new.holder:
             self._news.set()
 
@@ -183,10 +201,10 @@ class Replicas:
         known = {lease.name: lease for _, lease in self.informer.items()}
         live, wait = await self._living(known.values(), me)
         wanted = assign({*live, me})
-        self._drop_what_is_not_ours(known, me)
+        self._drop_what_is_changed(known, me)
         await self._hand_over({group for group in ALL if wanted[group] != me}, known, me)
         free = [group for group in ALL if wanted[group] == me and group not in self._held]
-        dues = [self._free_at(known, group, me) - self._clock() for group in free]
+        dues = [self._free_at(known, group, me, alone=not live) - self._clock() for group in free]
         await self._take([group for group, due in zip(free, dues, strict=True) if due <= 0], known, me)
         if self._focus != self._holdings.groups and me == self._membership.identity:
             await self._look_at(self._holdings.groups)
@@ -213,10 +231,13 @@ class Replicas:
                 self._evicted.add(lease.holder)
         return live, wait
 
-    def _free_at(self, known: dict[str, Lease], group: int, me: str) -> float:
+    def _free_at(self, known: dict[str, Lease], group: int, me: str, *, alone: bool) -> float:
         """Return from when on a group may be taken; in the past if it may be now."""
         lease = known.get(f"{_GROUP}{group}")
-        holder = "" if lease is None else lease.holder
+        if lease is None:
+            return self._free_without_lease_at(group, alone=alone)
+        self._stillness.forget(lease.name)
+        holder = lease.holder
         if holder in ("", me) or holder in self._evicted:
             return -1.0
         member = known.get(MEMBER + holder)
@@ -224,6 +245,13 @@ class Replicas:
             return -1.0 if not member.holder else self._clock() + _RENEW_SECONDS
         # Somebody has taken its Lease away. It may not know yet.
         return self._stillness.since(MEMBER + holder, "gone") + LEASE_SECONDS
+
+    def _free_without_lease_at(self, group: int, *, alone: bool) -> float:
+        """Return from when on a group may be taken that has no Lease, so that it cannot be told who has held it."""
+        if group in self._bereft:
+            return -1.0  # it was us
+        noticed = self._torn_away_at + LEASE_SECONDS
+        return noticed if alone else max(noticed, self._stillness.since(f"{_GROUP}{group}", "gone") + LEASE_SECONDS)
 
     async def _take(self, groups: list[int], known: dict[str, Lease], me: str) -> None:
         leases = await asyncio.gather(*(self._seize(group, known.get(f"{_GROUP}{group}"), me) for group in groups))
@@ -234,6 +262,7 @@ class Replicas:
         if me != self._membership.identity or self._closing:
             return  # evicted meanwhile: they are somebody else's by now, or will be
         self._held |= taken
+        self._bereft -= taken.keys()
         self._holdings.groups = frozenset(self._held)
         self._duties.begin(frozenset(taken))
         before = [known.get(f"{_GROUP}{group}") for group in taken]
@@ -246,7 +275,7 @@ class Replicas:
             if lease is not None:
                 return await self._leases.write(lease, me)
             return await self._leases.create(
-                f"{_GROUP}{group}", me, lasts=LEASE_SECONDS, labels={**OURS, labels.LEASE: "buckets"}
+                f"{_GROUP}{group}", me, lasts=LEASE_SECONDS, labels={**OURS, labels.LEASE: _BUCKETS}
             )
         except (AlreadyExists, Conflict, NotFound):
             return None
@@ -269,7 +298,24 @@ class Replicas:
             return False
         return self._clock() < self._overdue.setdefault(group, self._clock() + _PATIENCE_SECONDS)
 
-    def _drop_what_is_not_ours(self, known: dict[str, Lease], me: str) -> None:
+    def _drop_what_is_not_ours(self, held: dict[int, Lease], stored: dict[str, Lease]) -> None:
+        """Let go of groups that are stored as somebody else's, or not at all, though we hold them."""
+        lost = set()
+        for group, ours in held.items():
+            found = stored.get(f"{_GROUP}{group}")
+            as_it_was = found is not None and (found.uid, found.holder) == (ours.uid, ours.holder)
+            if self._held.get(group) is ours and not as_it_was:
+                lost.add(group)
+        self._drop(lost)
+
+    def _drop(self, groups: set[int]) -> None:
+        if groups:
+            log.warning("the leases of the groups %s were changed by hand", few([str(each) for each in sorted(groups)]))
+            self._bereft |= groups
+            self._give_up(frozenset(groups))
+            self._news.set()
+
+    def _drop_what_is_changed(self, known: dict[str, Lease], me: str) -> None:
         """Let go of groups whose Lease somebody has changed by hand."""
         changed = {
             group
@@ -278,7 +324,7 @@ class Replicas:
             and int(lease.version) > int(ours.version)
             and lease.holder != me
         }
-        self._give_up(frozenset(changed))
+        self._drop(changed)
 
     def _give_up(self, groups: frozenset[int]) -> None:
         for group in groups:

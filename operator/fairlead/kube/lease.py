@@ -76,6 +76,15 @@ class Leases:
         """Read one. Raises `NotFound`, `ApiError`."""
         return lease_view(await self._in_time(self._client.get(LEASES, name, self._namespace)))
 
+    async def list(self, label_selector: str) -> dict[str, Lease]:
+        """Read all that a selector matches, as they are now, by name. Raises `ApiError`."""
+
+        async def read() -> dict[str, Lease]:
+            pages = self._client.list_pages(LEASES, self._namespace, label_selector=label_selector)
+            return {lease.name: lease async for page in pages for lease in map(lease_view, page.items)}
+
+        return await self._in_time(read())
+
     async def write(self, lease: Lease, holder: str) -> Lease:
         """Renew one, give it to another holder, or ("") to nobody.
 

@@ -80,14 +80,18 @@ def test_what_is_held_counts_until_the_deadline() -> None:
 
 
 class Weather(FairWeather):
-    """Fair for everybody but those who are cut off; `lost` is how many answers to writes get lost."""
+    """Fair for everybody but those who are cut off; `lost` is how many answers to writes get lost.
+
+    While it is `deaf`, nobody can begin to watch.
+    """
 
     def __init__(self) -> None:
         self.cut_off: set[str] = set()
         self.lost = 0
+        self.deaf = False
 
     def passage(self, sender: str, request: Request) -> Passage:
-        if sender in self.cut_off:
+        if sender in self.cut_off or (self.deaf and "watch" in request.query):
             return Passage(refused=True)
         if request.method != "GET" and self.lost:
             self.lost -= 1
@@ -398,6 +402,73 @@ def test_a_group_that_somebody_gives_away_by_hand_is_let_go_of() -> None:
         on.cluster.patch(LEASES, "fairlead-buckets-3", {"spec": {"holderIdentity": None}}, LEASE_NAMESPACE)
         await on.until(lambda: ("end", frozenset({3})) in only.told, 2)
         await on.until(lambda: only.groups == ALL, 5)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("group", [3, 12])
+def test_a_group_whose_lease_somebody_deletes_is_had_again_by_its_holder_at_once(group: int) -> None:
+    async def scene(on: Scene) -> None:
+        first, second = on.join("a"), on.join("b")
+        await on.until(lambda: shares(on.members) == [8, 8], 20)
+        holder = first if group in first.groups else second
+        before = on.lease(f"fairlead-buckets-{group}")["metadata"]["uid"]
+        on.cluster.delete(LEASES, f"fairlead-buckets-{group}", LEASE_NAMESPACE)
+        await on.until(lambda: ("end", frozenset({group})) in holder.told, 2)
+        await on.until(lambda: group in holder.groups, 2)
+        assert holder.told[-1] == ("begin", frozenset({group}))
+        assert on.lease(f"fairlead-buckets-{group}")["metadata"]["uid"] != before
+        await asyncio.sleep(30)
+        assert shares(on.members) == [8, 8]
+
+    play(scene)
+
+
+def test_nobody_else_takes_a_group_without_a_lease_before_its_holder_must_have_noticed() -> None:
+    async def scene(on: Scene) -> None:
+        first = on.join("a")
+        await on.until(lambda: first.groups == ALL, 2)
+        await asyncio.sleep(1.5)
+        on.weather.cut_off.add("a")  # it hears of nothing, and holds what it has until its deadline
+        for stream in list(on.cluster.network.streams):
+            stream.cut()
+        for group in ALL:
+            on.cluster.delete(LEASES, f"fairlead-buckets-{group}", LEASE_NAMESPACE)
+        second = on.join("b")
+        assert await on.until(lambda: second.groups == ALL, 20) > 6
+        assert not first.acting
+
+    play(scene)
+
+
+def test_a_holder_whose_watch_is_deaf_finds_out_by_its_renewal() -> None:
+    async def scene(on: Scene) -> None:
+        first = on.join("a")
+        await on.until(lambda: first.groups == ALL, 2)
+        on.weather.deaf = True
+        for stream in list(on.cluster.network.streams):
+            stream.cut()
+        on.cluster.delete(LEASES, "fairlead-buckets-5", LEASE_NAMESPACE)
+        second = on.join("b")
+        await on.until(lambda: ("end", frozenset({5})) in first.told, 3)
+        await asyncio.sleep(20)
+        on.weather.deaf = False
+        await on.until(lambda: shares(on.members) == [8, 8], 30)
+        assert first.groups | second.groups == ALL
+
+    play(scene)
+
+
+def test_all_leases_may_be_deleted_at_once() -> None:
+    async def scene(on: Scene) -> None:
+        on.join("a")
+        on.join("b")
+        await on.until(lambda: shares(on.members) == [8, 8], 20)
+        for lease in on.cluster.list(LEASES):
+            on.cluster.delete(LEASES, lease["metadata"]["name"], LEASE_NAMESPACE)
+        await on.until(lambda: shares(on.members) == [8, 8], 30)
+        await asyncio.sleep(30)
+        assert shares(on.members) == [8, 8]
 
     play(scene)
 
