@@ -9,6 +9,9 @@ __all__ = ["MUTANTS"]
 _CONTROLLERS = "tests/unit/controllers"
 _INFORMER = "tests/unit/kube/test_informer.py"
 _OBSERVE = "tests/unit/engine/test_observe.py"
+_REPLICAS = "tests/unit/controllers/test_replicas.py"
+_AT_WORK = "tests/unit/controllers/test_replicas_at_work.py"
+_KEYS = "tests/unit/controllers/test_replicas_and_keys.py"
 _TWO = "tests/unit/controllers/test_two_operators.py"
 
 MUTANTS = (
@@ -94,6 +97,75 @@ MUTANTS = (
         old='        if raw["metadata"]["uid"] != run.uid or known is None:\n',
         new='        if raw["metadata"]["uid"] != run.uid:\n',
         caught_by=(f"{_CONTROLLERS}/test_writer.py::test_another_controllers_status_is_not_overwritten",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="past-the-deadline",
+        broken="A replica that was held up past its lease goes on when it wakes up, though others act for its runs.",
+        file="controllers/buckets.py",
+        old="        return self._clock() < self.deadline\n",
+        new="        return True\n",
+        caught_by=(
+            f"{_AT_WORK}::test_a_holder_that_was_held_up_and_wakes_up_creates_nothing",
+            "tests/sim/test_campaign.py::test_one_that_was_held_up_writes_nothing_that_counts",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
+        name="what-waits-is-written",
+        broken="What has waited for a slot until the lease was over is written all the same.",
+        file="controllers/runtime.py",
+        old='        if not self.holdings.count and resource != EVENTS.plural and not resource.endswith("reviews"):\n',
+        new="        if False:\n",
+        caught_by=(f"{_CONTROLLERS}/test_not_held.py::test_whatever_is_about_to_be_written_past_the_deadline_is_not",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="taken-without-eviction",
+        broken="The groups of a member that seems dead are taken without making sure that it learns of it.",
+        file="controllers/replicas.py",
+        old='                await self._leases.write(lease, "")\n            except (Conflict, NotFound):\n'
+        "                live.add(lease.holder)",
+        new="                pass\n            except (Conflict, NotFound):\n                live.add(lease.holder)",
+        caught_by=(
+            f"{_REPLICAS}::test_one_that_is_cut_off_stops_before_the_other_begins_and_comes_back_as_another_one",
+        ),
+    ),
+    Mutant(
+        invariant="S12",
+        name="nobody-seems-to-hold-it",
+        broken="A group whose Lease was deleted is taken at once, by whoever it belongs to now.",
+        file="controllers/replicas.py",
+        old="        noticed = self._torn_away_at + LEASE_SECONDS\n",
+        new="        return -1.0\n",
+        caught_by=(f"{_REPLICAS}::test_nobody_else_takes_a_group_without_a_lease_before_its_holder_must_have_noticed",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="deaf-to-the-loss",
+        broken="A replica whose watch is deaf goes on with a group whose Lease was deleted.",
+        file="controllers/replicas.py",
+        old="        self._drop_what_is_not_ours(held, stored)\n",
+        new="",
+        caught_by=(f"{_REPLICAS}::test_a_holder_whose_watch_is_deaf_finds_out_by_its_renewal",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="a-key-in-two-hands",
+        broken="Each replica decides by itself which of the runs with a key that it has heard of may start.",
+        file="controllers/buckets.py",
+        old="        return self.count and group_of_key(namespace, key) in self.groups\n",
+        new="        return self.count\n",
+        caught_by=(f"{_KEYS}::test_runs_of_several_keys_are_shared_and_each_key_is_in_one_hand",),
+    ),
+    Mutant(
+        invariant="S12",
+        name="starts-unheard-of",
+        broken="A key is decided on by a replica that has not heard of all starts with it by the one before.",
+        file="controllers/workflow.py",
+        old="                await self._cleaner.catch_up()\n",
+        new="                pass\n",
+        caught_by=(f"{_KEYS}::test_whoever_takes_a_key_over_knows_of_starts_that_no_watch_has_told",),
     ),
     Mutant(
         invariant="S13",

@@ -11,9 +11,9 @@ from hashlib import sha256
 from math import inf
 
 from fairlead.api import labels
-from fairlead.engine.names import BUCKETS, bucket
+from fairlead.engine.names import BUCKETS, bucket, bucket_of_key
 
-__all__ = ["ALL", "GROUPS", "Holdings", "Holds", "assign", "everything", "group_of", "selector_of"]
+__all__ = ["ALL", "GROUPS", "Holdings", "Holds", "assign", "everything", "group_of", "group_of_key", "selector_of"]
 
 #: How many groups there are. Their Leases are named by number: it never changes.
 GROUPS = 16
@@ -32,8 +32,13 @@ def everything(_uid: str, /) -> bool:
 
 
 def group_of(uid: str) -> int:
-    """Return the group of a run."""
+    """Return the group of a run without a `concurrencyKey`, or of a template."""
     return bucket(uid) // _SIZE
+
+
+def group_of_key(namespace: str, key: str) -> int:
+    """Return the group of all runs with a `concurrencyKey`."""
+    return bucket_of_key(namespace, key) // _SIZE
 
 
 def selector_of(groups: Collection[int]) -> str:
@@ -69,10 +74,14 @@ def _weight(group: int, member: str) -> bytes:
 
 
 class Holdings:
-    """The groups that this replica holds, which counts until `deadline`, by the monotonic `clock`; at first none."""
+    """The groups that this replica holds, which counts until `deadline`, by the monotonic `clock`; at first none.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `bucket_of(uid)` is what is known of the bucket of a run, or of a template.
+    """
+
+    def __init__(self, clock: Callable[[], float], bucket_of: Callable[[str], int] = bucket) -> None:
         self._clock = clock
+        self._bucket_of = bucket_of
         self.groups: frozenset[int] = frozenset()
         self.deadline = -inf
 
@@ -83,7 +92,15 @@ class Holdings:
 
     def holds(self, uid: str) -> bool:
         """Tell whether this replica may act for a run now."""
-        return self.count and group_of(uid) in self.groups
+        return self.count and self.group_of(uid) in self.groups
+
+    def holds_key(self, namespace: str, key: str) -> bool:
+        """Tell whether this replica may decide now which of the runs with a `concurrencyKey` are active."""
+        return self.count and group_of_key(namespace, key) in self.groups
+
+    def group_of(self, uid: str) -> int:
+        """Return the group of a run, or of a template."""
+        return self._bucket_of(uid) // _SIZE
 
     def hold_everything(self) -> None:
         """Hold all groups for good: there are no other replicas."""

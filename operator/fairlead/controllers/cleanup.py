@@ -7,6 +7,7 @@ hold a run's record stay held while the run is there.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Container, Mapping
 from datetime import timedelta
@@ -64,6 +65,8 @@ class Cleaner:
         holds: Holds = everything,
     ) -> None:
         self._holds = holds
+        self._doubts = 0
+        self._catching_up = asyncio.Lock()
         self._client = client
         self._store = store
         self._gatherer = gatherer
@@ -165,6 +168,23 @@ class Cleaner:
         self._notify(uid)
         return False
 
+    def doubt(self) -> None:
+        """Take note that there may be what no watch has told yet, and that matters: see :meth:`catch_up`."""
+        self._doubts += 1
+
+    async def catch_up(self) -> None:
+        """Read every Workflow that is not known as it is now, if there is doubt. Raises `ApiError`."""
+        async with self._catching_up:
+            doubts = self._doubts
+            if not doubts:
+                return
+            async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
+                for metadata in (item["metadata"] for item in page.items):
+                    known = self._store.get(metadata["uid"])
+                    if known is None or known.version < int(metadata["resourceVersion"]):
+                        await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
+            self._doubts -= doubts
+
     async def sweep(self) -> None:
         """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
         held = await self._releaser.held()
@@ -202,6 +222,7 @@ class Cleaner:
                 log.warning("cannot read %s: %s; it is looked at again in a minute", key, error)
             return
         run = (found["metadata"].get("labels") or {}).get(labels.RUN_UID, "")
+        self._store.note_labels(found["metadata"])
         if run not in alive and self._holds(run):
             self._applier.release(kind, key, uid)
 

@@ -4,6 +4,10 @@ A run holds its key from the start that is on record until its end is, so that h
 is in its status. One that has been let through, and whose start is not on record yet, holds it as well, so that two
 starts at once do not both pass. The others wait in line by the time of their creation, and are looked at again when
 whoever is in their way has ended, started, or is gone.
+
+Where there are several replicas, one of them decides: the key on record is what a run's bucket follows from (see
+`Workflow.owner`). So whoever finds out that the key of a new run is not its to decide on records it, which passes the
+run on; from then on all runs with that key are in the same hands, and so are those which it stops for others.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from fairlead.engine.stops import STOP_REASONS
 from fairlead.engine.wording import few
 
 from .asked import encode_record
+from .owner import Owner
 from .run import Run
 from .status import condition, is_finished
 from .store import Workflow, WorkflowStore
@@ -74,14 +79,23 @@ class _Place:
 
 
 class Concurrency:
-    """Lets runs through. `active(uid)` returns a run in memory, `notify(uid)` asks for a run to be looked at."""
+    """Lets runs through.
+
+    `active(uid)` returns a run in memory, `notify(uid)` asks for a run to be looked at; `decides(namespace, key)` tells
+    whether it is this replica that decides on a key.
+    """
 
     def __init__(
-        self, store: WorkflowStore, active: Callable[[str], Run | None], notify: Callable[[str], None]
+        self,
+        store: WorkflowStore,
+        active: Callable[[str], Run | None],
+        notify: Callable[[str], None],
+        decides: Callable[[str, str], bool] = lambda _namespace, _key: True,
     ) -> None:
         self._store = store
         self._active = active
         self._notify = notify
+        self._decides = decides
         self._holders: dict[_Group, set[str]] = {}
         self._let_through: dict[str, _Group] = {}
         self._places: dict[str, _Place] = {}
@@ -110,8 +124,13 @@ class Concurrency:
         if wanted is None:
             self._leave(workflow.uid)
             return Verdict(Move.START)
-        key = wanted.evaluate(compiled.graph.params, name=workflow.name, namespace=workflow.namespace, uid=workflow.uid)
+        key = _recorded(workflow) or wanted.evaluate(
+            compiled.graph.params, name=workflow.name, namespace=workflow.namespace, uid=workflow.uid
+        )
         group = (workflow.namespace, key)
+        if not self._decides(*group):
+            self._leave(workflow.uid)
+            return Verdict(Move.WAIT, key, f"the replica that decides on the key {key!r} is asked")
         if self._let_through.get(workflow.uid) == group or self._is_under(workflow, group):
             self._let_through[workflow.uid] = group
             self._leave(workflow.uid)
@@ -131,6 +150,14 @@ class Concurrency:
             for each in self._line(place):
                 self._notify(each.uid)  # it may take their place, too
         return self._decide(place, now)
+
+    def decides_on(self, owner: Owner) -> bool:
+        """Tell whether this replica may still start a run that it has let through."""
+        return not owner.concurrency_key or self._decides(owner.namespace, owner.concurrency_key)
+
+    def ask_anew(self, uid: str) -> None:
+        """Take a run out of the line until :meth:`ask`: somebody else may have decided meanwhile."""
+        self._leave(uid)
 
     def not_started(self, uid: str) -> None:
         """Take note that a run that was let through has not started after all, or has ended."""
@@ -342,6 +369,11 @@ def _held_by(workflow: Workflow | None) -> _Group | None:
     if "concurrencyKey" not in status or "startTime" not in status or is_finished(status):
         return None
     return workflow.namespace, status["concurrencyKey"]
+
+
+def _recorded(workflow: Workflow) -> str:
+    """Return the key of a run that was begun, which is its own for good; "" for others."""
+    return str(workflow.status.get("concurrencyKey", "")) if "startTime" in workflow.status else ""
 
 
 def _may_have_key(workflow: Workflow, key: str) -> bool:

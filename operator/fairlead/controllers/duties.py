@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fairlead.kube.informer import Informer
 
 from .actions import Actions
-from .buckets import group_of, selector_of
+from .buckets import group_of_key, selector_of
 from .errands import Errands
 from .store import WorkflowStore
 from .templates import Templates
@@ -48,7 +48,10 @@ class Duties(Protocol):
 
 
 class RunDuties:
-    """`Duties` of the operator: its runs and templates. `notify(uid)` asks for a run to be looked at."""
+    """`Duties` of the operator: its runs and templates.
+
+    `notify(uid)` asks for a run to be looked at, `group_of(uid)` tells its group.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,9 @@ class RunDuties:
         templates: Templates,
         notify: Callable[[str], None],
         count: Callable[[int], None],
+        group_of: Callable[[str], int],
     ) -> None:
+        self._group_of = group_of
         self._informers = list(informers)
         self._store = store
         self._controller = controller
@@ -81,20 +86,24 @@ class RunDuties:
 
     def pause(self, groups: frozenset[int]) -> None:
         """See `Duties`."""
-        for uid in [uid for uid in self._controller.active if group_of(uid) in groups]:
+        for uid in [uid for uid in self._controller.active if self._group_of(uid) in groups]:
             self._controller.forget(uid)
 
     def end(self, groups: frozenset[int]) -> None:
         """See `Duties`."""
         self.pause(groups)
-        for uid in [uid for uid in self._errands.runs if group_of(uid) in groups]:
+        for uid in [uid for uid in self._errands.runs if self._group_of(uid) in groups]:
             self._errands.forget(uid)
         for uid in self._uids(groups):
             self._notify(uid)  # whatever is in mind about it is dropped
 
     def must_finish(self, group: int) -> bool:
         """See `Duties`."""
-        return any(group_of(uid) == group for uid in self._errands.unrepeatable())
+        # A start that is under way: whoever is next with its `concurrencyKey` has to know of it.
+        starting = self._controller.starting.values()
+        if any(group_of_key(owner.namespace, owner.concurrency_key) == group for owner in starting):
+            return True
+        return any(self._group_of(uid) == group for uid in self._errands.unrepeatable())
 
     async def look_at(self, groups: frozenset[int]) -> None:
         """See `Duties`."""
@@ -110,4 +119,4 @@ class RunDuties:
         owners = chain.from_iterable(informer.owners() for informer in self._informers)
         workflows = (workflow.uid for workflow in self._store)
         known = dict.fromkeys(chain(workflows, owners, self._actions.runs, self._controller.active))
-        return [uid for uid in known if uid and group_of(uid) in groups]
+        return [uid for uid in known if uid and self._group_of(uid) in groups]

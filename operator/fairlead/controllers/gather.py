@@ -17,7 +17,6 @@ from fairlead.clock import utc_now
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event
 from fairlead.engine.model import WorkKind
-from fairlead.engine.names import bucket
 from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, JsonObject, PatchType
@@ -248,7 +247,7 @@ class Gatherer:
         metadata: dict[str, Any] = {
             "labels": {
                 labels.RUN_UID: run.uid,
-                labels.BUCKET: str(bucket(run.uid)),
+                labels.BUCKET: str(run.owner.bucket),
                 **node_labels(view.node, view.number),
             },
             "annotations": {labels.NODE: view.node},

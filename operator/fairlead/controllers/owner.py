@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead.engine.names import bucket, bucket_of_key
+
 __all__ = ["Owner", "owner_reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The run that owns what is created."""
+    """The run that owns what is created. `concurrency_key` is the one on record, or about to be."""
 
     api_version: str
     kind: str
     name: str
     namespace: str
     uid: str
+    concurrency_key: str = ""
+
+    @property
+    def bucket(self) -> int:
+        """The bucket of the run, and of all that it owns."""
+        return bucket_of_key(self.namespace, self.concurrency_key) if self.concurrency_key else bucket(self.uid)
 
 
 def owner_reference(owner: Owner) -> dict[str, Any]:

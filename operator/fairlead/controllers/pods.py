@@ -10,7 +10,7 @@ from fairlead.api.places import OUTPUTS_FILE
 from fairlead.api.work import MAIN_CONTAINER, RenderedWork
 from fairlead.api.workspace import Workspace
 from fairlead.engine.commands import StartAttempt
-from fairlead.engine.names import bucket, label_value, task_and_index
+from fairlead.engine.names import label_value, task_and_index
 
 from .mounts import mount
 from .owner import Owner, owner_reference
@@ -71,7 +71,7 @@ def _metadata(owner: Owner, start: StartAttempt) -> dict[str, Any]:
             **people_labels(owner, start),
             labels.MANAGED_BY: "fairlead",
             labels.RUN_UID: owner.uid,
-            labels.BUCKET: str(bucket(owner.uid)),
+            labels.BUCKET: str(owner.bucket),
         },
         "annotations": annotations,
         "ownerReferences": [owner_reference(owner)],

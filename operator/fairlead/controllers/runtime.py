@@ -20,10 +20,10 @@ from fairlead.egress.sender import Sender
 from fairlead.engine.model import WorkKind
 from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.discovery import Discovery
-from fairlead.kube.errors import ApiError
+from fairlead.kube.errors import ApiError, Unreachable
 from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
-from fairlead.kube.resources import JOBS, PODS, WORKFLOWS, ObjectKey
+from fairlead.kube.resources import EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
 from fairlead.telemetry.metrics import Metrics
@@ -90,14 +90,14 @@ class Operator:
         self.waiting_for = "starting"
         self.tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight)
+        client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._check_lease)
         self._client = client
         self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
-        self.holdings = Holdings(asyncio.get_running_loop().time)
+        self.store = WorkflowStore()
+        self.holdings = Holdings(asyncio.get_running_loop().time, self.store.bucket_of)
         if options.lease_namespace is None:
             self.holdings.hold_everything()
         holds = self.holdings.holds
-        self.store = WorkflowStore()
         self.queue = WorkQueue("workflow", self._reconcile, self.metrics, turn=self._turn)
         self.informers = {
             WorkKind.POD: self._informer(WorkKind.POD, PODS, pod_view),
@@ -154,7 +154,7 @@ class Operator:
             client=client,
             definitions=definitions,
             evaluator=evaluator,
-            concurrency=Concurrency(self.store, self._active, self.queue.add),
+            concurrency=Concurrency(self.store, self._active, self.queue.add, self.holdings.holds_key),
             metrics=self.metrics,
             holds=holds,
         )
@@ -235,6 +235,11 @@ class Operator:
                 return  # our own write, come back
         self.queue.add(uid)
 
+    def _check_lease(self, resource: str) -> None:
+        """Keep back whatever is about to be written past the deadline: others may act by now. Raises `ApiError`."""
+        if not self.holdings.count and resource != EVENTS.plural and not resource.endswith("reviews"):
+            raise Unreachable("the lease is over: nothing is written", maybe_applied=False)
+
     async def _reconcile(self, uid: str) -> float | None:
         return await self.controller.reconcile(uid)
 
@@ -310,10 +315,14 @@ class Operator:
         task.add_done_callback(self.tasks.remove)
 
     def _informer(self, kind: WorkKind, resource: Any, project: Callable[[Any], Any]) -> Informer[Any]:
+        def view(raw: Any) -> Any:
+            self.store.note_labels(raw["metadata"])
+            return project(raw)
+
         return Informer(
             self._client,
             resource,
-            project=project,
+            project=view,
             on_change=lambda key, old, new: self._changed(kind, key, old, new),
             label_selector=selector_of(self.holdings.groups),
             observer=self.metrics,
@@ -329,6 +338,7 @@ class Operator:
             self.templates,
             self.queue.add,
             self.metrics.groups_taken_over,
+            self.holdings.group_of,
         )
         # By a client of its own: what it has to say must not wait for a slot, nor for as long as others may.
         client = ApiClient(session, observer=self.metrics, request_timeout=LEASE_SECONDS / 3, max_retries=0)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from fairlead.api import labels
-from fairlead.engine.names import bucket, label_value, shard_name
+from fairlead.engine.names import label_value, shard_name
 from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from fairlead.kube.finalizers import add_finalizer
 from fairlead.kube.resources import TASKSTATUSSHARDS, ObjectKey
@@ -204,7 +204,7 @@ def _manifest(run: Run, name: str, index: int) -> dict[str, Any]:
                 labels.MANAGED_BY: "fairlead",
                 labels.RUN: label_value(owner.name),
                 labels.RUN_UID: owner.uid,
-                labels.BUCKET: str(bucket(owner.uid)),
+                labels.BUCKET: str(owner.bucket),
             },
             "ownerReferences": [owner_reference(owner)],
             # What it holds is nowhere else: it must not go before its run does.

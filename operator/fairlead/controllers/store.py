@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fairlead.api import labels
+from fairlead.engine.names import bucket
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.line import Turn
 
@@ -90,6 +92,7 @@ class Workflow:
             name=self.name,
             namespace=self.namespace,
             uid=self.uid,
+            concurrency_key=self.status.get("concurrencyKey", ""),
         )
 
 
@@ -100,6 +103,7 @@ class WorkflowStore:
         self._by_uid: dict[str, Workflow] = {}
         self._removed: dict[str, tuple[ObjectKey, int] | None] = {}
         self._leaving: set[str] = set()
+        self._buckets: dict[str, int] = {}
         self._listeners: list[Callable[[Workflow | None, Workflow | None], None]] = []
 
     def follow(self, listener: Callable[[Workflow | None, Workflow | None], None]) -> None:
@@ -146,9 +150,33 @@ class WorkflowStore:
         """Return the key of a Workflow that is gone, and how many shards it had; None where it had none."""
         return self._removed.get(uid)
 
+    def bucket_of(self, uid: str) -> int:
+        """Return the bucket of a run: the same for everybody who knows of the same status of it.
+
+        Of one that is not there (any more) what it has left tells; it can only be another one than its UID's if it had
+        a `concurrencyKey`. So can that of a run whose key has just been found, of which nothing was created yet.
+        """
+        known = self._by_uid.get(uid)
+        return self._buckets.get(uid, bucket(uid)) if known is None else known.owner.bucket
+
+    def note_labels(self, metadata: Mapping[str, Any]) -> None:
+        """Note which bucket an object that a run has created says that its run is in."""
+        found = metadata.get("labels") or {}
+        uid, number = found.get(labels.RUN_UID, ""), found.get(labels.BUCKET, "")
+        if uid and uid not in self._by_uid and number.isdecimal():
+            self._note_bucket(uid, int(number))
+
+    def _note_bucket(self, uid: str, number: int) -> None:
+        if number != bucket(uid):
+            self._buckets[uid] = number
+        while len(self._buckets) > _REMEMBERED:
+            del self._buckets[next(iter(self._buckets))]
+
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
         known = self._by_uid.pop(uid, None)
+        if known is not None:
+            self._note_bucket(uid, known.owner.bucket)
         self._leaving.discard(uid)
         if uid not in self._removed:
             self._removed[uid] = None if known is None else known.shards

@@ -32,7 +32,6 @@ from fairlead.engine.capacity import MOST_DEEP
 from fairlead.engine.commands import EndAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, Event, StartRefused
 from fairlead.engine.model import StopMode, WorkKind
-from fairlead.engine.names import bucket
 from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from fairlead.kube.resources import SELF_SUBJECT_REVIEWS, WORKFLOWACTIONS, WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
@@ -355,7 +354,7 @@ def _manifest(owner: Owner, start: StartAttempt, depth: int) -> dict[str, Any]:
                 **people_labels(owner, start),
                 labels.MANAGED_BY: "fairlead",
                 labels.RUN_UID: owner.uid,
-                labels.BUCKET: str(bucket(owner.uid)),
+                labels.BUCKET: str(owner.bucket),
                 labels.DEPTH: str(depth),
             },
             "annotations": {labels.NODE: start.node, labels.RUN_NAME: owner.name},

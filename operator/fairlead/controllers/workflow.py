@@ -36,6 +36,7 @@ from .cleanup import Cleaner
 from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_status
 from .definitions import Definition, Definitions
 from .gather import JOB_LOOK_SECONDS, Gatherer
+from .owner import Owner
 from .reading import ShardsMissing, read_record, state_of
 from .run import Run, service_account_of
 from .status import (
@@ -58,6 +59,10 @@ _CONTROLLER = "workflow"
 
 #: Every active run is looked at in full this often, whatever the watches told.
 _RESYNC_SECONDS = 60.0
+
+
+class _NotHeld(Exception):
+    """What was about to be sent is another replica's to decide on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class WorkflowController:
     ) -> None:
         self._holds = holds
         self._doubted: set[str] = set()
+        self._starting: dict[str, Owner] = {}
         self._client = client
         self._store = store
         self._gatherer = gatherer
@@ -108,6 +114,11 @@ class WorkflowController:
     def active(self) -> Mapping[str, Run]:
         """The runs in memory, by UID."""
         return self._runs
+
+    @property
+    def starting(self) -> Mapping[str, Owner]:
+        """The runs with a `concurrencyKey` whose start is being put on record, by UID."""
+        return self._starting
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
@@ -144,7 +155,10 @@ class WorkflowController:
 
     def doubt(self, uids: Iterable[str]) -> None:
         """Read these Workflows once more before anything is begun for them: they were somebody else's until now."""
-        self._doubted.update(uids)
+        for uid in uids:
+            self._doubted.add(uid)
+            self._concurrency.ask_anew(uid)
+        self._cleaner.doubt()
 
     def _drop(self, uid: str) -> None:
         """Do nothing for a run that this replica does not hold, and forget what was heard of it."""
@@ -161,7 +175,7 @@ class WorkflowController:
         self._settling = True
         async with asyncio.timeout(seconds + 1):
             await self._applier.settle(seconds)
-            while any(run.inbox for run in self._runs.values()):  # noqa: ASYNC110  (the workers are at it)
+            while self._starting or any(run.inbox for run in self._runs.values()):  # noqa: ASYNC110  (the workers are at it)
                 await asyncio.sleep(0.01)
 
     async def drain(self, seconds: float) -> None:
@@ -229,6 +243,8 @@ class WorkflowController:
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
         if started_at is None or _is_over(workflow):
+            if compiled.concurrency is not None:
+                await self._cleaner.catch_up()
             try:
                 verdict = self._concurrency.ask(workflow, compiled, now)
             except ExpressionError as error:
@@ -243,7 +259,7 @@ class WorkflowController:
             await self._write(workflow, error.status(workflow, now))
             return _RESYNC_SECONDS
         run = Run(
-            owner=workflow.owner,
+            owner=workflow.owner if started_at else replace(workflow.owner, concurrency_key=verdict.key),
             compiled=compiled,
             settings=compiled.settings,
             generation=workflow.generation,
@@ -259,9 +275,7 @@ class WorkflowController:
         run.counted = run.state.outcome
         if started_at is None:
             # Before the first pod: the start is on record and the spec fixed from here on.
-            try:
-                await self._writer.begin(run, concurrency_key=verdict.key)
-            except (Conflict, NotFound):
+            if not await self._begin(run):
                 await self._reread(workflow)
                 return None
             started = RecordEvent(
@@ -272,6 +286,23 @@ class WorkflowController:
                 self._advise(run, str(warning))
         self._runs[workflow.uid] = run
         return run
+
+    async def _begin(self, run: Run) -> bool:
+        """Put the start of a run on record. Returns False where somebody was faster, or it is another replica's now."""
+
+        def check_held() -> None:
+            if not (self._holds(run.uid) and self._concurrency.decides_on(run.owner)):
+                raise _NotHeld
+
+        if run.owner.concurrency_key:
+            self._starting[run.uid] = run.owner
+        try:
+            await self._writer.begin(run, before_send=check_held)
+        except (Conflict, NotFound, _NotHeld):
+            return False
+        finally:
+            self._starting.pop(run.uid, None)
+        return True
 
     async def _compile(self, workflow: Workflow, definition: Definition | None) -> _Read:
         # In a thread: a thousand tasks take a third of a second, in which other runs go on.

@@ -129,17 +129,22 @@ class StatusWriter:
             run.summary_due = 0.0
             self.request(run, urgent=True)  # what changed while it was being written
 
-    async def begin(self, run: Run, *, concurrency_key: str = "") -> None:
-        """Persist that a run has started. Raises `ApiError`; `Conflict` or `NotFound` where it is to be read again."""
+    async def begin(self, run: Run, *, before_send: Callable[[], None] | None = None) -> None:
+        """Persist that a run has started; `before_send` is called right before the request leaves.
+
+        Raises `ApiError`; `Conflict` or `NotFound` where it is to be read again.
+        """
         if _is_large(run):
             run.ledger = Ledger()
         status = self._encode(run)
         status.pop("concurrencyKey", None)
-        if concurrency_key:
-            status["concurrencyKey"] = concurrency_key
+        if run.owner.concurrency_key:
+            status["concurrencyKey"] = run.owner.concurrency_key
         snapshot = _Snapshot(run.state.revision, run.generation, run.stalled, _key(run), status)
         assert snapshot.summary is not None
-        run.version, run.written = await self.write(run.owner, run.version, run.written, snapshot.summary)
+        run.version, run.written = await self.write(
+            run.owner, run.version, run.written, snapshot.summary, before_send=before_send
+        )
         _note_persisted(run, snapshot)
 
     async def verify(self, run: Run) -> None:
@@ -155,6 +160,7 @@ class StatusWriter:
         after: Mapping[str, Any],
         *,
         in_any_case: bool = False,
+        before_send: Callable[[], None] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Persist the status `after` in place of `before`, which the object has at `version`.
 
@@ -176,7 +182,14 @@ class StatusWriter:
         ]
         try:
             stored = await self._client.patch(
-                WORKFLOWS, owner.name, body, PatchType.JSON, owner.namespace, subresource="status", metadata_only=True
+                WORKFLOWS,
+                owner.name,
+                body,
+                PatchType.JSON,
+                owner.namespace,
+                subresource="status",
+                metadata_only=True,
+                before_send=before_send,
             )
         except ApiError as error:
             if not error.is_transient and not isinstance(error, Conflict | NotFound):

@@ -13,6 +13,7 @@ __all__ = [
     "NAME_LIMIT",
     "attempt_name",
     "bucket",
+    "bucket_of_key",
     "label_value",
     "shard_name",
     "task_and_index",
@@ -62,8 +63,13 @@ def label_value(text: str) -> str:
 
 
 def bucket(run_uid: str) -> int:
-    """Return the bucket of a run, 0 to 255; replicas will divide the runs by it."""
+    """Return the bucket of a run without a `concurrencyKey`, 0 to 255; replicas divide the runs by it."""
     return sha256(run_uid.encode()).digest()[0] % BUCKETS
+
+
+def bucket_of_key(namespace: str, key: str) -> int:
+    """Return the bucket of all runs with a `concurrencyKey`: one replica decides which of them may be active."""
+    return sha256(f"{namespace}/{key}".encode()).digest()[0] % BUCKETS
 
 
 def task_and_index(node: str) -> tuple[str, int | None]:

@@ -77,6 +77,7 @@ class ApiClient:
         max_retries: how often one request obeys Retry-After before it fails.
         max_retry_wait: seconds; a longer Retry-After fails at once, and `retry_after` tells the caller.
         field_manager: recorded as the author of every field written.
+        fence: is called with the resource right before every attempt to write leaves, and raises to keep it back.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class ApiClient:
         max_retries: int = 3,
         max_retry_wait: float = 10.0,
         field_manager: str = "fairlead",
+        fence: Callable[[str], None] = lambda _resource: None,
     ) -> None:
         self._session = session
         self._observer: Observer = observer or NullObserver()
@@ -99,6 +101,7 @@ class ApiClient:
         self._max_retries = max_retries
         self._max_retry_wait = max_retry_wait
         self._writer = {"fieldManager": field_manager}
+        self._fence = fence
         self._identity: Mapping[str, str] = {}
 
     def acting_as(self, namespace: str, service_account: str) -> ApiClient:
@@ -246,6 +249,7 @@ class ApiClient:
         subresource: str | None = None,
         force: bool = False,
         metadata_only: bool = False,
+        before_send: Callable[[], None] | None = None,
     ) -> JsonObject:
         """PATCH one object; returns it as stored.
 
@@ -260,6 +264,7 @@ class ApiClient:
             subresource: such as `status`.
             force: take over fields of other managers; for APPLY only.
             metadata_only: spare the server (and us) a large object in the answer.
+            before_send: see `create`.
 
         Raises:
             NotFound: there is none.
@@ -277,6 +282,7 @@ class ApiClient:
                 body=orjson.dumps(body),
                 content_type=patch_type.value,
                 accept=METADATA if metadata_only else JSON,
+                before_send=before_send,
             )
         )
 
@@ -359,6 +365,8 @@ class ApiClient:
             for attempt in range(self._max_retries + 1):
                 if before_send is not None:
                     before_send()
+                if method != "GET":
+                    self._fence(resource)
                 try:
                     return await self._exchange(method, path, verb, resource, params, body, headers, limits)
                 except ApiError as error:

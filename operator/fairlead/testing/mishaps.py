@@ -151,13 +151,20 @@ def sigterm(harm: Harm) -> bool:
     return True
 
 
+#: How many of those that are held up are stood in for.
+_STAND_INS = 0.7
+
+
 def paused(harm: Harm) -> bool:
-    """Hold an operator up for a while."""
+    """Hold an operator up for a while; with Leases, there may be another one to take over what it has."""
     host = next((host for host in harm.cluster.hosts if host.alive and not host.paused), None)
     if host is None:
         return False
     host.pause()
-    harm.later(harm.random.choice((2, 20, 240)), host.resume)
+    seconds = harm.random.choice((2, 20, 240))
+    harm.later(seconds, host.resume)
+    if harm.cluster.leases and seconds > 2 and harm.random.random() < _STAND_INS:
+        two_operators(harm)
     return True
 
 

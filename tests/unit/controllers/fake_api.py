@@ -281,9 +281,10 @@ class FakeApi(ApiClient):
         subresource: str | None = None,
         force: bool = False,
         metadata_only: bool = False,
+        before_send: Callable[[], None] | None = None,
     ) -> JsonObject:
         body = orjson.loads(orjson.dumps(body))
-        async with self._asked("patch", resource, name):
+        async with self._asked("patch", resource, name, before_send):
             found = self._found(resource, name, namespace)
             if isinstance(body, Mapping):
                 lists = _MERGED_LISTS.get(patch_type, {})

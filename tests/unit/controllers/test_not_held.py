@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
+from fairlead.controllers.buckets import ALL
+from fairlead.controllers.options import OperatorOptions
+from fairlead.controllers.runtime import Operator
 from fairlead.controllers.start import Starter, _Abandoned
 from fairlead.controllers.store import WorkflowStore
+from fairlead.kube.errors import Unreachable
+from fairlead.kube.resources import PODS
+from fairlead.kube.transport import PatchType
+from fairlead.testing.cluster import LEASE_NAMESPACE, Cluster
+from fairlead.testing.loop import run as play
 
 pytestmark = looptime
 
@@ -43,6 +51,30 @@ async def test_a_new_run_of_somebody_else_is_left_alone(stage: Stage) -> None:
     stage.apply(chain())
     await asyncio.sleep(130)
     assert list(stage.pods()) == []
+
+
+def test_whatever_is_about_to_be_written_past_the_deadline_is_not() -> None:
+    play(_writes_past_the_deadline())
+
+
+async def _writes_past_the_deadline() -> None:
+    cluster = Cluster(leases=True)
+    cluster.put(PODS, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}, "default")
+    uid = cluster.get(PODS, "p")["metadata"]["uid"]
+    session: Any = cluster.network.session("a")
+    operator = Operator(session, OperatorOptions(lease_namespace=LEASE_NAMESPACE))
+    operator.holdings.groups = ALL
+    for write in (
+        lambda: operator._client.delete(PODS, "p", "default", uid=uid),
+        lambda: operator._client.patch(PODS, "p", {}, PatchType.MERGE, "default"),
+        lambda: operator._client.acting_as("default", "default").create(PODS, {"metadata": {"name": "q"}}, "default"),
+    ):
+        with pytest.raises(Unreachable, match="lease is over"):
+            await write()
+    assert [each["metadata"]["name"] for each in cluster.list(PODS)] == ["p"]
+    operator.holdings.deadline = inf
+    await operator._client.delete(PODS, "p", "default", uid=uid)
+    assert cluster.list(PODS) == []
 
 
 def test_a_create_that_is_about_to_leave_is_abandoned() -> None:

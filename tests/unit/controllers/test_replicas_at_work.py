@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -30,13 +31,17 @@ def diamond() -> dict[str, Any]:
 
 
 class Weather(FairWeather):
-    """Fair, but for those who are cut off."""
+    """Fair, but for those who are cut off, and those whose watches of a kind tell nothing."""
 
     def __init__(self) -> None:
         self.cut_off: set[str] = set()
+        self.deaf: set[tuple[str, str]] = set()
 
     def passage(self, sender: str, request: Request) -> Passage:
         return Passage(refused=True) if sender in self.cut_off else Passage()
+
+    def delay(self, sender: str, plural: str) -> float:
+        return inf if (sender, plural) in self.deaf else super().delay(sender, plural)
 
 
 class Scene:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from fairlead.api import labels
 from fairlead.controllers.store import Workflow, WorkflowStore
+from fairlead.engine.names import bucket, bucket_of_key
 
 
 def raw(version: int, uid: str = "u1", **more: Any) -> dict[str, Any]:
@@ -89,3 +91,23 @@ def test_a_namesake_of_what_is_gone_is_known() -> None:
     store.remove("u1")
     store.put(raw(10, uid="u2"))
     assert [workflow.uid for workflow in store] == ["u2"]
+
+
+def test_a_run_is_in_the_bucket_of_its_uid_or_of_the_key_on_record() -> None:
+    store = WorkflowStore()
+    store.put(raw(1))
+    assert store.bucket_of("u1") == bucket("u1")
+    known = store.put({**raw(2), "status": {"concurrencyKey": "k"}})
+    assert store.bucket_of("u1") == known.owner.bucket == bucket_of_key("ns", "k") != bucket("u1")
+    store.remove("u1")
+    assert store.bucket_of("u1") == bucket_of_key("ns", "k")  # there may be pods
+
+
+def test_the_bucket_of_an_unknown_run_is_on_what_it_has_left() -> None:
+    store = WorkflowStore()
+    store.note_labels({"labels": {labels.RUN_UID: "u1", labels.BUCKET: "7"}})
+    for broken in ({}, {"labels": None}, {"labels": {labels.RUN_UID: "u2", labels.BUCKET: "x"}}):
+        store.note_labels(broken)
+    assert [store.bucket_of(uid) for uid in ("u1", "u2", "")] == [7, bucket("u2"), bucket("")]
+    store.put(raw(1))
+    assert store.bucket_of("u1") == bucket("u1")  # the run itself knows better

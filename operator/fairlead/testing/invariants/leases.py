@@ -1,5 +1,6 @@
 """S12, where replicas divide the runs among them: a create leaves only while its sender holds the run's bucket.
 
+And nothing at all that is stored leaves from one that was evicted, such as a process that was held up and wakes up.
 Judged by what is stored when it leaves: the Lease of the bucket's group names a member of the sender's, and that member
 was not evicted. That is so for as long as the sender may believe it, by its own deadline, since nobody else changes
 either before that. An operator may write nothing but Leases of these two kinds, where all operators have them.
@@ -10,17 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fairlead.engine.names import bucket
-from fairlead.kube.resources import LEASES
+from fairlead.engine.names import bucket, bucket_of_key
+from fairlead.kube.resources import EVENTS, LEASES
+from fairlead.testing.apiserver.exchange import Request
 from fairlead.testing.apiserver.store import Change
 
-from .departures import Departure
+from .departures import Departure, Process
 
 __all__ = ["Leasing", "wrong_lease"]
 
 _Json = Mapping[str, Any]
 
 _MEMBER, _GROUP = "fairlead-replica-", "fairlead-buckets-"
+
+#: What makes a member, and what only tells.
+_NOT_FENCED = (LEASES.plural, EVENTS.plural)
 
 #: 256 buckets in 16 groups.
 _SIZE = 16
@@ -37,11 +42,23 @@ class Leasing:
         if change.resource == LEASES.plural:
             self._holders[change.key.name] = (change.after.get("spec") or {}).get("holderIdentity") or ""
 
+    def of_a_member(self, request: Request, process: Process) -> Iterator[str]:
+        """S12: what an operator writes leaves while it is a member, if there are any Leases."""
+        kind = next((part for part in request.path.split("/") if part in _NOT_FENCED), "")
+        if not self._holders or kind or request.path.endswith("reviews"):
+            return
+        host = process.name.partition("/")[0]
+        members = [name for name, holder in self._holders.items() if name.startswith(_MEMBER) and holder]
+        if not any(name.removeprefix(_MEMBER).rpartition("-")[0] == host for name in members):
+            yield f"{request.method} {request.path} left from {process}, which had been evicted"
+
     def held_by_its_sender(self, departure: Departure) -> Iterator[str]:
         """S12: the sender of a create holds the bucket of its run, if there are any Leases."""
         if not self._holders:
             return
-        group = bucket(departure.run.uid) // _SIZE
+        key = departure.run.record.status.get("concurrencyKey")
+        number = bucket(departure.run.uid) if key is None else bucket_of_key(departure.run.key.namespace, key)
+        group = number // _SIZE
         holder = self._holders.get(f"{_GROUP}{group}", "")
         host = departure.process.name.partition("/")[0]
         if holder.rpartition("-")[0] != host:

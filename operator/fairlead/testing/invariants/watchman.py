@@ -151,12 +151,13 @@ class Watchman:
             version=self._cluster.server.version,
             skew=self._skew,
         )
-        if departure is None and status_write_of(request) is None:
+        fenced = self._violations("S12", self._leasing.of_a_member(request, process))
+        if departure is None and status_write_of(request) is None and not fenced:
             return
         while len(self._under_way) >= _REMEMBERED:
             del self._under_way[next(iter(self._under_way))]
         verdicts = [] if departure is None else self._judged(departure)
-        self._under_way[id(request)] = (request, process, departure, verdicts)
+        self._under_way[id(request)] = (request, process, departure, fenced + verdicts)
 
     def _judged(self, departure: Departure) -> list[Violation]:
         """Return what is wrong with a create that leaves now, if it comes to take effect."""
@@ -172,10 +173,10 @@ class Watchman:
         if known is None or answer.code >= 300:
             return
         _, process, departure, verdicts = known
+        self.violations += verdicts
         if departure is None:
             self._acknowledged(request, process)
             return
-        self.violations += verdicts
         new = self.world.carriers.get(answer.body["metadata"]["uid"])
         if new is not None:
             new.process = process
