@@ -59,6 +59,7 @@ class Plot:
         room: bytes of tasks that its Workflow may have; None where it has more than it will ever need.
         clocks: in the end, time limits are tried; `killed` tells whether the operator is killed while they run.
         gentle: what asks pods to go, often, whatever the state of the run.
+        leases: its operators divide the runs among them.
     """
 
     seed: int
@@ -72,11 +73,7 @@ class Plot:
     clocks: bool = False
     killed: bool = False
     gentle: Fault | None = None
-
-    @property
-    def leases(self) -> bool:
-        """Whether its operators divide the runs among them: in about half of all, whatever leads in them."""
-        return Random(f"leases {self.seed}").random() < 0.5
+    leases: bool = False
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -86,7 +83,7 @@ class Plot:
 
 #: What is simulated now. A saved seed names its own: whatever was added since is left out of its run, so that it means
 #: the same run for ever.
-EDITION = 2
+EDITION = 3
 
 #: Faults by the edition in which they came, where that is not the first.
 _LATER = {Fault.UNREADABLE: 2}
@@ -121,7 +118,9 @@ def plot(seed: int, edition: int = EDITION) -> Plot:
     lead, state = possible[seed * _STRIDE % len(possible)]
     others = random.sample(faults(edition), random.choice([0, 1, 1, 2, 3]))
     found = Plot(seed, _fitting(random, lead, state), lead, state, others)
-    return found if edition == 1 else _more(found)
+    for number, more in ((2, _more), (3, _replicas)):
+        found = more(found) if edition >= number else found
+    return found
 
 
 def _more(found: Plot) -> Plot:
@@ -132,6 +131,11 @@ def _more(found: Plot) -> Plot:
     clocks, killed = random.random() < _CLOCKS, random.random() < 0.5
     gentle = random.choice(_GENTLE) if random.random() < _DELETES else None
     return replace(found, edition=2, secret=secret, room=room, clocks=clocks, killed=killed, gentle=gentle)
+
+
+def _replicas(found: Plot) -> Plot:
+    """Add what the third edition has: Leases, in about half of all plots, whatever leads in them."""
+    return replace(found, edition=3, leases=Random(f"leases {found.seed}").random() < 0.5)
 
 
 def seeds_of(lead: Fault, state: State, first: int) -> Iterator[int]:

@@ -29,7 +29,7 @@ def test_what_was_found_once_is_not_found_again(saved: Saved) -> None:
     assert judge(plot(*saved))[0].problems == [], SAVED[saved]
 
 
-@pytest.mark.parametrize("seed", [36, 88, 121, 206, 291, 343])
+@pytest.mark.parametrize("seed", [251, 574])
 def test_one_that_was_held_up_writes_nothing_that_counts(seed: int) -> None:
     """S12: an operator is held up past its lease, another one takes over, and the first wakes up."""
     assert (plot(seed).lead, plot(seed).leases) == (Fault.PAUSED, True)

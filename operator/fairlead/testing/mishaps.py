@@ -152,11 +152,17 @@ def sigterm(harm: Harm) -> bool:
 
 
 #: How many of those that are held up are stood in for.
-_STAND_INS = 0.7
+_STAND_INS = 0.9
+
+#: For how long one that wakes up does not hear that it was evicted.
+_TOLD_LATE_SECONDS = 8.0
 
 
 def paused(harm: Harm) -> bool:
-    """Hold an operator up for a while; with Leases, there may be another one to take over what it has."""
+    """Hold an operator up for a while.
+
+    With Leases, another one may take over what it has meanwhile. When it wakes up, it is told late that this is so.
+    """
     host = next((host for host in harm.cluster.hosts if host.alive and not host.paused), None)
     if host is None:
         return False
@@ -164,18 +170,24 @@ def paused(harm: Harm) -> bool:
     seconds = harm.random.choice((2, 20, 240))
     harm.later(seconds, host.resume)
     if harm.cluster.leases and seconds > 2 and harm.random.random() < _STAND_INS:
-        two_operators(harm)
+        _start_another(harm, seconds + harm.random.choice((-5, 30, 200)))
+        harm.storm.cut_off_from_leases.add(host.name)
+        harm.later(seconds + _TOLD_LATE_SECONDS, lambda: harm.storm.cut_off_from_leases.discard(host.name))
     return True
 
 
 def two_operators(harm: Harm) -> bool:
     """Start a second operator, which is killed after a while."""
+    return _start_another(harm, harm.random.choice((5, 30, 200)))
+
+
+def _start_another(harm: Harm, seconds: float) -> bool:
     hosts = harm.cluster.hosts
     other = hosts[1] if len(hosts) > 1 else harm.cluster.host("operator-2")
     if other.alive:
         return False
     other.start()
-    harm.later(harm.random.choice((5, 30, 200)), lambda: other.crash() if other.alive else None)
+    harm.later(seconds, lambda: other.crash() if other.alive else None)
     return True
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from fairlead.kube.resources import LEASES
+
 from .apiserver import Answer, ApiServer, Request
 from .faults import Fault
 from .network import Passage
@@ -53,6 +55,7 @@ class Storm:
         down: nobody is answered.
         trap: asked of every request first: it may decide itself what becomes of one.
         forgets: the history is compacted just before the next watch that would go on from it, and has missed something.
+        cut_off_from_leases: whose requests about Leases get lost.
     """
 
     def __init__(self, random: Random, struck: Callable[[Fault], None] = lambda _: None) -> None:
@@ -62,6 +65,7 @@ class Storm:
         self.down = False
         self.trap: Callable[[str, Request], Passage | None] | None = None
         self.forgets = False
+        self.cut_off_from_leases: set[str] = set()
         self.server: ApiServer | None = None
         self._late: set[tuple[str, str]] = set()
         self._random = random
@@ -74,6 +78,8 @@ class Storm:
         out, back = (self.slow + self._random.uniform(0.001, 0.02) for _ in range(2))
         if self.down:
             return Passage(out=out, refused=True)
+        if sender in self.cut_off_from_leases and f"/{LEASES.plural}" in request.path:
+            return Passage(out=out, lost=True)
         if self.forgets and self._has_missed_something(request):
             assert self.server is not None
             self.forgets = False
