@@ -133,8 +133,7 @@ class Replicas:
         sent = self._moved_at = self._clock()
         held = dict(self._held)
         try:
-            kept = await self._membership.keep()
-            stored = await self._leases.list(f"{labels.LEASE}={_BUCKETS}") if kept and held else {}
+            kept, stored = await self._keep(listing=bool(held))
         except ApiError as error:
             if self._failing_since is None:
                 self._failing_since = sent
@@ -157,6 +156,19 @@ class Replicas:
         if resumed and self._held:
             self._duties.begin(self._holdings.groups)  # nobody has taken them, or we would have been evicted
         return max(0.0, sent + _RENEW_SECONDS - self._clock())
+
+    async def _keep(self, *, listing: bool) -> tuple[bool, dict[str, Lease]]:
+        """Renew the membership, and read the Leases of all groups meanwhile: one after the other takes too long."""
+        kept, stored = await asyncio.gather(
+            self._membership.keep(),
+            self._leases.list(f"{labels.LEASE}={_BUCKETS}") if listing else _nothing(),
+            return_exceptions=True,
+        )
+        if isinstance(kept, BaseException):
+            raise kept
+        if isinstance(stored, BaseException) and kept:
+            raise stored
+        return kept, {} if isinstance(stored, BaseException) else stored
 
     async def _watch_deadline(self) -> None:
         while True:
@@ -270,7 +282,10 @@ class Replicas:
         log.info("this replica holds %d of %d groups of buckets", len(self._held), len(ALL))
 
     async def _seize(self, group: int, lease: Lease | None, me: str) -> Lease | None:
-        """Write our name on a group. Returns None where somebody was faster; the watch tells who."""
+        """Write our name on a group. Returns None where that fails, or somebody was faster; the watch tells who.
+
+        What has become of the others counts all the same: with a slow server, all of them would hardly ever succeed.
+        """
         try:
             if lease is not None:
                 return await self._leases.write(lease, me)
@@ -278,6 +293,9 @@ class Replicas:
                 f"{_GROUP}{group}", me, lasts=LEASE_SECONDS, labels={**OURS, labels.LEASE: _BUCKETS}
             )
         except (AlreadyExists, Conflict, NotFound):
+            return None
+        except ApiError as error:
+            log.warning("cannot take the group %d: %s", group, error)
             return None
 
     async def _hand_over(self, groups: set[int], known: dict[str, Lease], me: str) -> None:
@@ -350,3 +368,7 @@ class Replicas:
                 await self._leases.delete(lease)
             self._stillness.forget(lease.name)
             self._evicted.discard(lease.name.removeprefix(MEMBER))
+
+
+async def _nothing() -> dict[str, Lease]:
+    return {}

@@ -24,13 +24,14 @@ from fairlead.kube.errors import ApiError, Unreachable
 from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
 from fairlead.kube.resources import EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey
+from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
 from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions
 from .apply import Applier
-from .buckets import Holdings, selector_of
+from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .carrier import Carrier
 from .certificate import ServingCertificate
@@ -341,7 +342,10 @@ class Operator:
             self.holdings.group_of,
         )
         # By a client of its own: what it has to say must not wait for a slot, nor for as long as others may.
-        client = ApiClient(session, observer=self.metrics, request_timeout=LEASE_SECONDS / 3, max_retries=0)
+        slots = Slots(2 * GROUPS, least=2 * GROUPS, start=2 * GROUPS)
+        client = ApiClient(
+            session, observer=self.metrics, request_timeout=LEASE_SECONDS / 3, max_retries=0, slots=slots
+        )
         return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:

@@ -77,6 +77,7 @@ class ApiClient:
         max_retries: how often one request obeys Retry-After before it fails.
         max_retry_wait: seconds; a longer Retry-After fails at once, and `retry_after` tells the caller.
         field_manager: recorded as the author of every field written.
+        slots: instead of those that follow from `max_in_flight`.
         fence: is called with the resource right before every attempt to write leaves, and raises to keep it back.
     """
 
@@ -91,11 +92,12 @@ class ApiClient:
         max_retries: int = 3,
         max_retry_wait: float = 10.0,
         field_manager: str = "fairlead",
+        slots: Slots | None = None,
         fence: Callable[[str], None] = lambda _resource: None,
     ) -> None:
         self._session = session
         self._observer: Observer = observer or NullObserver()
-        self.slots = Slots(max_in_flight)
+        self.slots = slots or Slots(max_in_flight)
         self._request_timeout = request_timeout
         self._connect_timeout = connect_timeout
         self._max_retries = max_retries
