@@ -160,6 +160,12 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 def _tell_why(ended: set[asyncio.Task[Any]]) -> None:
     for task in ended:
         if not task.cancelled():
-            log.error(
-                "%s ended by itself (%s): exiting, to be started again", task.get_name(), task.exception() or "no error"
-            )
+            why = _reason(task.exception())
+            log.error("%s ended by itself (%s): exiting, to be started again", task.get_name(), why)
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return what has gone wrong; of several things at once, each."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_reason, error.exceptions))
+    return "no error" if error is None else f"{type(error).__name__}: {error}"

@@ -15,6 +15,8 @@ from typing import Protocol
 from fairlead.kube.errors import ApiError
 from fairlead.line import Line, Turn
 
+from .timer import Timer
+
 __all__ = ["QueueObserver", "WorkQueue"]
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class WorkQueue:
         self._working: set[str] = set()
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Timer] = {}
         self._gathering: dict[str, asyncio.TimerHandle] = {}
         self._wakeups: asyncio.Queue[None] = asyncio.Queue()
         self._closed = False
@@ -103,14 +105,13 @@ class WorkQueue:
         """Look at `key` in `seconds` at the latest; the earliest of several requests counts."""
         if self._closed:
             return
-        loop = asyncio.get_running_loop()
-        due = loop.time() + max(0.0, seconds)
+        due = asyncio.get_running_loop().time() + max(0.0, seconds)
         pending = self._timers.get(key)
         if pending is not None:
-            if pending.when() <= due:
+            if pending.due <= due:
                 return
             pending.cancel()
-        self._timers[key] = loop.call_at(due, self._due, key)
+        self._timers[key] = Timer(due, self._due, key)
 
     def _due(self, key: str) -> None:
         del self._timers[key]
@@ -119,10 +120,12 @@ class WorkQueue:
     def close(self) -> None:
         """Accept nothing more and forget what waits; handlers at work go on."""
         self._closed = True
-        for timers in (self._timers, self._gathering):
-            for timer in timers.values():
-                timer.cancel()
-            timers.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        for handle in self._gathering.values():
+            handle.cancel()
+        self._timers.clear()
+        self._gathering.clear()
         self._line.clear()
         self._waiting.clear()
 

@@ -19,6 +19,7 @@ from fairlead.kube.resources import ObjectKey
 from .definitions import Definition
 from .ledger import Ledger
 from .pods import Owner
+from .timer import Timer
 
 __all__ = ["Printed", "Run", "service_account_of"]
 
@@ -118,7 +119,7 @@ class Run:
     creating: dict[str, float] = field(default_factory=dict)
     printed: dict[str, Printed | None] = field(default_factory=dict)
     writing: asyncio.Task[None] | None = None
-    write_timer: asyncio.TimerHandle | None = None
+    write_timer: Timer | None = None
     write_due: float = 0.0
     counted: RunOutcome | None = None
 

@@ -35,6 +35,7 @@ from .run import Run
 from .shards import ShardWriter
 from .status import blocked, encode, operations
 from .store import WorkflowStore
+from .timer import Timer
 
 __all__ = ["INLINE_BYTES", "INLINE_DEFINITION_BYTES", "INLINE_NODES", "StatusWriter"]
 
@@ -115,10 +116,10 @@ class StatusWriter:
         due = loop.time() if urgent else run.summary_due if _only_summary_lags(run) else run.write_due
         if due <= loop.time():
             self._begin(run)
-        elif run.write_timer is None or run.write_timer.when() > due:
+        elif run.write_timer is None or run.write_timer.due > due:
             if run.write_timer is not None:
                 run.write_timer.cancel()
-            run.write_timer = loop.call_at(due, self._begin, run)
+            run.write_timer = Timer(due, self._begin, run)
 
     async def flush(self, run: Run) -> None:
         """Persist the current state now and wait for it; for shutting down."""
