@@ -42,6 +42,7 @@ contract: $(READY) cluster ## The CRDs against the real API server
 conformance: $(READY) cluster ## N random request sequences (3,000) against the API server in memory and the real one
 	@$(BIN)/python -m tests.conformance --sequences $(or $(N),3000) --seed $(or $(SEED),1)
 
+e2e: KWOK_NODES = 1
 e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 	@$(DEVCLUSTER) images python
 	@$(BIN)/pytest e2e/tests $(if $(K),-k '$(K)')

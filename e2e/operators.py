@@ -22,12 +22,16 @@ _STARTED = "probes and metrics on port "
 
 @dataclass(slots=True)
 class OperatorProcess:
-    """One operator. `program` replaces the interpreter's arguments, for operators that crash on purpose."""
+    """One operator. `program` replaces the interpreter's arguments, for operators that crash on purpose.
+
+    `options` are those of `fairlead operator`, other than where it listens and how it logs.
+    """
 
     cluster: Cluster
     log: Path
     program: tuple[str, ...] = ("-m", "fairlead.controllers")
     extra_environment: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -35,8 +39,9 @@ class OperatorProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             log.write(b'{"message":"--- start"}\n')
+            general = ("--listen", "127.0.0.1", "--port", "0", "--log-format", "json")
             self.process = subprocess.Popen(
-                [sys.executable, *self.program, "--listen", "127.0.0.1", "--port", "0", "--log-format", "json"],
+                [sys.executable, *self.program, *general, *self.options],
                 env=self.cluster.environment | self.extra_environment,
                 stdout=log,
                 stderr=log,
