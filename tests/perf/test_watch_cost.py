@@ -10,6 +10,8 @@ import pytest
 from tests.perf.counting import LARGE, RATIO, SMALL, calls
 
 from fairlead.api import labels
+from fairlead.api.concurrency import OnConflict
+from fairlead.controllers.key_lines import Lines, Place
 from fairlead.controllers.queue import WorkQueue
 from fairlead.controllers.views import pod_view
 from fairlead.kube.informer import Informer
@@ -94,6 +96,39 @@ def test_a_place_in_line() -> None:
         for number in range(size):
             line.add(number, None if number % 2 else Turn(number % 5, f"ns-{number % 50}"))
         return calls(lambda: [line.next() for _ in range(EVENTS)])
+
+    assert cost(LARGE) <= RATIO * cost(SMALL)
+
+
+def test_a_run_in_line_for_a_key() -> None:
+    def place(number: int) -> Place:
+        order = (number % 3, f"2026-01-01T00:00:{number % 60:02}Z", f"u{number}")
+        return Place(
+            uid=f"u{number}",
+            name="w",
+            generation=1,
+            group=("ns", "key"),
+            age=order[1:],
+            order=order,
+            limit=10,
+            on_conflict=OnConflict.QUEUE,
+        )
+
+    def cost(size: int) -> int:
+        lines = Lines()
+        for number in range(size):
+            lines.put(place(number))
+        more = [place(size + number) for number in range(EVENTS)]
+
+        def work() -> None:
+            for each in more:
+                lines.put(each)
+                if lines.before(each):
+                    lines.neighbour(each)
+            for each in more:
+                lines.remove(each.uid)
+
+        return calls(work)
 
     assert cost(LARGE) <= RATIO * cost(SMALL)
 

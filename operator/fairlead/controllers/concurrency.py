@@ -2,8 +2,8 @@
 
 A run holds its key from the start that is on record until its end is, so that holders are known after a crash; the key
 is in its status. One that has been let through, and whose start is not on record yet, holds it as well, so that two
-starts at once do not both pass. The others wait in line by the time of their creation, and are looked at again when
-whoever is in their way has ended, started, or is gone.
+starts at once do not both pass. The others wait in line (`key_lines.py`), and are looked at again when whoever is in
+their way has ended, started, or is gone.
 
 Where there are several replicas, one of them decides: the key on record is what a run's bucket follows from (see
 `Workflow.owner`). So whoever finds out that the key of a new run is not its to decide on records it, which passes the
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from fairlead.api.compile import Compiled
@@ -27,6 +28,7 @@ from fairlead.engine.stops import STOP_REASONS
 from fairlead.engine.wording import few
 
 from .asked import encode_record
+from .key_lines import Group, Lines, Place, age_of, lacks_template, order_of
 from .owner import Owner
 from .run import Run
 from .status import condition, is_finished
@@ -34,17 +36,16 @@ from .store import Workflow, WorkflowStore
 
 __all__ = ["Concurrency", "Move", "Verdict", "conflict_status", "stopped_status"]
 
-#: A run in line is looked at again this often, whatever it was told; and one that waits for others to be stopped.
+#: A run in line is looked at again this often, whatever it was told: one that may be next, one far behind, of which
+#: there may be ten thousand; and one that waits for others to be stopped.
 _RECHECK_SECONDS = 60.0
+_BEHIND_SECONDS = 900.0
 _STOPPING_SECONDS = 5.0
 
 #: Who stops a run in favour of another one, as its record has it.
 _BY = "fairlead"
 
 _SHOWN = 3
-
-_Group = tuple[str, str]
-_Order = tuple[str, str]
 
 
 class Move(Enum):
@@ -65,19 +66,6 @@ class Verdict:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A run that wants to start, and its place in line."""
-
-    uid: str
-    name: str
-    generation: int
-    group: _Group
-    order: _Order
-    limit: int
-    on_conflict: OnConflict
-
-
 class Concurrency:
     """Lets runs through.
 
@@ -96,27 +84,32 @@ class Concurrency:
         self._active = active
         self._notify = notify
         self._decides = decides
-        self._holders: dict[_Group, set[str]] = {}
-        self._let_through: dict[str, _Group] = {}
-        self._places: dict[str, _Place] = {}
+        self._holders: dict[Group, set[str]] = {}
+        self._let_through: dict[str, Group] = {}
+        self._passing: dict[Group, set[str]] = {}
+        self._lines = Lines()
         self._watchers: dict[str, set[str]] = {}
         store.follow(self._heard)
 
     def is_waiting(self, workflow: Workflow) -> bool:
         """Tell whether a run is in line, by its present definition."""
-        place = self._places.get(workflow.uid)
+        place = self._lines.get(workflow.uid)
         return place is not None and place.generation == workflow.generation
 
     def recheck(self, uid: str) -> float | None:
         """Return in how many seconds to look at a run again that is in line; None for one that is not."""
-        place = self._places.get(uid)
+        place = self._lines.get(uid)
         if place is None:
             return None
-        return _STOPPING_SECONDS if place.on_conflict is OnConflict.REPLACE else _RECHECK_SECONDS
+        if place.on_conflict is OnConflict.REPLACE:
+            return _STOPPING_SECONDS
+        return _RECHECK_SECONDS if self._lines.before(place) < place.limit else _BEHIND_SECONDS
 
     def look_again(self, workflow: Workflow, now: datetime) -> Verdict:
         """Decide anew about a run that is in line."""
-        return self._decide(self._places[workflow.uid], now)
+        place = self._lines.get(workflow.uid)
+        assert place is not None, "only asked about runs that are waiting"
+        return self._decide(place, now)
 
     def ask(self, workflow: Workflow, compiled: Compiled, now: datetime) -> Verdict:
         """Decide about a run that is not active. Raises `ExpressionError` where its key cannot be told."""
@@ -132,22 +125,23 @@ class Concurrency:
             self._leave(workflow.uid)
             return Verdict(Move.WAIT, key, f"the replica that decides on the key {key!r} is asked")
         if self._let_through.get(workflow.uid) == group or self._is_under(workflow, group):
-            self._let_through[workflow.uid] = group
+            self._let(workflow, group)
             self._leave(workflow.uid)
             return Verdict(Move.START, key)
-        place = _Place(
+        place = Place(
             uid=workflow.uid,
             name=workflow.name,
             generation=workflow.generation,
             group=group,
-            order=_order(workflow),
+            age=age_of(workflow),
+            order=order_of(workflow, wanted.on_conflict),
             limit=wanted.limit,
             on_conflict=wanted.on_conflict,
         )
-        self._places[workflow.uid] = place
+        self._lines.put(place)
         self._wake(workflow.uid)  # now it is known whether it is in anybody's way
         if place.on_conflict is OnConflict.REPLACE:
-            for each in self._line(place):
+            for each in self._lines.others(place):
                 self._notify(each.uid)  # it may take their place, too
         return self._decide(place, now)
 
@@ -161,7 +155,8 @@ class Concurrency:
 
     def not_started(self, uid: str) -> None:
         """Take note that a run that was let through has not started after all, or has ended."""
-        if self._let_through.pop(uid, None) is not None:
+        if self._unlet(uid):
+            self._note(uid)
             self._wake(uid)
 
     def forget(self, uid: str) -> None:
@@ -171,43 +166,41 @@ class Concurrency:
 
     # -- deciding
 
-    def _decide(self, place: _Place, now: datetime) -> Verdict:
+    def _decide(self, place: Place, now: datetime) -> Verdict:
         key = place.group[1]
         if place.on_conflict is OnConflict.REPLACE and self._is_outdated(place):
             self._leave(place.uid)
             return Verdict(Move.REPLACED, key, f"a newer run with the key {key!r} takes its place")
-        holders = sorted(self._holding(place), key=_order)
-        before = sorted((each for each in self._line(place) if each.order < place.order), key=lambda each: each.order)
-        unknown = [] if before else self._unknown(place)
-        if len(holders) + len(before) + len(unknown) < place.limit:
+        holders = sorted(self._holding(place), key=age_of)
+        before = self._lines.before(place)
+        unknown = [] if before or len(holders) >= place.limit else self._lines.unknown(place)
+        if len(holders) + before + len(unknown) < place.limit:
             self._leave(place.uid)
-            self._let_through[place.uid] = place.group
+            self._let(place, place.group)
             self._wake(place.uid)
             return Verdict(Move.START, key)
-        message = _why(place, holders, len(before))
-        if unknown and len(holders) < place.limit:
+        message = _why(place, holders, before)
+        if unknown:
             self._watch(place, [workflow.uid for workflow in unknown])
             return Verdict(Move.WAIT, key, message)
         if place.on_conflict is OnConflict.REFUSE:
             self._leave(place.uid)
             return Verdict(Move.REFUSE, key, message)
         if place.on_conflict is OnConflict.REPLACE:
-            older = [workflow for workflow in holders if _order(workflow) < place.order]
-            self._stop(place, older[: len(holders) + len(before) - place.limit + 1], now)
+            older = [workflow for workflow in holders if age_of(workflow) < place.age]
+            self._stop(place, older[: len(holders) + before - place.limit + 1], now)
         # Those far behind look at whoever is right before them: an end is not everybody's business.
-        first = len(before) < place.limit
-        self._watch(place, [workflow.uid for workflow in holders] if first else [before[-1].uid])
+        first = before < place.limit
+        self._watch(place, [workflow.uid for workflow in holders] if first else [self._lines.neighbour(place)])
         return Verdict(Move.WAIT, key, message)
 
-    def _holding(self, place: _Place) -> list[Workflow]:
+    def _holding(self, place: Place) -> list[Workflow]:
         """Return the other runs that hold a key."""
-        uids = self._holders.get(place.group, set()) | {
-            uid for uid, group in self._let_through.items() if group == place.group
-        }
+        uids = self._holders.get(place.group, set()) | self._passing.get(place.group, set())
         found = (self._store.get(uid) for uid in uids - {place.uid})
         return [workflow for workflow in found if workflow is not None]
 
-    def _is_under(self, workflow: Workflow, group: _Group) -> bool:
+    def _is_under(self, workflow: Workflow, group: Group) -> bool:
         """Tell whether a run is a sub-workflow of one that holds the key: each would wait for the other."""
         above, seen = self._store.get(workflow.parent_uid), {workflow.uid}
         while above is not None and above.uid not in seen:  # anybody can make two Workflows each other's owners
@@ -217,30 +210,16 @@ class Concurrency:
             above = self._store.get(above.parent_uid)
         return False
 
-    def _line(self, place: _Place) -> Iterable[_Place]:
-        return (each for each in self._places.values() if each.group == place.group and each.uid != place.uid)
-
-    def _unknown(self, place: _Place) -> list[Workflow]:
-        """Return older runs of which nobody has asked yet what their key is: they may belong before this one."""
-        namespace, key = place.group
-        return [
-            workflow
-            for workflow in self._store
-            if workflow.namespace == namespace
-            and workflow.uid not in self._places
-            and workflow.uid not in self._let_through
-            and _may_have_key(workflow, key)
-            and _order(workflow) < place.order
-        ]
-
-    def _is_outdated(self, place: _Place) -> bool:
+    def _is_outdated(self, place: Place) -> bool:
         """Tell whether enough newer runs wait to replace what is active, this one included."""
-        newer = [
-            each for each in self._line(place) if each.on_conflict is OnConflict.REPLACE and each.order > place.order
-        ]
-        return len(newer) >= place.limit
+        newer = (
+            each
+            for each in self._lines.others(place)
+            if each.on_conflict is OnConflict.REPLACE and each.age > place.age
+        )
+        return sum(1 for _ in islice(newer, place.limit)) == place.limit
 
-    def _stop(self, place: _Place, workflows: Iterable[Workflow], now: datetime) -> None:
+    def _stop(self, place: Place, workflows: Iterable[Workflow], now: datetime) -> None:
         """Ask the engine to cancel runs in favour of another one; asked again, it is the same request."""
         for workflow in workflows:
             run = self._active(workflow.uid)
@@ -281,19 +260,45 @@ class Concurrency:
             if held is None:
                 self._wake(known.uid)  # it is not in line any more, if another replica has let it through
             self._holders.setdefault(holds, set()).add(known.uid)
-            self._let_through.pop(known.uid, None)  # its start is on record
+            self._unlet(known.uid)  # its start is on record
         if new is None or new.deleting or is_finished(new.status):
             self._leave(known.uid)
-        elif old is not None and not _lacks_template(old) and _lacks_template(new):
+        elif old is not None and not lacks_template(old) and lacks_template(new):
             self._wake(known.uid)  # it is in nobody's way before its template is there
         if new is None:
             self.not_started(known.uid)
+            self._lines.asked(known.namespace, known.uid)
+        elif known.uid not in self._let_through:
+            self._lines.note(new)
+
+    def _let(self, run: Workflow | Place, group: Group) -> None:
+        """Let a run through: it holds the key until it is known that it has not started."""
+        self._unlet(run.uid)
+        self._let_through[run.uid] = group
+        self._passing.setdefault(group, set()).add(run.uid)
+        self._lines.asked(group[0], run.uid)
+
+    def _unlet(self, uid: str) -> bool:
+        group = self._let_through.pop(uid, None)
+        if group is None:
+            return False
+        passing = self._passing[group]
+        passing.discard(uid)
+        if not passing:
+            del self._passing[group]
+        return True
 
     def _leave(self, uid: str) -> None:
-        if self._places.pop(uid, None) is not None:
+        if self._lines.remove(uid):
+            self._note(uid)
             self._wake(uid)
 
-    def _watch(self, place: _Place, uids: Iterable[str]) -> None:
+    def _note(self, uid: str) -> None:
+        """Take note of a run that nothing is known of any more but what is stored."""
+        if (workflow := self._store.get(uid)) is not None:
+            self._lines.note(workflow)
+
+    def _watch(self, place: Place, uids: Iterable[str]) -> None:
         for uid in uids:
             self._watchers.setdefault(uid, set()).add(place.uid)
 
@@ -357,11 +362,7 @@ def _conditions(phase: str, reason: str, message: str) -> dict[str, tuple[str, s
     }
 
 
-def _order(workflow: Workflow) -> _Order:
-    return str(workflow.raw["metadata"]["creationTimestamp"]), workflow.uid
-
-
-def _held_by(workflow: Workflow | None) -> _Group | None:
+def _held_by(workflow: Workflow | None) -> Group | None:
     """Return the key that a run holds by its recorded status."""
     if workflow is None:
         return None
@@ -376,20 +377,7 @@ def _recorded(workflow: Workflow) -> str:
     return str(workflow.status.get("concurrencyKey", "")) if "startTime" in workflow.status else ""
 
 
-def _may_have_key(workflow: Workflow, key: str) -> bool:
-    status = workflow.status
-    if "startTime" in status or workflow.deleting or is_finished(status) or _lacks_template(workflow):
-        return False
-    recorded = status.get("concurrencyKey")
-    return bool(recorded == key) if recorded is not None else "concurrencyKey" in workflow.spec
-
-
-def _lacks_template(workflow: Workflow) -> bool:
-    conditions = workflow.status.get("conditions") or ()
-    return any((each["type"], each["reason"]) == ("Succeeded", "TemplateNotFound") for each in conditions)
-
-
-def _why(place: _Place, holders: list[Workflow], before: int) -> str:
+def _why(place: Place, holders: list[Workflow], before: int) -> str:
     names = few([workflow.name for workflow in holders], _SHOWN)
     held = f"the key {place.group[1]!r} is held by {names} ({len(holders)}/{place.limit})" if holders else ""
     line = f"{before} in line before this run" if before else ""

@@ -73,6 +73,31 @@ async def test_first_come_first_served(stage: Stage, code: int) -> None:
     assert len(stage.pods()) == 5
 
 
+async def test_higher_priority_before_those_that_came_first(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(keyed(), "one")
+    await asyncio.sleep(1.5)
+    for name, priority in (("low", -1), ("usual", 0), ("high", 5), ("edited", 0)):
+        stage.apply(keyed() | {"priority": priority}, name)
+        await asyncio.sleep(1.5)
+    stage.respec("edited", priority=9)
+    await asyncio.sleep(1.5)
+    started = []
+    for active in ("one", "edited", "high", "usual", "low"):
+        started += [name for name in ("low", "usual", "high", "edited") if phases(stage, name) == ["Running"]]
+        await ends(stage, active)
+    assert started == ["edited", "high", "usual", "low"]
+
+
+async def test_whoever_replaces_others_does_so_by_age_whatever_the_priority(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(keyed(onConflict="Replace") | {"priority": 9}, "old")
+    await asyncio.sleep(1.5)
+    stage.apply(keyed(onConflict="Replace"), "new")
+    await asyncio.sleep(5)
+    assert phases(stage, "old", "new") == ["Cancelled", "Running"]
+
+
 async def test_as_many_as_may(stage: Stage) -> None:
     await stage.begin()
     await applied(stage, *"abcde", limit=2)
