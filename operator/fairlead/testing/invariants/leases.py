@@ -1,6 +1,7 @@
 """S12, where replicas divide the runs among them: a create leaves only while its sender holds the run's bucket.
 
-And nothing at all that is stored leaves from one that was evicted, such as a process that was held up and wakes up.
+And nothing at all that would be stored leaves from one that was evicted, such as a process that was held up and wakes
+up, even where it would be refused: that there is somebody else's object by the same name is another safeguard.
 Judged by what is stored when it leaves: the Lease of the bucket's group names a member of the sender's, and that member
 was not evicted. That is so for as long as the sender may believe it, by its own deadline, since nobody else changes
 either before that. An operator may write nothing but Leases of these two kinds, where all operators have them.

@@ -151,13 +151,13 @@ class Watchman:
             version=self._cluster.server.version,
             skew=self._skew,
         )
-        fenced = self._violations("S12", self._leasing.of_a_member(request, process))
-        if departure is None and status_write_of(request) is None and not fenced:
+        self._tell("S12", self._leasing.of_a_member(request, process))
+        if departure is None and status_write_of(request) is None:
             return
         while len(self._under_way) >= _REMEMBERED:
             del self._under_way[next(iter(self._under_way))]
         verdicts = [] if departure is None else self._judged(departure)
-        self._under_way[id(request)] = (request, process, departure, fenced + verdicts)
+        self._under_way[id(request)] = (request, process, departure, verdicts)
 
     def _judged(self, departure: Departure) -> list[Violation]:
         """Return what is wrong with a create that leaves now, if it comes to take effect."""
