@@ -23,6 +23,7 @@ from tests.property.watching import Disagreement
 from tests.sim.asked import LONG_SECONDS
 from tests.sim.calm import Calm
 from tests.sim.clocks import KILLED_AFTER, LASTS, RUNS, act_of, late, wind_up
+from tests.sim.lost import spent_children, succeeded_pods
 from tests.sim.plot import Plot
 from tests.sim.scripts import CHILD, as_played, spec_of
 from tests.sim.states import State, states_of
@@ -458,40 +459,20 @@ class Simulation(Player):
     def by_others(self) -> dict[tuple[str, int], End]:
         """Return the attempts that mishaps have ended, and as what.
 
-        Those whose pods were touched, and have not succeeded all the same by what the API server had of them last.
+        Those whose pods were touched, and have not succeeded all the same by what the API server had of them last; and
+        sub-workflows that have lost so many of those that they could only fail.
         """
+        journal = self.cluster.server.journal
+        lost = self.harm.touched - succeeded_pods(journal)
+        spent = spent_children(journal, self.uid, lost)
         found: dict[tuple[str, int], End] = {}
-        succeeded = self._succeeded_pods()
         for name, state in self.run.nodes.items():
             for attempt in state.attempts:
-                pod = attempt.object_name
-                if attempt.failure_class is FailureClass.INFRASTRUCTURE and pod in self.harm.touched - succeeded:
+                if attempt.failure_class is FailureClass.INFRASTRUCTURE and attempt.object_name in lost:
                     found[name, attempt.number] = End(Way.EVICTED, exit_code=None, reason=attempt.reason)
+                elif attempt.reason == "SubworkflowFailed" and (name, attempt.number) in spent:
+                    found[name, attempt.number] = End(Way.EXIT, exit_code=None, reason=attempt.reason)
         return found
-
-    def _succeeded_pods(self) -> set[str]:
-        """Return the pods that have ended well while we held them: whatever was done to them, that was to be seen."""
-        found = set()
-        for change in self.cluster.server.journal:
-            if change.resource != "pods" or change.after.get("status", {}).get("phase") != "Succeeded":
-                continue
-            if _is_given_up(change.before):
-                continue
-            if _is_held(change.after):
-                found.add(change.key.name)
-            elif _is_held(change.before) and not change.actor.startswith("fairlead"):
-                found.discard(change.key.name)  # somebody has let go of it, perhaps before it was seen
-        return found
-
-
-def _is_given_up(pod: Mapping[str, Any]) -> bool:
-    """Tell whether a pod was deleted by force before it had ended: nobody waits for what its node says of it later."""
-    forced = pod.get("metadata", {}).get("deletionGracePeriodSeconds") == 0
-    return forced and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _is_held(pod: Mapping[str, Any]) -> bool:
-    return labels.FINALIZER in (pod.get("metadata", {}).get("finalizers") or ())
 
 
 def _act(end: End, argument: int, seconds: float) -> Act:
