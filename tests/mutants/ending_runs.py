@@ -62,8 +62,11 @@ MUTANTS = (
         name="one-bad-write",
         broken="A run whose status met a bug of ours once is never written again.",
         file="controllers/writer.py",
-        old="            await asyncio.sleep(_RETRY_SECONDS[-1])\n            self._lost(run)\n        finally:\n",
-        new="            run.closed = True\n        finally:\n",
+        old="            await asyncio.sleep(_RETRY_SECONDS[-1])\n            self._lost(run)\n        finally:\n"
+        "            run.write_due = max(run.write_due, loop.time() + _WHOLE.shortest)\n"
+        "            run.writing = None\n",
+        new="            return\n        else:\n            run.writing = None\n        finally:\n"
+        "            run.write_due = max(run.write_due, loop.time() + _WHOLE.shortest)\n",
         caught_by=(f"{_CONTROLLERS}/test_writer.py::test_an_error_in_encoding_a_status_does_not_end_its_writing",),
     ),
     Mutant(
