@@ -1,9 +1,11 @@
 """Who goes next where there is not room for all: at the API server, and where runs are looked at.
 
-What goes on, or ends, goes before what begins: three of four turns are its own while any of it waits. So clean-up is
-never slower than creation, and a run that is under way does not wait for ten thousand that were submitted behind it;
-nor does it keep them out for ever. What begins goes by priority, then one namespace after the other, so that none has
-to wait for all that another has asked for; then in order.
+What goes on (a status, a read, a run that is under way) goes before what begins and what is cleaned up: three of four
+turns are its own while any of it waits. There is little of it, and much depends on it; so ten thousand runs that were
+submitted hold up none that is under way, nor are they kept out for ever. What begins and what is cleaned up take turns:
+clean-up is never slower than creation, and a pod that follows another one does not wait until all is tidy. What begins
+goes by priority, then one namespace after the other, so that none has to wait for all that another has asked for; then
+in order.
 """
 
 from __future__ import annotations
@@ -12,20 +14,27 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Line", "Turn"]
+__all__ = ["CLEAN_UP", "Line", "Turn"]
 
 T = TypeVar("T")
 
-#: Of so many turns in a row one is of what begins, whatever else waits.
-_BEGIN_EVERY = 4
+#: Of so many turns in a row one is of what begins or is cleaned up, whatever else waits.
+_OTHERS_EVERY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where something that begins stands in line: of higher `priority` first, then by `namespace`."""
+    """Where something that begins stands in line: of higher `priority` first, then by `namespace`.
+
+    `cleans`: nothing begins, something is cleaned up, and the order in which that happens is all the same.
+    """
 
     priority: int = 0
     namespace: str = ""
+    cleans: bool = False
+
+
+CLEAN_UP = Turn(cleans=True)
 
 
 class Line(Generic[T]):
@@ -33,8 +42,10 @@ class Line(Generic[T]):
 
     def __init__(self) -> None:
         self._going: deque[T] = deque()
+        self._cleaning: deque[T] = deque()
         self._beginning: dict[int, OrderedDict[str, deque[T]]] = {}
         self._in_a_row = 0
+        self._cleans_next = False
         self._length = 0
 
     def __len__(self) -> int:
@@ -42,31 +53,39 @@ class Line(Generic[T]):
         return self._length
 
     def add(self, item: T, turn: Turn | None = None) -> None:
-        """Put something in line; without a `turn` it goes on, or ends."""
+        """Put something in line; without a `turn` it goes on."""
         self._length += 1
         if turn is None:
             self._going.append(item)
+        elif turn.cleans:
+            self._cleaning.append(item)
         else:
             namespaces = self._beginning.setdefault(turn.priority, OrderedDict())
             namespaces.setdefault(turn.namespace, deque()).append(item)
 
     def next(self) -> T:
         """Take out who goes next. Raises IndexError where nobody waits."""
-        begins = not self._going or (self._beginning and self._in_a_row >= _BEGIN_EVERY - 1)
-        item = self._next_beginning() if begins else self._going.popleft()
-        self._in_a_row = 0 if begins else self._in_a_row + 1
+        if not self._length:
+            raise IndexError("nobody waits")
+        others = self._beginning or self._cleaning
+        goes_on = self._going and not (others and self._in_a_row >= _OTHERS_EVERY - 1)
+        self._in_a_row = self._in_a_row + 1 if goes_on else 0
         self._length -= 1
-        return item
+        return self._going.popleft() if goes_on else self._next_other()
 
     def clear(self) -> None:
         """Send everybody home."""
         self._going.clear()
+        self._cleaning.clear()
         self._beginning.clear()
         self._length = 0
 
+    def _next_other(self) -> T:
+        cleans = self._cleaning and (self._cleans_next or not self._beginning)
+        self._cleans_next = not cleans
+        return self._cleaning.popleft() if cleans else self._next_beginning()
+
     def _next_beginning(self) -> T:
-        if not self._beginning:
-            raise IndexError("nobody waits")
         priority = max(self._beginning)
         namespaces = self._beginning[priority]
         namespace, items = next(iter(namespaces.items()))

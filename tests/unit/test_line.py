@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.line import Line, Turn
+from fairlead.line import CLEAN_UP, Line, Turn
 
 
 def drained(line: Line[str]) -> list[str]:
@@ -14,12 +14,30 @@ def drained(line: Line[str]) -> list[str]:
 def test_what_goes_on_has_three_of_four_turns() -> None:
     line: Line[str] = Line()
     for number in range(6):
-        line.add(f"end {number}")
+        line.add(f"go {number}")
         line.add(f"begin {number}", Turn())
     assert drained(line) == [
-        *("end 0", "end 1", "end 2", "begin 0", "end 3", "end 4", "end 5", "begin 1"),
+        *("go 0", "go 1", "go 2", "begin 0", "go 3", "go 4", "go 5", "begin 1"),
         *("begin 2", "begin 3", "begin 4", "begin 5"),
     ]
+
+
+def test_creation_and_clean_up_take_turns() -> None:
+    line: Line[str] = Line()
+    for number in range(4):
+        line.add(f"clean {number}", CLEAN_UP)
+    line.add("begin 0", Turn(9))
+    line.add("begin 1", Turn(-9))
+    line.add("status")
+    assert drained(line) == ["status", "begin 0", "clean 0", "begin 1", "clean 1", "clean 2", "clean 3"]
+
+
+def test_what_goes_on_leaves_a_turn_to_clean_up_as_well() -> None:
+    line: Line[str] = Line()
+    line.add("clean", CLEAN_UP)
+    for number in range(4):
+        line.add(f"go {number}")
+    assert drained(line) == ["go 0", "go 1", "go 2", "clean", "go 3"]
 
 
 def test_higher_priority_begins_first() -> None:

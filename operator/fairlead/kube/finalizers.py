@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fairlead.line import CLEAN_UP, Turn
+
 from .errors import Conflict, Invalid, NotFound
 from .resources import ObjectKey, Resource
 from .transport import ApiClient, JsonObject, PatchType
@@ -85,7 +87,7 @@ async def _release_builtin(
         metadata["labels"] = dict(labels)
     body = {"metadata": metadata}
     try:
-        await _patch(client, resource, key, body, PatchType.STRATEGIC)
+        await _patch(client, resource, key, body, PatchType.STRATEGIC, CLEAN_UP)
     except Conflict as error:
         if error.is_wrong_uid:
             return False
@@ -108,7 +110,7 @@ async def _release_custom(client: ApiClient, resource: Resource, key: ObjectKey,
             {"op": "remove", "path": path},
         ]
         try:
-            await _patch(client, resource, key, body, PatchType.JSON)
+            await _patch(client, resource, key, body, PatchType.JSON, CLEAN_UP)
         except Invalid:  # a `test` failed: the list has moved
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -129,5 +131,7 @@ async def _patch(
     key: ObjectKey,
     body: JsonObject | list[JsonObject],
     patch_type: PatchType,
+    turn: Turn | None = None,
 ) -> None:
-    await client.patch(resource, key.name, body, patch_type, key.namespace or None, metadata_only=True)
+    namespace = key.namespace or None
+    await client.patch(resource, key.name, body, patch_type, namespace, metadata_only=True, turn=turn)

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from fairlead.line import Turn
+from fairlead.line import CLEAN_UP, Turn
 
 from .answers import is_overload, no_answer, object_in, patience, refusal
 from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors
@@ -252,6 +252,7 @@ class ApiClient:
         force: bool = False,
         metadata_only: bool = False,
         before_send: Callable[[], None] | None = None,
+        turn: Turn | None = None,
     ) -> JsonObject:
         """PATCH one object; returns it as stored.
 
@@ -266,7 +267,7 @@ class ApiClient:
             subresource: such as `status`.
             force: take over fields of other managers; for APPLY only.
             metadata_only: spare the server (and us) a large object in the answer.
-            before_send: see `create`.
+            before_send, turn: see `create`.
 
         Raises:
             NotFound: there is none.
@@ -285,6 +286,7 @@ class ApiClient:
                 content_type=patch_type.value,
                 accept=METADATA if metadata_only else JSON,
                 before_send=before_send,
+                turn=turn,
             )
         )
 
@@ -324,6 +326,7 @@ class ApiClient:
             resource=label_of(resource),
             body=orjson.dumps(options),
             accept=METADATA,
+            turn=CLEAN_UP,
         )
 
     async def request(
@@ -353,8 +356,7 @@ class ApiClient:
             content_type: of the body.
             accept: of the answer.
             seconds: for one attempt, instead of the client's own time-out.
-            before_send: see `create`.
-            turn: see `create`.
+            before_send, turn: see `create`.
 
         Raises:
             ApiError: the narrowest subclass.

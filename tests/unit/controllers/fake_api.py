@@ -282,6 +282,7 @@ class FakeApi(ApiClient):
         force: bool = False,
         metadata_only: bool = False,
         before_send: Callable[[], None] | None = None,
+        turn: Turn | None = None,
     ) -> JsonObject:
         body = orjson.loads(orjson.dumps(body))
         async with self._asked("patch", resource, name, before_send):

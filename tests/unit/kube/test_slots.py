@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fairlead.kube.slots import Slots
-from fairlead.line import Turn
+from fairlead.line import CLEAN_UP, Turn
 
 
 class Server:
@@ -112,11 +112,12 @@ async def test_who_waits_goes_by_the_line() -> None:
         tasks = [
             await waits(slots, told, "create", Turn(namespace="a")),
             await waits(slots, told, "urgent create", Turn(5, "a")),
-            await waits(slots, told, "patch"),
+            await waits(slots, told, "release", CLEAN_UP),
+            await waits(slots, told, "status"),
         ]
-        assert slots.waiting == 3
+        assert slots.waiting == 4
     await asyncio.gather(*tasks)
-    assert told == ["patch", "urgent create", "create"]
+    assert told == ["status", "urgent create", "release", "create"]
     assert slots.waiting == 0
 
 
