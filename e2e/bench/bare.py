@@ -21,7 +21,7 @@ import uvloop
 
 from fairlead.api import labels
 from fairlead.kube.credentials import load_credentials, open_session
-from fairlead.kube.errors import Gone
+from fairlead.kube.errors import Gone, error_from_status
 from fairlead.kube.finalizers import release_finalizer
 from fairlead.kube.lines import LineSplitter
 from fairlead.kube.resources import PODS, TASKSTATUSSHARDS, ObjectKey
@@ -80,8 +80,11 @@ class Driver:
                 async for chunk in chunks:
                     for line in lines.feed(chunk):
                         event = orjson.loads(line)
+                        if event["type"] == "ERROR":
+                            raise error_from_status(event["object"], request="watch pods")
                         version = event["object"]["metadata"]["resourceVersion"]
-                        self._hear(event["object"])
+                        if event["type"] != "BOOKMARK":  # comes about once a minute, and is no pod
+                            self._hear(event["object"])
                     if len(self._ended) == len(self._left):
                         break
         except Gone:

@@ -176,7 +176,7 @@ def _moves(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[s
         case Phase.WAITING | Phase.QUEUED | Phase.BACKOFF:
             pass
         case Phase.STARTING | Phase.RUNNING:
-            if before is None or before.attempts < task.attempts or before.phase not in ACTIVE:
+            if _has_started(task, before):
                 yield "started" + _which(task, before)
             if task.items is not None and _tenths(task) > (0 if before is None else _tenths(before)):
                 yield f"{task.items.ended}/{task.items.total} items"
@@ -187,6 +187,13 @@ def _moves(task: TaskView, before: TaskView | None, now: datetime) -> Iterator[s
             yield f"failed: {task.reason}{message}"
         case Phase.SKIPPED | Phase.UPSTREAM_FAILED | Phase.CANCELLED:
             yield task.phase.value + message
+
+
+def _has_started(task: TaskView, before: TaskView | None) -> bool:
+    """Tell whether a start is to be told: each attempt once, when it is on record, which its phase may be before it."""
+    if task.attempts > (0 if before is None else before.attempts):
+        return True
+    return (before is None or before.phase not in ACTIVE) and (task.items is not None or task.phase is Phase.RUNNING)
 
 
 def _which(task: TaskView, before: TaskView | None) -> str:

@@ -80,10 +80,11 @@ async def test_lines_tell_each_event_once() -> None:
     steps = [
         TaskView(name="a", phase=Phase.WAITING),
         TaskView(name="a", phase=Phase.QUEUED),
-        TaskView(name="a", phase=Phase.STARTING, attempts=1),
+        TaskView(name="a", phase=Phase.STARTING),
         TaskView(name="a", phase=Phase.RUNNING, attempts=1),
         TaskView(name="a", phase=Phase.RUNNING, attempts=1),
         TaskView(name="a", phase=Phase.BACKOFF, attempts=1, retried=("exit code 1: Traceback\n  File\nKeyError: 'x'",)),
+        TaskView(name="a", phase=Phase.STARTING, attempts=1, retried=("1: KeyError",)),
         TaskView(name="a", phase=Phase.RUNNING, attempts=3, retried=("1: KeyError", "2: OSError")),
         TaskView(name="a", phase=Phase.FAILED, attempts=3, retried=("1", "2"), reason="ExitCode", message="exit 9"),
     ]
