@@ -180,10 +180,14 @@ class Cleaner:
                 return
             async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
                 for metadata in (item["metadata"] for item in page.items):
-                    known = self._store.get(metadata["uid"])
-                    if known is None or known.version < int(metadata["resourceVersion"]):
+                    if self._is_news(metadata):
                         await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
             self._doubts -= doubts
+
+    def _is_news(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether a Workflow was listed that is not known as it is there."""
+        known = self._store.get(metadata["uid"])
+        return known is None or known.version < int(metadata["resourceVersion"])
 
     async def sweep(self) -> None:
         """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
@@ -198,8 +202,7 @@ class Cleaner:
                 seen.add(metadata["uid"])
                 if "deletionTimestamp" not in metadata:
                     alive.add(metadata["uid"])
-                known = self._store.get(metadata["uid"])
-                if known is None or known.version < int(metadata["resourceVersion"]):
+                if self._is_news(metadata):
                     await self._reread_one(metadata)
         for uid in known_before.keys() - seen:
             # A server that lags behind, or was restored from a backup, lists less than there is: asked for by name, it

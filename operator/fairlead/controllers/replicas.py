@@ -26,7 +26,7 @@ from math import inf
 
 from fairlead.api import labels
 from fairlead.engine.wording import few
-from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from fairlead.kube.informer import Informer
 from fairlead.kube.lease import Lease, Leases, Stillness, lease_view
 from fairlead.kube.observer import Observer
@@ -57,7 +57,11 @@ _GROUP, _BUCKETS = "fairlead-buckets-", "buckets"
 
 
 class Replicas:
-    """One replica among the others. It keeps `holdings` up to date; run it once everything else is at work."""
+    """One replica among the others. It keeps `holdings` up to date; run it once everything else is at work.
+
+    Attributes:
+        problem: why its own Lease could not be renewed the last time, and what helps; "" where it could.
+    """
 
     def __init__(
         self,
@@ -68,7 +72,9 @@ class Replicas:
         duties: Duties,
         observer: Observer,
     ) -> None:
+        self.problem = ""
         self._clock = asyncio.get_running_loop().time
+        self._namespace = namespace
         self._leases = Leases(client, namespace, seconds=LEASE_SECONDS / 3)
         self._membership = Membership(self._leases, name)
         self._holdings = holdings
@@ -135,12 +141,14 @@ class Replicas:
         try:
             kept, stored = await self._keep(listing=bool(held))
         except ApiError as error:
+            self.problem = _explain(error, self._namespace)
             if self._failing_since is None:
                 self._failing_since = sent
-                log.warning("cannot renew the lease: %s", error)
+                log.warning("cannot renew the lease: %s", self.problem)
             if sent - self._failing_since > _HOPELESS_SECONDS:
-                raise TimeoutError(f"no lease could be had for {_HOPELESS_SECONDS:.0f} s: {error}") from error
+                raise TimeoutError(f"no lease could be had for {_HOPELESS_SECONDS:.0f} s: {self.problem}") from error
             return _AGAIN_SECONDS
+        self.problem = ""
         if not kept:
             self._failing_since = None
             log.warning("the lease was lost: another replica goes on with what this one did")
@@ -372,3 +380,18 @@ class Replicas:
 
 async def _nothing() -> dict[str, Lease]:
     return {}
+
+
+def _explain(error: ApiError, namespace: str) -> str:
+    match error:
+        case NotFound():
+            return (
+                f"--lease-namespace names {namespace!r}, and there is no such namespace; all replicas need the same one"
+            )
+        case Forbidden():
+            return (
+                f"not allowed to keep Leases in namespace {namespace!r}: grant get, list, watch, create, patch and "
+                f'delete on "leases" of apiGroup "coordination.k8s.io" there ({error.message})'
+            )
+        case _:
+            return str(error)

@@ -383,6 +383,10 @@ class Operator:
             "replicas": lambda: self._replicas_hang(_HUNG_SECONDS),
         }
 
+    def _lease_problem(self) -> str:
+        """Return why this replica acts for nobody; a renewal that fails now and then is no reason yet."""
+        return "" if self.replicas is None or self.holdings.count else self.replicas.problem
+
     def _replicas_hang(self, limit: float) -> str:
         if self.replicas is None or self.waiting_for:
             return ""
@@ -400,7 +404,7 @@ class Operator:
         return {f"{plural}-watch": heard(each) for plural, each in self.caches.items()} | {
             "start": lambda: self.waiting_for,
             "workflows": lambda: self._sweep_problem,
-            "replicas": lambda: self._replicas_hang(_UNSEEN_SECONDS),
+            "replicas": lambda: self._lease_problem() or self._replicas_hang(_UNSEEN_SECONDS),
         }
 
 

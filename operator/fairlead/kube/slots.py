@@ -22,6 +22,9 @@ __all__ = ["Slots"]
 #: to, else the server is not busy.
 _FEW_WAITING, _MANY_WAITING = 4.0, 8.0
 
+#: What is about as large each time: the times of requests about it can be compared with one another.
+_ALIKE = frozenset({"pods", "jobs"})
+
 #: How much one answer counts in the mean.
 _WEIGHT = 0.1
 
@@ -45,7 +48,7 @@ class Slots:
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._busy = 0
         self._line: Line[asyncio.Future[None]] = Line()
-        self._shortest: dict[str, _Shortest] = {}
+        self._shortest: dict[tuple[str, str], _Shortest] = {}
         self._swiftness = 1.0
         self._backed_off_at = float("-inf")
 
@@ -72,13 +75,16 @@ class Slots:
             self._busy -= 1
             self._let_in()
 
-    def answered(self, kind: str, seconds: float) -> None:
-        """An answer came. `kind` are requests that take equally long where nothing is in their way."""
+    def answered(self, verb: str, resource: str, seconds: float) -> None:
+        """An answer came. Those of one verb and resource take equally long where nothing is in their way."""
+        if resource not in _ALIKE:
+            return
         seconds = max(seconds, _GRAIN_SECONDS)
         now = self._clock()
-        if kind not in self._shortest:
-            self._shortest[kind] = _Shortest(now)
-        swiftness = self._shortest[kind].of(seconds, now) / seconds
+        shortest = self._shortest.get((verb, resource))
+        if shortest is None:
+            shortest = self._shortest[verb, resource] = _Shortest(now)
+        swiftness = shortest.of(seconds, now) / seconds
         self._swiftness += _WEIGHT * (swiftness - self._swiftness)
         if self._busy * 2 < self.limit:
             return  # the limit holds nobody up: nothing is learnt of it

@@ -34,9 +34,6 @@ __all__ = ["ApiClient", "JsonObject", "Page", "PatchType"]
 
 JsonObject = dict[str, Any]
 
-#: What is about as large each time: the times of requests about it can be compared with one another.
-_ALIKE = frozenset({"pods", "jobs"})
-
 _WATCH_BUFFER = 256 * 1024  # bytes that may pile up while the loop is busy, before the socket is paused
 
 
@@ -267,7 +264,8 @@ class ApiClient:
             subresource: such as `status`.
             force: take over fields of other managers; for APPLY only.
             metadata_only: spare the server (and us) a large object in the answer.
-            before_send, turn: see `create`.
+            before_send: see `create`.
+            turn: see `create`.
 
         Raises:
             NotFound: there is none.
@@ -356,7 +354,8 @@ class ApiClient:
             content_type: of the body.
             accept: of the answer.
             seconds: for one attempt, instead of the client's own time-out.
-            before_send, turn: see `create`.
+            before_send: see `create`.
+            turn: see `create`.
 
         Raises:
             ApiError: the narrowest subclass.
@@ -484,8 +483,7 @@ class ApiClient:
                 answer = await response.read()
                 code = str(response.status)
                 if 200 <= response.status < 300:
-                    if resource in _ALIKE:
-                        self.slots.answered(f"{verb} {resource}", clock() - start)
+                    self.slots.answered(verb, resource, clock() - start)
                     return answer
                 raise refusal(response, answer, asked)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError

@@ -12,7 +12,9 @@ import pytest
 from fairlead.api import labels
 from fairlead.controllers.buckets import ALL, GROUPS, Holdings, assign, group_of, selector_of
 from fairlead.controllers.replicas import Replicas
+from fairlead.controllers.replicas import _explain as explain
 from fairlead.engine.names import bucket
+from fairlead.kube.errors import ApiError, Forbidden, NotFound
 from fairlead.kube.observer import NullObserver
 from fairlead.kube.resources import LEASES
 from fairlead.kube.transport import ApiClient
@@ -313,8 +315,10 @@ def test_one_that_is_alone_goes_on_after_an_outage_with_what_it_had() -> None:
         on.weather.cut_off.add("a")
         await asyncio.sleep(60)
         assert (only.groups, only.acting) == (frozenset(), set())
+        assert only.replicas.problem
         on.weather.cut_off.clear()
         await on.until(lambda: only.groups == ALL, 2)
+        assert only.replicas.problem == ""
         assert only.told[-2:] == [("pause", ALL), ("begin", ALL)]
         assert on.writes("fairlead-buckets-") == 16
 
@@ -485,3 +489,15 @@ def test_leases_of_the_dead_are_deleted_after_a_while() -> None:
         assert len(on.cluster.list(LEASES)) == 17
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotFound(404, "NotFound", 'namespaces "x" not found'), "--lease-namespace names 'x', and there is no such"),
+        (Forbidden(403, "Forbidden", "no"), "not allowed to keep Leases in namespace 'x': grant get, list, watch"),
+        (ApiError(500, "InternalError", "etcd is away"), "etcd is away"),
+    ],
+)
+def test_what_keeps_a_lease_from_being_had_is_told_with_what_helps(error: ApiError, told: str) -> None:
+    assert told in explain(error, "x")

@@ -30,7 +30,7 @@ class Server:
     async def _one(self, everybody: asyncio.Barrier, took: float) -> None:
         async with self.slots.place():
             await everybody.wait()
-            self.slots.answered("create pods", took)
+            self.slots.answered("create", "pods", took)
 
 
 class Now:
@@ -77,8 +77,15 @@ async def test_nothing_is_learnt_of_a_limit_that_holds_nobody_up() -> None:
     before = slots.limit
     for _ in range(100):
         async with slots.place():
-            slots.answered("create pods", 0.005)
+            slots.answered("create", "pods", 0.005)
     assert slots.limit == before
+
+
+async def test_requests_whose_size_differs_tell_nothing() -> None:
+    slots = Slots(64)
+    for seconds in (0.005, 5.0) * 100:
+        slots.answered("patch", "workflows/status", seconds)
+    assert slots.limit == 8
 
 
 async def test_too_much_to_do_halves_it_once_a_second() -> None:
