@@ -54,9 +54,9 @@ chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 10
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.chaos $(addprefix --only ,$(ONLY)) $(if $(SEED),--seed $(SEED))
 
-bench: $(READY) ## Fairlead beside a bare create-and-watch loop, in one run, as ratios; QUICK=1 in three minutes, SHAPE=name only one
+bench: $(READY) ## Fairlead beside a bare create-and-watch loop, in one run, as ratios; QUICK=1 in three minutes, SHAPE="a b" some, ADD=1 to the last result
 	@$(DEVCLUSTER) up --kwok-nodes 1
-	@$(BIN)/python -m e2e.bench $(if $(QUICK),--quick) $(if $(SHAPE),--shape $(SHAPE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SLACK),--slack $(SLACK))
+	@$(BIN)/python -m e2e.bench $(if $(QUICK),--quick) $(addprefix --shape ,$(SHAPE)) $(if $(ADD),--add) $(if $(OUTPUT),--output $(OUTPUT)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SLACK),--slack $(SLACK))
 
 scale: $(READY) ## A list of 10,000 items and a graph of 10,000 tasks on simulated nodes; no object over 1 MB
 	@$(DEVCLUSTER) up --kwok-nodes 1

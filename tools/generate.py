@@ -6,9 +6,11 @@ generates any more, and the exit code is 1.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+from e2e.bench import table as bench
 from tests.mutants import document as mutants
 
 from fairlead.api import crd
@@ -36,6 +38,7 @@ def generated() -> dict[str, str]:
         "docs/metrics.md": _METRICS + metrics.table(),
         "docs/cli.md": reference.document(),
         "docs/mutants.md": mutants.document(),
+        "docs/benchmark.md": bench.document(json.loads((ROOT / "docs/benchmark/latest.json").read_text())),
     }
     for each in crd.crds():
         for folder in CRD_FOLDERS:

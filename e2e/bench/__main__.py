@@ -13,16 +13,18 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from e2e import dev_operator
 from e2e.bench.engines import Bare, Engine, Fairlead
 from e2e.bench.measure import Measured, measure, remove
 from e2e.bench.plots import draw
+from e2e.bench.replicated import replicated
 from e2e.bench.shapes import SHAPES, Shape
-from e2e.bench.standing import idle, over, restart, told
-from e2e.bench.table import rows, table, verdict
+from e2e.bench.standing import idle, restart
+from e2e.bench.table import merged, over, rows, table, told, verdict
 from e2e.devcluster import api as dev_api
 from e2e.devcluster import state
 from e2e.devcluster.api import Api
@@ -34,8 +36,12 @@ _NAMESPACE = "fairlead-bench"
 #: What the quick form measures.
 _QUICK = ("chain-20", "wide-100", "layers-10x10")
 
-#: What is measured of Fairlead alone, once: by name, with how many pods or workflows.
-_STANDING = {"restart-10000": (restart, 10_000), "idle-10000": (idle, 10_000)}
+#: What is measured of Fairlead alone, by name.
+_STANDING: Mapping[str, Callable[[Fairlead], dict[str, Any]]] = {
+    "restart-10000": lambda ours: restart(ours, _NAMESPACE, 10_000),
+    "idle-10000": lambda ours: idle(ours, _NAMESPACE, 10_000),
+    "replicas-100x20": lambda ours: replicated(ours, _NAMESPACE),
+}
 
 
 def play(
@@ -77,6 +83,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(_QUICK)}, in under three minutes")
     parser.add_argument("--no-floor", action="store_true", help="without the driver that has finalizers and a status")
     parser.add_argument("--slack", type=float, default=1.0, help="how many times a budget may be used (%(default)s)")
+    parser.add_argument("--add", action="store_true", help="keep what the output has of other shapes")
     parser.add_argument("--output", type=Path, default=Path("bench/results/latest.json"))
     arguments = parser.parse_args()
     rounds = (2 if arguments.quick else 3) if arguments.rounds is None else arguments.rounds
@@ -101,9 +108,11 @@ def main() -> int:
         standing: dict[str, object] = {}
         for name in names:
             if name in _STANDING:
-                measured, size = _STANDING[name]
-                standing |= measured(api, ours, _NAMESPACE, size)
-    result = {"machine": _machine(), "rounds": rounds, "shapes": found, "standing": standing}
+                standing |= _STANDING[name](ours)
+    result: dict[str, Any] = {"machine": _machine(), "shapes": found, "standing": standing}
+    if arguments.add and arguments.output.exists():
+        result = merged(json.loads(arguments.output.read_text()), result)
+        found, standing = result["shapes"], result["standing"]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
     drawn = draw(found, arguments.output.parent)

@@ -18,7 +18,7 @@ from e2e.devcluster.api import Api
 from e2e.kubectl import Cluster
 from e2e.operators import OperatorProcess
 
-__all__ = ["Bare", "Engine", "Fairlead"]
+__all__ = ["Bare", "Engine", "Fairlead", "phases", "workflow"]
 
 Object = dict[str, Any]
 
@@ -121,7 +121,7 @@ class Fairlead:
     name = "fairlead"
 
     def __init__(self, cluster: Cluster, api: Api, folder: Path) -> None:
-        self._api = api
+        self.cluster, self.api, self.folder = cluster, api, folder
         self._operator = OperatorProcess(cluster, folder / "operator.log")
 
     @property
@@ -139,25 +139,25 @@ class Fairlead:
     def play(self, shape: Shape, namespace: str, seconds: float) -> float:
         """See `Engine`."""
         path = _WORKFLOWS.format(namespace)
-        bodies = [_workflow(f"w{copy}", shape) for copy in range(shape.copies)]
+        bodies = [workflow(f"w{copy}", shape) for copy in range(shape.copies)]
         began = time.perf_counter()
         for body in bodies:
-            self._api.request("POST", path, body)
+            self.api.request("POST", path, body)
         pause = 0.02 if shape.pods <= 1000 else 0.2
         while time.perf_counter() - began < seconds:
-            phases = self._phases(path)
-            if failed := [phase for phase in phases if phase in ("Failed", "Cancelled")]:
-                raise RuntimeError(f"{shape.name}: {len(failed)} workflows are {failed[0]}")
-            if phases.count("Succeeded") == shape.copies:
+            found = phases(self.api, path)
+            if any(phase in ("Failed", "Cancelled") for phase in found):
+                raise RuntimeError(f"{shape.name}: {self._failure(path)}")
+            if found.count("Succeeded") == shape.copies:
                 return time.perf_counter() - began
             time.sleep(pause)
-        raise TimeoutError(f"{shape.name}: not over after {seconds:.0f} s: {self._phases(path)[:5]}")
+        raise TimeoutError(f"{shape.name}: not over after {seconds:.0f} s: {phases(self.api, path)[:5]}")
 
-    def _phases(self, path: str) -> list[str]:
-        """Return the phases of all workflows: as a table, without the workflows themselves, from the server's cache."""
-        found = self._api.table(f"{path}?resourceVersion=0&includeObject=None")
-        column = next(i for i, each in enumerate(found["columnDefinitions"]) if each["name"] == "Phase")
-        return [str(row["cells"][column]) for row in found["rows"]]
+    def _failure(self, path: str) -> str:
+        """Return what the first that has failed says."""
+        found = self.api.request("GET", path, timeout=60)["items"]
+        failed = next(each for each in found if each.get("status", {}).get("phase") in ("Failed", "Cancelled"))
+        return f"{failed['metadata']['name']} is {failed['status']['phase']}: {failed['status'].get('message')}"
 
     def counters(self) -> Mapping[str, float]:
         """See `Engine`."""
@@ -194,10 +194,18 @@ def scrape(text: str) -> Mapping[str, float]:
     return found
 
 
-def _workflow(name: str, shape: Shape) -> Object:
+def phases(api: Api, path: str) -> list[str]:
+    """Return the phases of all workflows: as a table, without the workflows themselves, from the server's cache."""
+    found = api.table(f"{path}?resourceVersion=0&includeObject=None")
+    column = next(i for i, each in enumerate(found["columnDefinitions"]) if each["name"] == "Phase")
+    return [str(row["cells"][column]) for row in found["rows"]]
+
+
+def workflow(name: str, shape: Shape) -> Object:
+    """Return a shape as a Workflow."""
     tasks: list[Object] = []
     for task in shape.tasks:
-        body: Object = {"name": task.name, "container": {"command": ["true"]}}
+        body: Object = {"name": task.name, "container": {}}  # what 10,000 of them say has to fit into one object
         if task.needs:
             body["needs"] = list(task.needs)
         if task.group:

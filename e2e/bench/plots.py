@@ -12,7 +12,7 @@ __all__ = ["draw"]
 
 _FAMILIES = {
     "wide": ("wide-100", "wide-1000", "wide-5000", "wide-10000"),
-    "layers": ("layers-10x10", "layers-10x100", "layers-10x1000"),
+    "layers": ("layers-10x10", "layers-10x100", "layers-100x100"),
     "chain": ("chain-20", "chain-100", "chain-1000", "chain-10000"),
 }
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from e2e.bench.measure import Measured
-from e2e.bench.shapes import Shape
+if TYPE_CHECKING:
+    from e2e.bench.measure import Measured
+    from e2e.bench.shapes import Shape
 
-__all__ = ["rows", "table", "verdict"]
+__all__ = ["document", "merged", "over", "rows", "table", "told", "verdict"]
 
 Object = dict[str, Any]
-Rounds = Mapping[str, Sequence[Measured]]
+Rounds = Mapping[str, "Sequence[Measured]"]
 
 #: The budgets: CPU a task and its growth from 100 to 10,000 tasks, memory, writes a task.
 CPU_MS, FLATNESS, MEGABYTES, WRITES = 3.0, 1.3, 150.0, 3.0
 
+#: The most that each may be: seconds until the first create after a restart, percent of one CPU.
+_STANDING: Mapping[str, float] = {"restart_seconds": 5.0, "idle_cpu_percent": 1.0}
+
+#: How many times as many tasks two replicas have to start as one.
+_REPLICAS = 1.7
+
 #: Where a ratio is over its limit, it may be so by as much over the floor's.
 _OVER_FLOOR = 1.05
 
-_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-10x1000"), ("chain-100", "chain-10000"))
+_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-100x100"), ("chain-100", "chain-10000"))
 
 
 def rows(shapes: Sequence[Shape], measured: Mapping[str, Rounds]) -> list[Object]:
@@ -33,6 +40,7 @@ def _row(shape: Shape, rounds: Rounds) -> Object:
     row: Object = {
         "shape": shape.name,
         "pods": shape.pods,
+        "rounds": len(ours),
         "bare_seconds": _middle(each.seconds for each in bare),
         "seconds": _middle(each.seconds for each in ours),
         "ratio_vs_bare": _middle(_time(o) / _time(b) for o, b in zip(ours, bare, strict=True)),
@@ -66,21 +74,67 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def merged(before: Object, now: Object) -> Object:
+    """Return the results of two measurements as one, where the second has not measured a shape anew."""
+    again = {row["shape"] for row in now["shapes"]}
+    kept = [row for row in before.get("shapes", ()) if row["shape"] not in again]
+    return {**now, "shapes": [*kept, *now["shapes"]], "standing": before.get("standing", {}) | now["standing"]}
+
+
+#: The columns of the table, and their units.
+_HEADS = {
+    "shape": "",
+    "pods": "",
+    "rounds": "",
+    "bare_seconds": " s",
+    "seconds": " s",
+    "ratio_vs_bare": "×",
+    "floor_vs_bare": "×",
+    "hop_p50_ms": " ms",
+    "cpu_ms_per_task": " ms",
+    "rss_mb": " MB",
+    "api_writes_per_task": "",
+    "status_bytes_per_task": "",
+}
+
+
+def document(result: Object) -> str:
+    """Return the page of the documentation that shows a result."""
+    about = {name: value for name, value in result["machine"].items() if name != "commit"}
+    machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items())
+    lines = [[head.replace("_", " ") for head in _HEADS], ["---"] * len(_HEADS)]
+    lines += [[_shown(row.get(head), unit) for head, unit in _HEADS.items()] for row in result["shapes"]]
+    return "\n".join(
+        [
+            "# The benchmark, measured",
+            "",
+            "<!-- Generated from docs/benchmark/latest.json by `make gen`. Do not edit. -->",
+            "",
+            f"Measured by `make bench` ({machine}); medians of the rounds. Seconds say something about that",
+            "machine only; the ratios are measured side by side, in the same run.",
+            "",
+            *("| " + " | ".join(line) + " |" for line in lines),
+            "",
+            *(f"- {line}" for line in told(result["standing"]).splitlines()),
+            "",
+            "![Seconds against the size of a run](benchmark/makespan.png)",
+            "![CPU time a task against the size of a run](benchmark/cpu.png)",
+            "",
+            *_judged([*verdict(result["shapes"]), *over(result["standing"])]),
+            "",
+        ]
+    )
+
+
+def _judged(problems: Sequence[str]) -> list[str]:
+    if not problems:
+        return ["All budgets of [performance.md](performance.md) are met."]
+    return ["Over the budgets of [performance.md](performance.md):", "", *(f"- {each}" for each in problems)]
+
+
 def table(found: Sequence[Object]) -> str:
     """Return the table that people read."""
-    heads = {
-        "shape": "",
-        "pods": "",
-        "bare_seconds": " s",
-        "seconds": " s",
-        "ratio_vs_bare": "×",
-        "floor_vs_bare": "×",
-        "hop_p50_ms": " ms",
-        "cpu_ms_per_task": " ms",
-        "rss_mb": " MB",
-        "api_writes_per_task": "",
-        "status_bytes_per_task": "",
-    }
+    heads = _HEADS
     lines = [[head.replace("_", " ") for head in heads]]
     lines += [[_shown(row.get(head), unit) for head, unit in heads.items()] for row in found]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
@@ -113,4 +167,33 @@ def verdict(found: Sequence[Object], slack: float = 1.0) -> list[str]:
             growth = by_shape[large]["cpu_ms_per_task"] / by_shape[small]["cpu_ms_per_task"]
             if growth > FLATNESS * slack:
                 problems.append(f"{large}: {growth:.2f}× the CPU a task of {small}, at most {FLATNESS * slack:g}×")
+    return problems
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """Return the lines that people read."""
+    lines = []
+    if "restart_seconds" in found:
+        lines.append(f"restart with {found['restart_pods']:,} pods: acts again after {found['restart_seconds']:.2f} s")
+    if "idle_workflows" in found:
+        used = f"{found['idle_cpu_percent']:.2f} % of a CPU, {found['idle_rss_mb']} MB"
+        lines.append(f"{found['idle_workflows']:,} workflows that wait: {used}")
+    if "replicas_ratio" in found:
+        lines.append(
+            f"replicas that may use {found['replicas_cpus']} CPU each: {found['replicas_pods']:,} pods take one "
+            f"{found['replicas_one_seconds']:.1f} s and two {found['replicas_two_seconds']:.1f} s: "
+            f"{found['replicas_ratio']:.2f} times as many at a time"
+        )
+    return "\n".join(lines)
+
+
+def over(found: Mapping[str, Any], slack: float = 1.0) -> list[str]:
+    """Return which budgets are not met; each may be used `slack` times."""
+    problems = [
+        f"{name.replace('_', ' ')}: {found[name]:g}, at most {most * slack:g}"
+        for name, most in _STANDING.items()
+        if name in found and found[name] > most * slack
+    ]
+    if found.get("replicas_ratio", _REPLICAS) < _REPLICAS / slack:
+        problems.append(f"two replicas: {found['replicas_ratio']:.2f} times what one does, at least {_REPLICAS:g}")
     return problems

@@ -114,6 +114,7 @@ class Campaign:
         self.hits: Hits = Counter()
         self.wrong: list[str] = []
         self.played: set[Saved] = set()
+        self._told = 0
         self._changes = 0
         self._hours = 0.0
         self._began = time.monotonic()
@@ -133,8 +134,9 @@ class Campaign:
         for verdicts in workers.map(_judge_all, chunks):
             for verdict in verdicts:
                 self._note(verdict)
-            if len(self.played) % _TOLD == 0 or len(self.played) >= self.count + len(SAVED):
-                took, done, wrong = time.monotonic() - self._began, len(self.played), len(self.wrong)
+            done, wrong = len(self.played), len(self.wrong)
+            if done // _TOLD > self._told or done >= self.count + len(SAVED):
+                took, self._told = time.monotonic() - self._began, done // _TOLD
                 print(f"{done:6} of {self.count}, {took:.0f} s, {wrong} wrong", file=sys.stderr, flush=True)
 
     def _note(self, verdict: Verdict) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 
 import orjson
 
-from fairlead.controllers import ledger, writer
+from fairlead.controllers import ledger, workflow, writer
 from fairlead.kube.resources import TASKSTATUSSHARDS, WORKFLOWS
 from fairlead.testing.apiserver import Change
 
@@ -22,15 +22,19 @@ __all__ = ["little_room", "oversized"]
 #: tasks, with a hundred requests that it remembers; of an object but for what is in it.
 _FULL, _LIMIT, _SUMMARY, _AROUND = 500, 900, 35_000, 1_500
 
+#: Objects of a run that are created at once.
+_CREATED = 2
+
 
 @contextmanager
 def little_room(inline: int) -> Iterator[None]:
-    """Let a Workflow have room for so many bytes of tasks, and a shard for a few hundred."""
+    """Let a Workflow have room for so many bytes of tasks, a shard for a few hundred, and two creates be under way."""
     with ExitStack() as stack:
         for module, name, value in (
             (writer, "INLINE_BYTES", inline),
             (ledger, "FULL_BYTES", _FULL),
             (ledger, "LIMIT_BYTES", _LIMIT),
+            (workflow, "CREATED_AT_ONCE", _CREATED),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield

@@ -125,7 +125,7 @@ def _too_large(raw: Mapping[str, Any]) -> list[Problem]:
         message = f"{count} tasks; a run may have {capacity.TASKS}: divide it into several"
         return [Problem("spec.tasks", message)]
     fixed = {key: value for key, value in raw.items() if key not in LIVE_FIELDS}
-    size = len(json.dumps(fixed, ensure_ascii=False).encode())
+    size = len(json.dumps(fixed, ensure_ascii=False, separators=(",", ":")).encode())
     if size > capacity.DEFINITION_BYTES:
         message = f"{size} bytes; a definition may have {capacity.DEFINITION_BYTES}: put long scripts into images"
         return [Problem("spec", message)]

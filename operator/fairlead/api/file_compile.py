@@ -43,6 +43,8 @@ class CompiledFiles:
 
 def compile_files(files: Sequence[TaskFile], path: str, trees: TreeCompiler) -> CompiledFiles:
     """Check and compile the `files` of a task, which stand at `path`."""
+    if not files:
+        return _NONE
     for index, problem in _misplaced([file.path for file in files]):
         trees.report(f"{path}[{index}].path", problem)
     compiled = [
@@ -53,6 +55,9 @@ def compile_files(files: Sequence[TaskFile], path: str, trees: TreeCompiler) -> 
     if size > MAX_BYTES:
         trees.report(path, _too_large(size))
     return CompiledFiles(path, tuple(compiled))
+
+
+_NONE = CompiledFiles("files")
 
 
 def _misplaced(paths: Sequence[str]) -> Iterator[tuple[int, str]]:

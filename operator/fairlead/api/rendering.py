@@ -79,6 +79,8 @@ class TreeCompiler:
 
     def pod(self, value: _Json, path: str, place: tuple[str, ...] = ()) -> Part:
         """Compile a pod's fields; with `place`, an object that has them there (a JobSpec: `template`, `spec`)."""
+        if not value:
+            return Part(self.tree({}, path))
         rest = copied(value)
         pod, at = rest, path
         for name in place:

@@ -37,11 +37,15 @@ class CompiledTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledDefaults:
-    """`taskDefaults`, compiled once for all tasks. `known` is off when they are broken, and so not what was written."""
+    """`taskDefaults`, compiled once for all tasks. `known` is off when they are broken, and so not what was written.
+
+    `retry` is the policy of a task that has none of its own.
+    """
 
     given: TaskDefaults
     pods: Defaults
     rules: Rules
+    retry: RetryPolicy
     known: bool = True
 
 
@@ -56,10 +60,12 @@ def compile_defaults(defaults: TaskDefaults, trees: TreeCompiler, *, known: bool
     pod = defaults.pod or {}
     check_volumes(pod, f"{_DEFAULTS}.pod", report)
     check_containers(pod, f"{_DEFAULTS}.pod", volume_names(pod), report)
+    rules = compile_rules(defaults.retry, f"{_DEFAULTS}.retry", trees)
     compiled = CompiledDefaults(
         given=defaults,
         pods=Defaults(container=trees.container(container, _DEFAULTS), pod=trees.pod(pod, f"{_DEFAULTS}.pod")),
-        rules=compile_rules(defaults.retry, f"{_DEFAULTS}.retry", trees),
+        rules=rules,
+        retry=compile_retry(None, defaults.retry, rules),
         known=known,
     )
     for found in (*compiled.pods.references, *compiled.rules.references):
@@ -76,6 +82,8 @@ class TaskCompiler:
         what each task hands on when it runs once, by its name.
     item_types
         the declared types of the items of parameters that are lists.
+    clocks
+        those of the tasks so far: most of ten thousand tasks have the same.
     """
 
     trees: TreeCompiler
@@ -84,6 +92,7 @@ class TaskCompiler:
     warn: Report
     outputs: Mapping[str, Mapping[str, ValueType | None]] = field(default_factory=dict)
     item_types: Mapping[str, ValueType] = field(default_factory=dict)
+    clocks: dict[Clocks, Clocks] = field(default_factory=dict)
 
     def compile(self, task: Task, path: str) -> CompiledTask | None:
         """Check a task and compile it; None when it has no kind."""
@@ -137,7 +146,9 @@ class TaskCompiler:
         if "retry" in kind.unfit:
             return RetryPolicy()
         own, default = task.retry, self.defaults.given.retry
-        if own is None or own.rules is None:
+        if own is None:
+            return self.defaults.retry
+        if own.rules is None:
             rules = self.defaults.rules
         return compile_retry(own, default, rules)
 
@@ -151,13 +162,14 @@ class TaskCompiler:
             start_seconds = defaults.start_timeout_seconds
         if queue_seconds is None and "queueTimeoutSeconds" not in kind.unfit:
             queue_seconds = defaults.queue_timeout_seconds
-        return Clocks(
+        clocks = Clocks(
             queue_seconds=queue_seconds,
             start_seconds=start_seconds,
             run_seconds=run_seconds,
             deadline_seconds=task.deadline_seconds,
             heartbeat_seconds=task.wait.heartbeat_seconds if task.wait is not None else None,
         )
+        return self.clocks.setdefault(clocks, clocks)
 
 
 def _kind_of(task: Task, path: str, report: Report) -> Kind | None:

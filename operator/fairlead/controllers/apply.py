@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 _DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+#: Objects of all runs that are being released. The others wait as a line of a few words each.
+_RELEASED_AT_ONCE = 256
 
 
 _HEADLINES = frozenset({"Started", "Succeeded", "Failed", "InvalidSpec"})
@@ -82,6 +86,8 @@ class Applier:
         creators: dict[WorkKind, Creator] = {WorkKind.POD: pods, WorkKind.JOB: pods, **carriers}
         self._starter = Starter(store, creators, hop_took, holds)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: OrderedDict[tuple[WorkKind, ObjectKey, str], Mapping[str, str]] = OrderedDict()
+        self._releasing = 0
 
     def dispatch(self, run: Run, command: Command) -> None:
         """Begin to carry out one command."""
@@ -90,6 +96,7 @@ class Applier:
                 self._errands.start(run, command)
             case StartAttempt():
                 if not self._starter.closing:  # whoever comes after us starts it
+                    run.creating[command.object_name] = asyncio.get_running_loop().time()
                     self._spawn(self._start(run, command, run.heard_at))
             case EndAttempt() if command.kind not in OBJECT_KINDS:
                 self._errands.end(run, command)
@@ -118,7 +125,11 @@ class Applier:
 
     def release(self, kind: WorkKind, key: ObjectKey, uid: str, result: str = "") -> None:
         """Begin to take our finalizer off one object, and to put the recorded `result` on it where it is known."""
-        self._spawn(self._release(kind, key, uid, {labels.RESULT: result} if result else {}))
+        marks = {labels.RESULT: result} if result else self._held.get((kind, key, uid), {})
+        self._held[kind, key, uid] = marks  # one that waits already keeps its place
+        if self._releasing < _RELEASED_AT_ONCE:
+            self._releasing += 1
+            self._spawn(self._release_all())
 
     def remove(self, kind: WorkKind, key: ObjectKey, view: View) -> None:
         """Begin to delete one object that counts for nothing any more."""
@@ -155,7 +166,6 @@ class Applier:
             self._notify(run.uid)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
-        run.creating[start.object_name] = asyncio.get_running_loop().time()
         try:
             fact = await self._starter.start(run, start, heard_at)
         except Exception:
@@ -172,6 +182,8 @@ class Applier:
             run.creating.pop(start.object_name, None)
         if fact is not None:
             self._tell(run, fact)
+        else:
+            self._notify_within(run.uid, GATHERED_SECONDS)  # there is room for another one
 
     async def _end(self, run: Run, end: EndAttempt) -> None:
         carrier = self._carriers.get(end.kind)
@@ -265,6 +277,14 @@ class Applier:
                     run.stalled = ""
                     self._notify(run.uid)
                 return
+
+    async def _release_all(self) -> None:
+        try:
+            while self._held:
+                (kind, key, uid), marks = self._held.popitem(last=False)
+                await self._release(kind, key, uid, marks)
+        finally:
+            self._releasing -= 1
 
     async def _release(self, kind: WorkKind, key: ObjectKey, uid: str, marks: Mapping[str, str]) -> None:
         for seconds in (*_RETRY_SECONDS, None):

@@ -98,12 +98,14 @@ class Cleaner:
         Another operator may have begun one: its pods can be heard of before the status that was written first.
         """
         try:
+            raw = await self._client.get(WORKFLOWS, workflow.name, workflow.namespace, metadata_only=True)
+            metadata = raw["metadata"]
+            if metadata["uid"] == workflow.uid and int(metadata["resourceVersion"]) <= workflow.version:
+                return True
             raw = await self._client.get(WORKFLOWS, workflow.name, workflow.namespace)
         except NotFound:
             raw = {}
         metadata = raw.get("metadata", {})
-        if metadata.get("uid") == workflow.uid and int(metadata["resourceVersion"]) <= workflow.version:
-            return True
         if metadata.get("uid") == workflow.uid:
             self._store.put(raw)
         else:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from fairlead.api import labels
 from fairlead.engine.names import bucket
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
@@ -26,9 +28,17 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 10_000
 
 
+#: The fields of a definition that are large, and that nobody asks for once it is compiled.
+_BULKY = ("tasks", "finally")
+
+
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One Workflow resource as it was at `version`."""
+    """One Workflow resource as it was at `version`.
+
+    `raw` is the object but for its tasks. Those are kept as JSON, `bulk`: ten thousand of them as Python's objects take
+    ten times the room.
+    """
 
     namespace: str
     name: str
@@ -37,11 +47,13 @@ class Workflow:
     generation: int
     deleting: bool
     raw: Mapping[str, Any]
+    bulk: bytes
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Workflow:
         """Read a raw object of the API server."""
-        metadata = raw["metadata"]
+        metadata, spec = raw["metadata"], raw.get("spec") or {}
+        bulk = {name: spec[name] for name in _BULKY if name in spec}
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -49,13 +61,29 @@ class Workflow:
             version=int(metadata["resourceVersion"]),
             generation=metadata.get("generation", 1),
             deleting="deletionTimestamp" in metadata,
-            raw=raw,
+            raw={**raw, "spec": {name: value for name, value in spec.items() if name not in bulk}},
+            bulk=orjson.dumps(bulk),
+        )
+
+    def written(self, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Workflow:
+        """Return it as it is after a write of its status."""
+        return replace(
+            self,
+            version=int(metadata["resourceVersion"]),
+            deleting="deletionTimestamp" in metadata,
+            raw={**self.raw, "metadata": metadata, "status": status},
         )
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """The definition, as the user wrote it."""
-        return self.raw.get("spec") or {}
+        """The definition, as the user wrote it, but for its tasks."""
+        spec: Mapping[str, Any] = self.raw["spec"]
+        return spec
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """The definition, as the user wrote it. O(tasks), anew each time."""
+        return {**self.spec, **orjson.loads(self.bulk)}
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -124,7 +152,10 @@ class WorkflowStore:
 
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
-        workflow = Workflow.of(raw)
+        return self.note(Workflow.of(raw))
+
+    def note(self, workflow: Workflow) -> Workflow:
+        """Take in what is known of a Workflow, unless something newer is; return what is known now."""
         if workflow.uid in self._leaving:
             workflow = replace(workflow, deleting=True)
         if workflow.uid in self._removed:

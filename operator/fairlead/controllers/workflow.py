@@ -51,7 +51,7 @@ from .store import Workflow, WorkflowStore
 from .views import time_of
 from .writer import StatusWriter
 
-__all__ = ["WorkflowController"]
+__all__ = ["CREATED_AT_ONCE", "WorkflowController"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,10 @@ _CONTROLLER = "workflow"
 
 #: Every active run is looked at in full this often, whatever the watches told.
 _RESYNC_SECONDS = 60.0
+
+#: Objects of one run under way to the API server: each is held whole until it is created. More would be no faster, as
+#: it takes up fewer in the time in which the next ones are decided on (`GATHERED_SECONDS`).
+CREATED_AT_ONCE = 256
 
 
 class _NotHeld(Exception):
@@ -239,7 +243,7 @@ class WorkflowController:
             await self._refuse(workflow, error)
             return None
         definition, compiled, now = read.definition, read.compiled, utc_now()
-        written = workflow.spec if definition is None else definition.spec
+        written = workflow.definition if definition is None else definition.spec
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
         if started_at is None or _is_over(workflow):
@@ -269,7 +273,7 @@ class WorkflowController:
             definition=definition,
             service_account=service_account_of(written, compiled.graph.params, self._evaluator),
             taken_up=started_at is not None,
-            definition_bytes=len(orjson.dumps(workflow.spec)),
+            definition_bytes=len(orjson.dumps(workflow.definition)),
             ledger=record.ledger,
         )
         run.counted = run.state.outcome
@@ -308,7 +312,7 @@ class WorkflowController:
         # In a thread: a thousand tasks take a third of a second, in which other runs go on.
         compiled = await asyncio.to_thread(
             compile_workflow,
-            workflow.spec,
+            workflow.definition,
             evaluator=self._evaluator,
             name=workflow.name,
             namespace=workflow.namespace,
@@ -336,13 +340,14 @@ class WorkflowController:
         if workflow.generation != run.generation:
             definition = None if run.definition is None else run.definition.spec
             run.settings = compile_settings(
-                workflow.spec, definition, report=lambda path, message: self._advise(run, f"{path}: {message}")
+                workflow.definition, definition, report=lambda path, message: self._advise(run, f"{path}: {message}")
             )
             run.generation = workflow.generation
         run.heard_at = self._gatherer.heard_at(run.uid)
         now = utc_now()
         started = time.perf_counter()
-        planned = plan(run.compiled.graph, run.state, facts, run.settings, now)
+        room = CREATED_AT_ONCE - len(run.creating)
+        planned = plan(run.compiled.graph, run.state, facts, run.settings, now, room)
         self._metrics.plan_took(time.perf_counter() - started)
         if newer is not None:
             self._go_on_by(run, asked[0], newer)

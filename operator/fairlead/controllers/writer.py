@@ -201,7 +201,7 @@ class StatusWriter:
         known = self._store.get(owner.uid)
         if known is not None:
             # The version was a precondition: nothing but the status has changed since we read the rest.
-            self._store.put({**known.raw, "metadata": stored["metadata"], "status": status})
+            self._store.note(known.written(stored["metadata"], status))
         return int(stored["metadata"]["resourceVersion"]), status
 
     def _tell_unwritable(self, owner: Owner, error: ApiError) -> None:

@@ -37,7 +37,8 @@ TASKS = 10_000
 #: Tasks and items of a run together.
 NODES = 20_000
 
-#: The definition as JSON. The Workflow's own object holds it beside the summary of the run and its results.
+#: The definition as JSON without blanks, as it is stored. The Workflow's own object holds it beside the summary of the
+#: run and its results.
 DEFINITION_BYTES = 800 * 1024
 
 #: The results of the run itself, as JSON.

@@ -25,7 +25,7 @@ __all__ = ["Pass", "arm", "default_outputs", "end_node", "enqueue", "give_back",
 class Pass:
     """The inputs of one call of `plan()`, the commands it has decided on so far, and the attempts that ended.
 
-    `stop_asked`: somebody asks in this call to stop the run.
+    `stop_asked`: somebody asks in this call to stop the run. `room`: how many objects may be begun yet.
     """
 
     graph: Graph
@@ -35,6 +35,7 @@ class Pass:
     commands: list[Command] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
     stop_asked: bool = False
+    room: int | None = None
 
     def scope(self, state: NodeState | None) -> Scope:
         """Return what the expressions of a node (or, for None, the run's own outputs) see."""

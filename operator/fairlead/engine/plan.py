@@ -62,14 +62,23 @@ class Plan:
     ended: tuple[FailureClass | None, ...] = ()
 
 
-def plan(graph: Graph, run: RunState, events: Iterable[Event], settings: Settings, now: datetime) -> Plan:
+def plan(
+    graph: Graph,
+    run: RunState,
+    events: Iterable[Event],
+    settings: Settings,
+    now: datetime,
+    room: int | None = None,
+) -> Plan:
     """Take in `events`, bring `run` up to date in place, and return what follows.
 
     The order of events matters only among those about the same attempt; what users ask for is looked at after all
     facts, in the order in which they asked. `run` belongs to the caller's worker; nobody else may touch it. `now` must
-    be aware (UTC) and is expected not to go backwards, but nothing breaks if it does: limits only pass later.
+    be aware (UTC) and is expected not to go backwards, but nothing breaks if it does: limits only pass later. At most
+    `room` objects are begun (None: no limit): those that follow stay queued, and whoever calls calls again once some of
+    them have been answered. So what is held of creates does not grow with the run.
     """
-    p = Pass(graph, run, settings, now)
+    p = Pass(graph, run, settings, now, room=room)
     asked = []
     for event in sorted(events, key=_place):
         if isinstance(event, UserAction):
@@ -266,13 +275,20 @@ def _grant_slots(p: Pass) -> bool:
 def _start_from(p: Pass, queue: list[QueueEntry], limit: int | None) -> bool:
     run = p.run
     while queue and (limit is None or run.live < limit):
-        state = run.nodes[heappop(queue)[-1]]
+        state = run.nodes[queue[0][-1]]
         if state.phase is not Phase.QUEUED or state.not_before is not None:
+            heappop(queue)
             continue  # an entry that is no longer true: started elsewhere, ended, or held back
+        has_object = state.node.work.kind in OBJECT_KINDS
+        if has_object and p.room is not None:
+            if p.room <= 0:
+                return False
+            p.room -= 1
+        heappop(queue)
         _start(p, state)
         if run.unsettled:
             return True
-        if run.hold_until is not None and state.node.work.kind in OBJECT_KINDS:
+        if run.hold_until is not None and has_object:
             run.hold_until = p.now + _PROBE  # one asks; the others follow once its object exists
             return False
         if not run.is_proven:

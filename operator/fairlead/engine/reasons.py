@@ -48,8 +48,8 @@ def _why_queued(run: RunState, settings: Settings, state: NodeState) -> tuple[st
         return "Suspended", "spec.suspend is true"
     if not run.is_proven:
         return "WaitingForRecord", "an end that no object shows any more is written to the status first"
-    if settings.parallelism is None:
-        return "WaitingForRecord", "the status is written first"
+    if settings.parallelism is None or run.live < settings.parallelism:
+        return "WaitingForApiServer", "those before it are created first"
     return "WaitingForParallelism", f"{run.live}/{settings.parallelism} running"
 
 

@@ -96,6 +96,8 @@ def compile_tree(
         the largest text that a template may render to, in UTF-8; a whole expression is bound by it only with
         `text_only`.
     """
+    if value == {} or value == []:
+        return _NO_FIELDS if isinstance(value, dict) else _NO_ITEMS
     compiler = _Compiler(evaluator, declarations, report, text_only, escape, max_bytes, [])
     root = compiler.compile(value, path)
     constant = isinstance(root, _Constant)
@@ -281,6 +283,10 @@ def _type_of(value: Json, root: _Part) -> ValueType | None:
             return value_type
     return None
 
+
+#: Most tasks have several empty trees, and a run has many tasks.
+_NO_FIELDS = CompiledTree((), ValueType.OBJECT, True, _Constant({}))
+_NO_ITEMS = CompiledTree((), ValueType.ARRAY, True, _Constant([]))
 
 # `bool` is an `int` in Python, so it comes first.
 _TYPES = (

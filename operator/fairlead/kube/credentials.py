@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from .asking import USER_AGENT
+from .lean_imports import bare_package
 
 __all__ = ["Credentials", "CredentialsError", "load_credentials", "open_session"]
 
@@ -243,7 +244,9 @@ async def _in_cluster(directory: Path | None = None) -> Login:
 
 
 async def _kubeconfig(files: str, context: str | None) -> Login:
-    # Imported only here: it costs 0.2 s and 40 MB, which the operator in a pod need not pay.
+    # Imported only here, and as little of it as possible: the operator in a pod needs none of it.
+    bare_package("kubernetes")
+    bare_package("kubernetes.aio")
     from kubernetes.aio import config
     from kubernetes.aio.client import Configuration
 

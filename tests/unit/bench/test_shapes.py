@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from e2e.bench.engines import _workflow as workflow
+from e2e.bench.engines import workflow
 from e2e.bench.shapes import SHAPES, Shape
 
 from fairlead.api.compile import compile_workflow

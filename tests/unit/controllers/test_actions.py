@@ -35,7 +35,7 @@ class Engine:
         self._plan = workflow.plan
         monkeypatch.setattr(workflow, "plan", self.plan)
 
-    def plan(self, graph: Any, run: RunState, events: Any, settings: Any, now: datetime) -> Any:
+    def plan(self, graph: Any, run: RunState, events: Any, settings: Any, now: datetime, room: int) -> Any:
         asked = [each for each in events if isinstance(each, UserAction)]
         assert len(asked) <= 1, "one at a time"
         for each in asked:
@@ -53,7 +53,7 @@ class Engine:
             )
             run.actions.append(record)
             run.revision += 1
-        return self._plan(graph, run, [each for each in events if each not in asked], settings, now)
+        return self._plan(graph, run, [each for each in events if each not in asked], settings, now, room)
 
 
 @pytest.fixture
@@ -533,8 +533,8 @@ async def test_a_request_waits_while_it_cannot_be_told_who_asks(
 async def test_even_a_request_that_is_not_decided_is_answered(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     real = workflow.plan
 
-    def deaf(graph: Any, run: Any, events: Any, settings: Any, now: Any) -> Any:
-        return real(graph, run, [each for each in events if not isinstance(each, UserAction)], settings, now)
+    def deaf(graph: Any, run: Any, events: Any, settings: Any, now: Any, room: int) -> Any:
+        return real(graph, run, [each for each in events if not isinstance(each, UserAction)], settings, now, room)
 
     monkeypatch.setattr(workflow, "plan", deaf)
     await running(stage)

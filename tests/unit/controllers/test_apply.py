@@ -1,4 +1,4 @@
-"""Ending the objects of attempts: until they are ended, and no longer Stalled than that takes."""
+"""Creating the objects of attempts, and ending them: no longer Stalled than that takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
+from fairlead.controllers import apply, workflow
 from fairlead.engine.commands import EndAttempt
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, ServerError
@@ -32,6 +33,40 @@ async def timing_out(stage: Stage, **more: object) -> str:
     stage.runs(stage.pod("a"))
     await asyncio.sleep(10.5)
     return stage.pod("a")
+
+
+async def test_so_many_objects_of_a_run_are_created_at_once_and_the_others_when_those_are_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "CREATED_AT_ONCE", 2)
+    await stage.begin()
+    creates = stage.api.hold("create", PODS)
+    stage.apply(tasks("a", "b", "c", "d", "e"))
+    await asyncio.sleep(5)
+    assert creates.hits == 2
+    assert stage.phases() == {"a": "Starting", "b": "Starting", "c": "Queued", "d": "Queued", "e": "Queued"}
+    assert stage.status()["tasks"][2]["reason"] == "WaitingForApiServer"
+    creates.lift()
+    await asyncio.sleep(1)
+    assert len(stage.pods()) == 5
+
+
+async def test_so_many_objects_are_released_at_once_and_each_once_however_often_it_is_asked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "_RELEASED_AT_ONCE", 1)
+    await stage.begin()
+    stage.apply(tasks("a", "b", "c"))
+    await asyncio.sleep(1)
+    releases = stage.api.hold("patch", PODS)
+    for task in "abc":
+        stage.ends(stage.pod(task))
+    await asyncio.sleep(130)  # asked for again after each minute
+    assert releases.hits == 1
+    releases.lift()
+    await asyncio.sleep(1)
+    assert not stage.held()
+    assert stage.api.count("patch", PODS) <= 4  # the one that was under way was asked for again
 
 
 @pytest.mark.parametrize("verb", ["patch", "delete"])

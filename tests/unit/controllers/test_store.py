@@ -16,7 +16,25 @@ def test_reads_a_workflow() -> None:
     workflow = Workflow.of(raw(7, generation=3) | {"status": {"phase": "Running"}})
     assert (workflow.namespace, workflow.name, workflow.uid) == ("ns", "daily", "u1")
     assert (workflow.version, workflow.generation, workflow.deleting) == (7, 3, False)
-    assert (workflow.spec, workflow.status) == ({"tasks": []}, {"phase": "Running"})
+    assert (workflow.definition, workflow.status) == ({"tasks": []}, {"phase": "Running"})
+
+
+def test_tasks_are_kept_aside() -> None:
+    spec = {"suspend": True, "tasks": [{"name": "a"}], "finally": [{"name": "b"}]}
+    workflow = Workflow.of(raw(7) | {"spec": spec})
+    assert workflow.spec == workflow.raw["spec"] == {"suspend": True}
+    assert workflow.definition == spec
+
+
+def test_after_a_write_of_its_status_it_is_as_the_answer_says() -> None:
+    before = Workflow.of(raw(7, generation=3) | {"spec": {"tasks": [{"name": "a"}]}})
+    after = before.written(raw(9, generation=3, deletionTimestamp="x")["metadata"], {"phase": "Running"})
+    assert (after.version, after.deleting, after.status, after.definition) == (
+        9,
+        True,
+        {"phase": "Running"},
+        {"tasks": [{"name": "a"}]},
+    )
 
 
 def test_a_workflow_without_a_status_or_a_spec() -> None:

@@ -140,10 +140,11 @@ class Bench:
     run: RunState
     settings: Settings = field(default_factory=Settings)
     seconds: float = 0
+    room: int | None = None
 
     def tell(self, *facts: Event, after: float | None = None) -> Plan:
         self.seconds = self.seconds if after is None else after
-        return plan(self.graph, self.run, facts, self.settings, at(self.seconds))
+        return plan(self.graph, self.run, facts, self.settings, at(self.seconds), self.room)
 
     def started(self, *facts: Event, after: float | None = None) -> list[str]:
         """Plan, and return which attempts are to be started, as `name/number`."""

@@ -44,6 +44,28 @@ def test_roots_are_started_in_the_order_of_the_definition() -> None:
     assert on.started() == ["z/1", "a/1", "m/1"]
 
 
+def test_no_more_objects_are_begun_than_there_is_room_for() -> None:
+    on = bench(*(node(f"n{i}") for i in range(4)), begun=False)
+    on.room = 2
+    assert on.started() == ["n0/1", "n1/1"]
+    on.room = 0
+    assert on.started() == []
+    on.room = 1
+    assert on.started() == ["n2/1"]
+    on.room = None
+    assert on.started() == ["n3/1"]
+
+
+def test_what_has_no_object_needs_no_room_and_does_not_overtake_what_has_one() -> None:
+    values = FakeWork({"values": {}}, kind=WorkKind.SET)
+    on = bench(node("set", work=values), node("pod"), node("http", work=FakeWork({}, kind=WorkKind.HTTP)), begun=False)
+    on.room = 0
+    on.tell()
+    assert on.phases() == {"set": "Succeeded", "pod": "Queued", "http": "Queued"}
+    on.room = 1
+    assert on.started() == ["pod/1"]
+
+
 def test_a_start_says_everything_that_is_needed() -> None:
     on = bench(node("a", work=FakeWork({"do": "it"}, kind=WorkKind.JOB)), begun=False)
     assert on.orders() == [

@@ -31,6 +31,13 @@ def test_it_waits_for_a_slot() -> None:
     assert reason(on, "b") == ("WaitingForParallelism", "1/1 running")
 
 
+def test_the_api_server_has_enough_to_do_with_those_before_it() -> None:
+    on = bench(node("a"), node("b"), settings=Settings(parallelism=9), begun=False)
+    on.room = 1
+    on.tell()
+    assert reason(on, "b") == ("WaitingForApiServer", "those before it are created first")
+
+
 @pytest.mark.row("G5")
 def test_it_is_suspended() -> None:
     on = bench(node("a"), settings=Settings(suspend=True))

@@ -1,0 +1,75 @@
+"""What a second replica brings: how many tasks two start, to one, where it is the operator that is the limit.
+
+On a small machine the API server is full before an operator is. So each replica gets a small share of a CPU, as if its
+Deployment said so; what is compared is the time that the same workflows take one replica, and two.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+from e2e.bench.engines import Fairlead, phases, workflow
+from e2e.bench.measure import remove
+from e2e.bench.quota import limited
+from e2e.bench.shapes import SHAPES
+from e2e.replicas import Replicas
+
+__all__ = ["replicated"]
+
+#: So little that two of them leave most of this machine to the API server.
+_CPUS = 0.15
+
+#: Many enough to be divided evenly, and large enough that their pods are the work. Of very small ones the Workflows
+#: themselves are, which every replica has to hear of.
+_SHAPE = "many-100x20"
+
+_ROUNDS, _PATIENCE_SECONDS = 3, 300.0
+
+
+def replicated(engine: Fairlead, namespace: str) -> dict[str, Any]:
+    """Play a hundred workflows of twenty pods with one replica and with two, in turn. Returns medians."""
+    shape = SHAPES[_SHAPE]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(1, _ROUNDS + 1):
+        for count, found in seconds.items():
+            found.append(_play(engine, namespace, count))
+            print(f"replicas {number}/{_ROUNDS}: {count} took {found[-1]:.1f} s", file=sys.stderr, flush=True)
+    return {
+        "replicas_pods": shape.pods,
+        "replicas_cpus": _CPUS,
+        "replicas_one_seconds": round(median(seconds[1]), 2),
+        "replicas_two_seconds": round(median(seconds[2]), 2),
+        "replicas_ratio": round(median(one / two for one, two in zip(seconds[1], seconds[2], strict=True)), 2),
+    }
+
+
+def _play(engine: Fairlead, namespace: str, count: int) -> float:
+    api = engine.api
+    shape = SHAPES[_SHAPE]
+    path = f"/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
+    leases = f"{namespace}-leases"
+    for each in (namespace, leases):
+        remove(api, each)
+        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": each}})
+    try:
+        with Replicas(engine.cluster, leases, engine.folder) as replicas, ExitStack() as limits:
+            members = [replicas.start(f"replica-{number}") for number in range(count)]
+            replicas.wait_shares(*members)
+            for each in members:
+                assert each.process.process is not None
+                limits.enter_context(limited(each.process.process.pid, _CPUS))
+            began = time.perf_counter()
+            for copy in range(shape.copies):
+                api.request("POST", path, workflow(f"w{copy}", shape))
+            while (found := phases(api, path)).count("Succeeded") < shape.copies:
+                if time.perf_counter() - began > _PATIENCE_SECONDS:
+                    raise TimeoutError(f"not over after {_PATIENCE_SECONDS:.0f} s: {found[:5]}")
+                time.sleep(0.2)
+            return time.perf_counter() - began
+    finally:
+        for each in (namespace, leases):
+            remove(api, each)
