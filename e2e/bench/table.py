@@ -19,7 +19,7 @@ Rounds = Mapping[str, "Sequence[Measured]"]
 CPU_MS, FLATNESS, MEGABYTES, WRITES = 3.0, 1.3, 150.0, 3.0
 
 #: The most that each may be: seconds until the first create after a restart, percent of one CPU.
-_STANDING: Mapping[str, float] = {"restart_seconds": 5.0, "idle_cpu_percent": 1.0}
+_MOST: Mapping[str, float] = {"restart_seconds": 5.0, "idle_cpu_percent": 1.0}
 
 #: How many times as many tasks two replicas have to start as one.
 _REPLICAS = 1.7
@@ -191,7 +191,7 @@ def over(found: Mapping[str, Any], slack: float = 1.0) -> list[str]:
     """Return which budgets are not met; each may be used `slack` times."""
     problems = [
         f"{name.replace('_', ' ')}: {found[name]:g}, at most {most * slack:g}"
-        for name, most in _STANDING.items()
+        for name, most in _MOST.items()
         if name in found and found[name] > most * slack
     ]
     if found.get("replicas_ratio", _REPLICAS) < _REPLICAS / slack:

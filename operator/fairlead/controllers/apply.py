@@ -282,7 +282,10 @@ class Applier:
         try:
             while self._held:
                 (kind, key, uid), marks = self._held.popitem(last=False)
-                await self._release(kind, key, uid, marks)
+                try:
+                    await self._release(kind, key, uid, marks)
+                except Exception:  # a bug of ours, about one object, must not keep the others waiting
+                    log.exception("cannot release %s; it is looked at again in a minute", key)
         finally:
             self._releasing -= 1
 

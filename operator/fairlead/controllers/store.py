@@ -86,6 +86,11 @@ class Workflow:
         return {**self.spec, **orjson.loads(self.bulk)}
 
     @property
+    def definition_bytes(self) -> int:
+        """Return how large the definition is, as JSON."""
+        return len(orjson.dumps(self.spec)) + len(self.bulk)
+
+    @property
     def status(self) -> Mapping[str, Any]:
         """What was last recorded."""
         return self.raw.get("status") or {}

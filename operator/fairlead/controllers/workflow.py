@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from fairlead.api.compile import Compiled, compile_workflow
 from fairlead.api.problems import InvalidSpec, Problem
 from fairlead.api.resolution import UnknownTemplate
@@ -243,7 +241,7 @@ class WorkflowController:
             await self._refuse(workflow, error)
             return None
         definition, compiled, now = read.definition, read.compiled, utc_now()
-        written = workflow.definition if definition is None else definition.spec
+        written = workflow.spec if definition is None else definition.spec
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
         if started_at is None or _is_over(workflow):
@@ -273,7 +271,7 @@ class WorkflowController:
             definition=definition,
             service_account=service_account_of(written, compiled.graph.params, self._evaluator),
             taken_up=started_at is not None,
-            definition_bytes=len(orjson.dumps(workflow.definition)),
+            definition_bytes=workflow.definition_bytes,
             ledger=record.ledger,
         )
         run.counted = run.state.outcome

@@ -284,7 +284,7 @@ def _type_of(value: Json, root: _Part) -> ValueType | None:
     return None
 
 
-#: Most tasks have several empty trees, and a run has many tasks.
+#: Shared, and never changed in place: most tasks have several empty trees, and a run has many tasks.
 _NO_FIELDS = CompiledTree((), ValueType.OBJECT, True, _Constant({}))
 _NO_ITEMS = CompiledTree((), ValueType.ARRAY, True, _Constant([]))
 

@@ -1,7 +1,7 @@
 """Importing what is needed of a large package without the rest of it.
 
-`kubernetes` imports all that it has when anything of it is imported: five hundred modules, ten megabytes and a third of
-a second at each start. We need its loader of kubeconfigs, and in a pod not even that; kopf imports it wherever it finds
+`kubernetes` imports all that it has when anything of it is imported: hundreds of modules, megabytes, and a good part of
+the time of each start. We need its loader of kubeconfigs, and in a pod not even that; kopf imports it wherever it finds
 it, to recognise objects of types that we do not use.
 """
 

@@ -69,6 +69,24 @@ async def test_so_many_objects_are_released_at_once_and_each_once_however_often_
     assert stage.api.count("patch", PODS) <= 4  # the one that was under way was asked for again
 
 
+async def test_a_defect_about_one_object_keeps_no_other_from_being_released(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "_RELEASED_AT_ONCE", 1)
+    await stage.begin()
+    stage.apply(tasks("a", "b", "c"))
+    await asyncio.sleep(1)
+    broken = stage.api.hold("patch", PODS)
+    broken.error = RuntimeError("a bug")
+    for task in "abc":
+        stage.ends(stage.pod(task))
+    await asyncio.sleep(5)
+    assert len(stage.held()) == 3
+    broken.lift()
+    await asyncio.sleep(1)
+    assert not stage.held()
+
+
 @pytest.mark.parametrize("verb", ["patch", "delete"])
 @pytest.mark.parametrize("error", [MODIFIED, ServerError(500, "InternalError", "x")], ids=["409", "500"])
 async def test_ending_is_repeated_after_an_error_that_passes(stage: Stage, verb: str, error: ApiError) -> None:

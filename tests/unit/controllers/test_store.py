@@ -24,6 +24,9 @@ def test_tasks_are_kept_aside() -> None:
     workflow = Workflow.of(raw(7) | {"spec": spec})
     assert workflow.spec == workflow.raw["spec"] == {"suspend": True}
     assert workflow.definition == spec
+    assert workflow.definition_bytes == len('{"suspend":true}') + len(
+        '{"tasks":[{"name":"a"}],"finally":[{"name":"b"}]}'
+    )
 
 
 def test_after_a_write_of_its_status_it_is_as_the_answer_says() -> None:
