@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.names import task_and_index
 
-__all__ = ["FILES", "OUTPUTS", "RESERVED", "WORKSPACE", "identity"]
+__all__ = ["FILES", "OUTPUTS", "RESERVED", "TRACEPARENT", "WORKSPACE", "identity"]
 
 #: What all of them begin with; no variable of a user's may.
 RESERVED = "FAIRLEAD_"
@@ -19,6 +19,9 @@ FILES = "FAIRLEAD_FILES"
 
 #: Names the directory that the tasks of a run share; only there where the run has a `workspace`.
 WORKSPACE = "FAIRLEAD_WORKSPACE"
+
+#: The span that what a task does belongs below, as W3C's trace context says it; only there where runs are traced.
+TRACEPARENT = "TRACEPARENT"
 
 
 def identity(run_name: str, start: StartAttempt) -> dict[str, str]:

@@ -21,6 +21,7 @@ __all__ = [
     "RUN_UID",
     "SUSPENDED",
     "TASK",
+    "TRACEPARENT",
 ]
 
 #: Label: the run's name, hashed where it is too long for a label. For people: `kubectl get pods -l …`.
@@ -71,6 +72,9 @@ FINAL = "fairlead.dev/final"
 
 #: Annotation of a sub-workflow: it was suspended with its parent, and is to be resumed with it.
 SUSPENDED = "fairlead.dev/suspended-with-parent"
+
+#: Annotation of a Workflow: the W3C `traceparent` of the span that its trace belongs below.
+TRACEPARENT = "fairlead.dev/traceparent"
 
 #: Annotation: why we asked for the end of this object, written before we delete it.
 ENDING = "fairlead.dev/ending"

@@ -106,6 +106,15 @@ def operator(
         str | None,
         typer.Option("--replica", metavar="NAME", help="What this replica is called there. Default: the host's name."),
     ] = None,
+    traces_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--traces-endpoint",
+            metavar="URL",
+            help="Send a trace of each run by OTLP over HTTP, such as http://collector:4318/v1/traces. Needs the extra "
+            "`fairlead[traces]`; headers, certificates and the like are read from $OTEL_EXPORTER_OTLP_… Default: none.",
+        ),
+    ] = None,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -133,6 +142,8 @@ def operator(
         raise typer.BadParameter("goes together with --webhook-key", param_hint="--webhook-cert")
     if webhook_cert is not None and webhook_port is None:
         raise typer.BadParameter("needs --webhook-port", param_hint="--webhook-cert")
+    if traces_endpoint is not None and (problem := _traces_problem(traces_endpoint)):
+        raise typer.BadParameter(problem, param_hint="--traces-endpoint")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
@@ -147,6 +158,18 @@ def operator(
         http_allow_private=networks,
         lease_namespace=lease_namespace,
         **({} if replica is None else {"replica": replica}),
+        traces_endpoint=traces_endpoint,
         strict_x509=strict_x509,
     )
     raise typer.Exit(run(options))
+
+
+def _traces_problem(endpoint: str) -> str:
+    """Return why traces cannot be sent there, "" if they can."""
+    from importlib.util import find_spec
+    from urllib.parse import urlsplit
+
+    url = urlsplit(endpoint)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        return "must be an http or https URL with a host, such as http://collector:4318/v1/traces"
+    return "" if find_spec("opentelemetry") else "needs OpenTelemetry: pip install 'fairlead[traces]'"

@@ -30,6 +30,7 @@ from .shard_release import ShardReleaser
 from .start import RESOURCES
 from .status import condition, finished_at
 from .store import Workflow, WorkflowStore
+from .tracing import Tracing
 from .writer import StatusWriter
 
 __all__ = ["Cleaner"]
@@ -63,8 +64,10 @@ class Cleaner:
         writer: StatusWriter,
         notify: Callable[[str], None],
         holds: Holds = everything,
+        tracing: Tracing | None = None,
     ) -> None:
         self._holds = holds
+        self._tracing = tracing
         self._doubts = 0
         self._catching_up = asyncio.Lock()
         self._client = client
@@ -84,6 +87,8 @@ class Cleaner:
         if not (_all_on_record(workflow, objects) or await self._is_newest(workflow)):
             return None  # it has been put in line again
         held = self._let_go(objects)
+        if self._tracing is not None:
+            await self._tracing.over(workflow)
         if workflow.status.get("observedGeneration") != workflow.generation:
             await self._observe_generation(workflow)
         expires = await self._expire(workflow)

@@ -23,7 +23,7 @@ _POD_DEFAULTS = {"automountServiceAccountToken": False, "enableServiceLinks": Fa
 
 
 def pod_manifest(
-    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None
+    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None, traceparent: str = ""
 ) -> dict[str, Any]:
     """Return the Pod of an attempt. Its main container is called `main`; it is never restarted in place."""
     container: dict[str, Any] = {
@@ -35,12 +35,12 @@ def pod_manifest(
     for init in pod.get("initContainers", ()):
         init.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     places = mount(owner, start, work, workspace, container=container, pod=pod)
-    _finish(owner, start, container, places)
+    _finish(owner, start, container, places, traceparent)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": _metadata(owner, start), "spec": pod}
 
 
 def job_manifest(
-    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None
+    owner: Owner, start: StartAttempt, work: RenderedWork, workspace: Workspace | None = None, traceparent: str = ""
 ) -> dict[str, Any]:
     """Return the Job of an attempt. Our finalizer sits on the Job, never on its pods."""
     spec = work["jobSpec"]
@@ -56,7 +56,7 @@ def job_manifest(
         if container["name"] == MAIN_CONTAINER:
             container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
             places = mount(owner, start, work, workspace, container=container, pod=pod)
-            _finish(owner, start, container, places)
+            _finish(owner, start, container, places, traceparent)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(owner, start), "spec": spec}
 
 
@@ -91,13 +91,17 @@ def node_labels(node: str, number: int) -> dict[str, str]:
     return {labels.TASK: label_value(task), **item, labels.ATTEMPT: str(number)}
 
 
-def _finish(owner: Owner, start: StartAttempt, container: dict[str, Any], places: Mapping[str, str]) -> None:
+def _finish(
+    owner: Owner, start: StartAttempt, container: dict[str, Any], places: Mapping[str, str], traceparent: str
+) -> None:
     """Give the main container its variables, and the resources that a retry rule says."""
     variables = {
         environment.OUTPUTS: container.get("terminationMessagePath", OUTPUTS_FILE),
         **environment.identity(owner.name, start),
         **places,
     }
+    if traceparent:
+        variables[environment.TRACEPARENT] = traceparent
     # Ours come first, so that a user's variable can refer to them as `$(FAIRLEAD_TASK)`.
     ours = [{"name": name, "value": value} for name, value in variables.items()]
     container["env"] = [*ours, *container.get("env", ())]

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlead.api.compile import Compiled
+from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import Event
 from fairlead.engine.expressions import Declarations, Evaluator, ExpressionError
 from fairlead.engine.model import Settings
 from fairlead.engine.state import RunOutcome, RunState
 from fairlead.engine.templates import compile_tree
 from fairlead.kube.resources import ObjectKey
+from fairlead.telemetry.traces import TraceContext, attempt_parent
 
 from .definitions import Definition
 from .ledger import Ledger
@@ -81,6 +83,8 @@ class Run:
         the write under way, the one that waits, and the loop time before which none but urgent ones begin.
     counted
         the end that is in the metrics: a run that is taken up again may have several.
+    trace
+        where its spans belong; None where runs are not traced.
     heard_at
         loop time at which the oldest fact not yet planned for was heard; for the hop metric.
     """
@@ -122,11 +126,16 @@ class Run:
     write_timer: Timer | None = None
     write_due: float = 0.0
     counted: RunOutcome | None = None
+    trace: TraceContext | None = None
 
     @property
     def uid(self) -> str:
         """The Workflow's UID: the run's key everywhere."""
         return self.owner.uid
+
+    def traceparent(self, start: StartAttempt) -> str:
+        """Return the `traceparent` of an attempt; "" where runs are not traced."""
+        return "" if self.trace is None else attempt_parent(self.trace, start.node, start.number)
 
     @property
     def dirty(self) -> bool:

@@ -28,6 +28,7 @@ from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
 from fairlead.telemetry.metrics import Metrics
+from fairlead.telemetry.traces import SpanSink
 
 from .actions import Actions
 from .apply import Applier
@@ -53,6 +54,7 @@ from .run import Run
 from .store import WorkflowStore
 from .subworkflow import SubworkflowCarrier
 from .templates import Templates
+from .tracing import Tracing
 from .views import job_view, pod_view
 from .webhook import WebhookServer
 from .workflow import WorkflowController
@@ -65,6 +67,7 @@ log = logging.getLogger("fairlead")
 _SWEEP_SECONDS = 60.0
 _SETTLE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
+_TRACES_SECONDS = 2.0
 #: A loop of ours that has not come round for so long hangs.
 _HUNG_SECONDS = 150.0
 #: A lease that was not even tried to be renewed for so long is lost.
@@ -79,13 +82,16 @@ class Operator:
     Args:
         session: whose base URL is the API server's; it stays the caller's to close.
         options: of the process.
+        spans: takes traces of runs; by default the receiver that the options name.
 
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
         waiting_for: what is missing, or "".
     """
 
-    def __init__(self, session: aiohttp.ClientSession, options: OperatorOptions) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, options: OperatorOptions, spans: SpanSink | None = None
+    ) -> None:
         self._swept_at = 0.0
         self._sweep_problem = ""
         self.waiting_for = "starting"
@@ -139,7 +145,12 @@ class Operator:
         self.writer = StatusWriter(
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
         )
-        self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, holds)
+        if spans is None and options.traces_endpoint is not None:
+            spans = _sink(options.traces_endpoint, self.metrics)
+        self.tracing = None if spans is None else Tracing(client, spans)
+        self.cleaner = Cleaner(
+            client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, holds, self.tracing
+        )
         self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
@@ -158,6 +169,7 @@ class Operator:
             concurrency=Concurrency(self.store, self._active, self.queue.add, self.holdings.holds_key),
             metrics=self.metrics,
             holds=holds,
+            traced=self.tracing is not None,
         )
         self.retention = Retention(
             client,
@@ -304,6 +316,8 @@ class Operator:
     async def close(self) -> None:
         """End what still runs, after :meth:`shut_down`."""
         await self.recorder.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close, _TRACES_SECONDS)
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
@@ -406,6 +420,13 @@ class Operator:
             "workflows": lambda: self._sweep_problem,
             "replicas": lambda: self._lease_problem() or self._replicas_hang(_UNSEEN_SECONDS),
         }
+
+
+def _sink(endpoint: str, metrics: Metrics) -> SpanSink:
+    # Imported only where it is used: OpenTelemetry is an optional extra, and takes 170 ms and some megabytes.
+    from fairlead.telemetry.otlp import OtlpSink
+
+    return OtlpSink(endpoint, metrics.spans_told)
 
 
 def _certificate(options: OperatorOptions) -> ServingCertificate | None:

@@ -196,7 +196,7 @@ class PodCreator:
         build = pod_manifest if start.kind is WorkKind.POD else job_manifest
         created = await self._client.create(
             RESOURCES[start.kind],
-            build(run.owner, start, work, workspace),
+            build(run.owner, start, work, workspace, run.traceparent(start)),
             run.owner.namespace,
             before_send=departure.leave,
             turn=departure.turn,

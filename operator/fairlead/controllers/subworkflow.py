@@ -92,6 +92,8 @@ class SubworkflowCarrier:
         manifest = _manifest(run.owner, start, depth)
         if run.state.nodes[start.node].node.final:
             manifest["metadata"]["annotations"][labels.FINAL] = "true"
+        if traceparent := run.traceparent(start):
+            manifest["metadata"]["annotations"][labels.TRACEPARENT] = traceparent
         if departure.turn.priority:
             manifest["spec"]["priority"] = departure.turn.priority
         raw = await self._client.create(

@@ -46,6 +46,7 @@ from .status import (
     unready_status,
 )
 from .store import Workflow, WorkflowStore
+from .tracing import trace_of
 from .views import time_of
 from .writer import StatusWriter
 
@@ -93,8 +94,10 @@ class WorkflowController:
         evaluator: Evaluator,
         metrics: Metrics,
         holds: Holds = everything,
+        traced: bool = False,
     ) -> None:
         self._holds = holds
+        self._traced = traced
         self._doubted: set[str] = set()
         self._starting: dict[str, Owner] = {}
         self._client = client
@@ -273,6 +276,7 @@ class WorkflowController:
             taken_up=started_at is not None,
             definition_bytes=workflow.definition_bytes,
             ledger=record.ledger,
+            trace=trace_of(workflow) if self._traced else None,
         )
         run.counted = run.state.outcome
         if started_at is None:

@@ -157,6 +157,12 @@ SPECS: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "counter",
+        "fairlead_trace_spans_total",
+        "Spans of traces by result: sent to the receiver, or dropped because it did not take them in time.",
+        ("result",),
+    ),
+    MetricSpec(
+        "counter",
         "fairlead_reconcile_errors_total",
         "Errors the worker caught, by family: user, transient or bug.",
         ("controller", "family"),
@@ -336,6 +342,10 @@ class Metrics:
     def event_dropped(self, *, reason: str) -> None:
         """A Kubernetes Event was not recorded."""
         self._counters["fairlead_events_dropped_total"].labels(reason).inc()
+
+    def spans_told(self, result: str, count: int) -> None:
+        """Spans were `sent` or `dropped`. May be called from any thread."""
+        self._counters["fairlead_trace_spans_total"].labels(result).inc(count)
 
     # -- the queue and its workers; the name of a queue is that of its controller
 

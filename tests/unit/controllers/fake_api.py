@@ -43,6 +43,7 @@ from fairlead.kube.resources import (
 from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient, JsonObject, Page, PatchType
 from fairlead.line import Turn
+from fairlead.telemetry.traces import SpanSink
 
 __all__ = ["LOGS", "NAMESPACE", "T0", "FakeApi", "Refusal", "Stage", "looptime", "tasks"]
 
@@ -418,12 +419,18 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.api = FakeApi()
         self._before: set[asyncio.Task[Any]] = set()
+        self.spans: SpanSink | None = None
         monkeypatch.setattr(runtime, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
         self.operator = self._new_operator()
 
     def _new_operator(self) -> runtime.Operator:
-        return runtime.Operator(cast("aiohttp.ClientSession", None), OperatorOptions())
+        return runtime.Operator(cast("aiohttp.ClientSession", None), OperatorOptions(), self.spans)
+
+    def trace(self, sink: SpanSink) -> None:
+        """Have this operator, which has not begun yet, and those after it trace runs."""
+        self.spans = sink
+        self.operator = self._new_operator()
 
     # -- the operator
 

@@ -72,6 +72,7 @@ class TestWhatIsMeasured:
         metrics.reconciled("c", "error", 0.1)
         metrics.reconcile_error("c", "bug")
         metrics.action_answered("Stop", accepted=True)
+        metrics.spans_told("sent", 3)
         metrics.admission_answered("Workflow", "refused", 0.01)
         text, _ = metrics.render()
         sampled = {s.name for f in text_string_to_metric_families(text.decode()) for s in f.samples}
