@@ -231,7 +231,7 @@ class Actions:
         """See to it that a request which the engine was told of is answered in any case."""
         if run.state.actions and run.state.actions[-1].uid == asked.uid:
             return  # once its record is persisted
-        log.error("the request %s was not decided", asked.name, extra={"workflow": run.owner.name})
+        log.error("the request %s was not decided", asked.name, extra=run.owner.fields())
         self.reject(run, asked, "InternalError", "a defect of the operator: see its log")
 
     def reject(self, run: Run, asked: UserAction, reason: str, message: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from fairlead.api import labels
 from fairlead.clock import utc_now
-from fairlead.engine.commands import Command, EndAttempt, RecordEvent, ReleaseAttempt, StartAttempt
+from fairlead.engine.commands import Command, EndAttempt, EventType, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused
 from fairlead.engine.model import OBJECT_KINDS, Phase, WorkKind
 from fairlead.engine.state import Result
@@ -105,6 +105,8 @@ class Applier:
                     run.ending.add((command.object_name, command.force))
                     self._spawn(self._end(run, command))
             case ReleaseAttempt():
+                if log.isEnabledFor(logging.DEBUG):
+                    log.debug("the attempt is on record", extra=run.owner.fields(command.node, command.number))
                 key = ObjectKey(run.owner.namespace, command.object_name)
                 informer = self._informers.get(command.kind)
                 view = informer.get(key) if informer is not None else None
@@ -170,7 +172,8 @@ class Applier:
             fact = await self._starter.start(run, start, heard_at)
         except Exception:
             # A bug of ours: every start is answered all the same, else its node would wait for ever.
-            log.exception("cannot start %s", start.object_name, extra={"workflow": run.owner.name})
+            about = run.owner.fields(start.node, start.number)
+            log.exception("cannot start %s", start.object_name, extra=about)
             fact = StartRefused(
                 node=start.node,
                 number=start.number,
@@ -191,7 +194,8 @@ class Applier:
             fact = await (self._end_object(run, end) if carrier is None else carrier.end(run, end, self._insist))
         except ApiError as error:
             name = f"{run.owner.namespace}/{end.object_name}"
-            log.warning("cannot end %s: %s; tried again in a minute", name, error, extra={"workflow": run.owner.name})
+            about = run.owner.fields(end.node, end.number)
+            log.warning("cannot end %s: %s; tried again in a minute", name, error, extra=about)
         else:
             if fact is not None:
                 self._tell(run, fact)
@@ -317,9 +321,18 @@ class Applier:
         """Tell people about a transition. The start and the end of a run are told however much else there is."""
         about = ObjectReference(owner.api_version, owner.kind, owner.namespace, owner.name, owner.uid)
         headline = event.reason in _HEADLINES
+        if log.isEnabledFor(level := _level(event, headline=headline)):
+            # Not the message: what a task printed may be in it, which is for who may read its namespace.
+            task = event.key.partition("/end")[0] if event.reason.startswith("Task") else ""
+            log.log(level, "%s", event.reason, extra=owner.fields(task))
         self._recorder.record(
             about, event.type.value, event.reason, event.message, identity=event.key, summary=headline
         )
+
+
+def _level(event: RecordEvent, *, headline: bool) -> int:
+    """Return how loud a log is about a transition: a large run must not drown the others."""
+    return logging.INFO if headline or event.type is EventType.WARNING else logging.DEBUG
 
 
 def _is_over(run: Run, end: EndAttempt) -> bool:

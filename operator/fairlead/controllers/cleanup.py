@@ -297,7 +297,7 @@ class Cleaner:
             if isinstance(error, Conflict) and error.is_wrong_uid:
                 self._store.remove(workflow.uid)
                 return None
-            log.warning("cannot delete %s after its TTL: %s", workflow.name, error)
+            log.warning("cannot delete it after its TTL: %s", error, extra=workflow.owner.fields())
             return 10.0
         return None
 

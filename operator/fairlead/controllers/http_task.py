@@ -149,7 +149,8 @@ class HttpTasks:
         if not self._running[namespace]:
             del self._running[namespace]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a request failed unexpectedly", exc_info=error)
+            about = errand.run.owner.fields(errand.start.node, errand.start.number)
+            log.error("a request failed unexpectedly", exc_info=error, extra=about)
         if not self._closing:
             self._fill()
 

@@ -26,6 +26,15 @@ class Owner:
         """The bucket of the run, and of all that it owns."""
         return bucket_of_key(self.namespace, self.concurrency_key) if self.concurrency_key else bucket(self.uid)
 
+    def fields(self, node: str = "", number: int = 0) -> dict[str, Any]:
+        """Return what a log line says about the run, and about a task, or an item (`m[3]`), and an attempt of it."""
+        said: dict[str, Any] = {"workflow": self.name, "namespace": self.namespace}
+        if node:
+            said["task"] = node
+        if number:
+            said["attempt"] = number
+        return said
+
 
 def owner_reference(owner: Owner) -> dict[str, Any]:
     """Return the reference by which the garbage collector, and we, know whose an object is."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from fairlead.kube.errors import ApiError
 from fairlead.line import Line, Turn
@@ -49,7 +49,7 @@ class WorkQueue:
     """Keys waiting for `handle`, which returns in how many seconds to look again (None: when something changes).
 
     An exception out of `handle` means a retry after a delay that doubles from 0.5 s to one minute. `turn` tells where a
-    key stands in line.
+    key stands in line, `about` what a log line says of it besides.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class WorkQueue:
         *,
         workers: int = 16,
         turn: Callable[[str], Turn | None] = lambda _key: None,
+        about: Callable[[str], Mapping[str, Any]] = lambda _key: {},
     ) -> None:
         self._name = name
         self._handle = handle
@@ -67,6 +68,7 @@ class WorkQueue:
         self._workers = workers
         self._waiting: dict[str, float] = {}
         self._turn = turn
+        self._about = about
         self._line: Line[str] = Line()
         self._working: set[str] = set()
         self._again: set[str] = set()
@@ -165,7 +167,8 @@ class WorkQueue:
             # An outage, or a bug: this key is put aside for a while, all others go on.
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             trace = None if isinstance(error, ApiError) else error
-            log.error("cannot reconcile: %s", error, exc_info=trace, extra={"key": key, "failures": failures})
+            about = {**self._about(key), "key": key, "failures": failures}
+            log.error("cannot reconcile: %s", error, exc_info=trace, extra=about)
             self._observer.queue_retried(self._name)
             self.add_after(key, min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16), _LAST_RETRY_SECONDS))
         else:

@@ -158,7 +158,8 @@ class ResourceCarrier:
         except ApiError as error:
             if isinstance(error, Forbidden):
                 return self.refusal(run, start, error)
-            log.warning("cannot read %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+            about = run.owner.fields(start.node, start.number)
+            log.warning("cannot read %s: %s", start.object_name, error, extra=about)
             return None
         if not is_ours(raw, run.uid):
             return name_conflict(start, resource.kind, key.name)
@@ -249,7 +250,7 @@ class ResourceCarrier:
                 elif attempt is None and look_for_more and state.phase in _MAY_HAVE_STRAYS:
                     self._look_for(run, state)
             except ExpressionError as error:
-                log.warning("cannot follow %s: %s", state.name, error.message, extra={"workflow": run.owner.name})
+                log.warning("cannot follow it: %s", error.message, extra=run.owner.fields(state.name))
 
     def _look_for(self, run: Run, state: NodeState) -> None:
         number = len(state.attempts) + 1
@@ -377,7 +378,9 @@ class ResourceCarrier:
             return self._seen(followed, reason=OPERATOR_FORBIDDEN, message=error.message)
         if isinstance(error, Forbidden):
             return self._seen(followed, reason="Forbidden", message=_forbidden(followed.run, error))
-        log.warning("cannot look at %s: %s; trying again", followed.attempt.object_name, error)
+        attempt = followed.attempt
+        about = followed.run.owner.fields(attempt.node, attempt.number)
+        log.warning("cannot look at %s: %s; trying again", attempt.object_name, error, extra=about)
         return None
 
     def _seen(self, followed: _Followed, **more: Any) -> AttemptSeen:

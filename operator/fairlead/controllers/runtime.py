@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -89,9 +89,7 @@ class Operator:
         waiting_for: what is missing, or "".
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, options: OperatorOptions, spans: SpanSink | None = None
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, options: OperatorOptions, spans: SpanSink | None = None) -> None:
         self._swept_at = 0.0
         self._sweep_problem = ""
         self.waiting_for = "starting"
@@ -105,7 +103,7 @@ class Operator:
         if options.lease_namespace is None:
             self.holdings.hold_everything()
         holds = self.holdings.holds
-        self.queue = WorkQueue("workflow", self._reconcile, self.metrics, turn=self._turn)
+        self.queue = WorkQueue("workflow", self._reconcile, self.metrics, turn=self._turn, about=self._about)
         self.informers = {
             WorkKind.POD: self._informer(WorkKind.POD, PODS, pod_view),
             WorkKind.JOB: self._informer(WorkKind.JOB, JOBS, job_view),
@@ -261,6 +259,11 @@ class Operator:
         workflow = self.store.get(uid)
         return None if workflow is None or uid in self.controller.active else workflow.turn
 
+    def _about(self, uid: str) -> Mapping[str, Any]:
+        """Return what a log line says about a run."""
+        workflow = self.store.get(uid)
+        return {} if workflow is None else workflow.owner.fields()
+
     def _active(self, uid: str) -> Run | None:
         return self.controller.active.get(uid)
 
@@ -273,7 +276,7 @@ class Operator:
         try:
             gone = await self.cleaner.reread(run.uid, ObjectKey(run.owner.namespace, run.owner.name))
         except ApiError as error:
-            log.warning("cannot read %s again: %s; the sweep will", run.owner.name, error)
+            log.warning("cannot read the run again: %s; the sweep will", error, extra=run.owner.fields())
             return
         if gone:
             self.queue.add(run.uid)

@@ -61,7 +61,7 @@ class ShardWriter:
             try:
                 left = await fetch_shards(self._client, ObjectKey(run.owner.namespace, run.owner.name), run.uid, 0)
             except ApiError as error:
-                log.warning("cannot look for shards: %s", error, extra={"workflow": run.owner.name})
+                log.warning("cannot look for shards: %s", error, extra=run.owner.fields())
                 await asyncio.sleep(_RETRY_SECONDS[-1])
             else:
                 for raw in left.found:
@@ -86,13 +86,13 @@ class ShardWriter:
         try:
             found = await asyncio.gather(*(self._metadata(run, shard) for shard in shards))
         except ApiError as error:
-            log.warning("cannot look after the shards: %s", error, extra={"workflow": run.owner.name})
+            log.warning("cannot look after the shards: %s", error, extra=run.owner.fields())
             return
         for shard, version, metadata in zip(shards, versions, found, strict=True):
             if shard.version != version or run.writing is not None:
                 continue  # it was written meanwhile
             if metadata is None:
-                log.warning("shard %d is gone, writing it again", shard.index, extra={"workflow": run.owner.name})
+                log.warning("shard %d is gone, writing it again", shard.index, extra=run.owner.fields())
                 run.ledger.vanished(shard)
             elif labels.FINALIZER not in metadata.get("finalizers", ()) and "deletionTimestamp" not in metadata:
                 await self._hold(run, metadata)
@@ -102,7 +102,7 @@ class ShardWriter:
         try:
             await add_finalizer(self._client, TASKSTATUSSHARDS, key, uid=metadata["uid"], finalizer=labels.FINALIZER)
         except ApiError as error:
-            log.warning("cannot hold %s: %s", key, error, extra={"workflow": run.owner.name})
+            log.warning("cannot hold %s: %s", key, error, extra=run.owner.fields())
 
     async def _metadata(self, run: Run, shard: Shard) -> Mapping[str, Any] | None:
         name = shard_name(run.owner.name, run.uid, shard.index)
@@ -119,7 +119,7 @@ class ShardWriter:
             try:
                 metadata = await self._store(run, ledger, shard)
             except NotFound as error:
-                log.warning("shard %d: %s; writing it again", shard.index, error, extra={"workflow": run.owner.name})
+                log.warning("shard %d: %s; writing it again", shard.index, error, extra=run.owner.fields())
                 ledger.vanished(shard)
             except (AlreadyExists, Conflict, Invalid) as error:
                 # Invalid: a patch of what another controller has changed fails before its precondition is looked at.
@@ -132,7 +132,7 @@ class ShardWriter:
                     return False
                 if not error.is_transient:
                     self._unwritable(run.owner, error)
-                log.error("cannot write shard %d: %s", shard.index, error, extra={"workflow": run.owner.name})
+                log.error("cannot write shard %d: %s", shard.index, error, extra=run.owner.fields())
             else:
                 ledger.stored(shard, metadata)
                 return True
@@ -172,11 +172,11 @@ class ShardWriter:
             ledger.vanished(shard)
             return None
         except ApiError as again:
-            log.warning("cannot read %s: %s", name, again, extra={"workflow": run.owner.name})
+            log.warning("cannot read %s: %s", name, again, extra=run.owner.fields())
             return None
         if raw.get("workflowUID") != run.uid:
             self._unwritable(run.owner, error)
-            log.error("%s belongs to somebody else; remove it", name, extra={"workflow": run.owner.name})
+            log.error("%s belongs to somebody else; remove it", name, extra=run.owner.fields())
             return None
         if ledger.is_stored(shard, raw):
             ledger.stored(shard, raw["metadata"])
@@ -184,11 +184,11 @@ class ShardWriter:
         if ledger.is_unchanged(shard, raw):
             if isinstance(error, Invalid):
                 self._unwritable(run.owner, error)
-                log.error("cannot write %s: %s", name, error, extra={"workflow": run.owner.name})
+                log.error("cannot write %s: %s", name, error, extra=run.owner.fields())
             # A label, a finalizer, or its deletion, which our finalizer holds up.
             shard.uid, shard.version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
             return None
-        log.warning("%s was changed by somebody else", name, extra={"workflow": run.owner.name})
+        log.warning("%s was changed by somebody else", name, extra=run.owner.fields())
         return False
 
 

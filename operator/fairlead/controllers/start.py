@@ -141,9 +141,11 @@ class Starter:
             except ApiError as error:
                 uncertain = uncertain or error.maybe_applied
                 if not (uncertain and error.is_transient):
-                    log.warning("cannot create %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+                    about = run.owner.fields(start.node, start.number)
+                    log.warning("cannot create %s: %s", start.object_name, error, extra=about)
                     return creator.refusal(run, start, error)
-                log.warning("not known whether %s was created: %s; asking again", start.object_name, error)
+                about = run.owner.fields(start.node, start.number)
+                log.warning("not known whether %s was created: %s; asking again", start.object_name, error, extra=about)
             heard_at = 0.0  # the wait from here on is not the hop
             await asyncio.sleep(seconds)
             seconds = min(seconds * 2, _LAST_RETRY_SECONDS)
@@ -154,6 +156,8 @@ class Starter:
 
         def leave() -> None:
             self._check_wanted(run, start)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("creating %s", start.object_name, extra=run.owner.fields(start.node, start.number))
             if heard_at:
                 self._hop_took(asyncio.get_running_loop().time() - heard_at)
 
@@ -298,7 +302,8 @@ class PodCreator:
         except NotFound:
             return None
         except ApiError as error:
-            log.warning("cannot read %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+            about = run.owner.fields(start.node, start.number)
+            log.warning("cannot read %s: %s", start.object_name, error, extra=about)
             return None
         view = pod_view(raw) if start.kind is WorkKind.POD else job_view(raw)
         if view.owner_uid != run.uid:

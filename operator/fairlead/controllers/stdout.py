@@ -78,7 +78,7 @@ class StdoutReader:
                 if seconds is not None:
                     await asyncio.sleep(seconds)
                     continue
-                log.warning("cannot read what %s printed: %s", pod, error, extra={"workflow": run.owner.name})
+                log.warning("cannot read what %s printed: %s", pod, error, extra=run.owner.fields())
                 printed = Printed(error=error.message or str(error))
             run.stalled = ""
             run.printed[object_name] = printed

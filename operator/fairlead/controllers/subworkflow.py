@@ -108,7 +108,8 @@ class SubworkflowCarrier:
         except NotFound:
             return None
         except ApiError as error:
-            log.warning("cannot read %s: %s", start.object_name, error, extra={"workflow": run.owner.name})
+            about = run.owner.fields(start.node, start.number)
+            log.warning("cannot read %s: %s", start.object_name, error, extra=about)
             return None
         if Workflow.of(raw).parent_uid != run.uid:
             return name_conflict(start, WORKFLOWS.kind, start.object_name)

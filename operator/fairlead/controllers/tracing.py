@@ -45,8 +45,7 @@ class Tracing:
             await self._over(workflow)
         except Exception as error:  # whatever is wrong with it, the run is cleaned up after all the same
             trace = None if isinstance(error, ApiError | ShardsMissing) else error
-            about = {"workflow": workflow.name, "namespace": workflow.namespace}
-            log.warning("the run is not traced: %s", error, exc_info=trace, extra=about)
+            log.warning("the run is not traced: %s", error, exc_info=trace, extra=workflow.owner.fields())
 
     async def _over(self, workflow: Workflow) -> None:
         outcome = recorded_outcome(workflow.status)

@@ -233,7 +233,7 @@ class StatusWriter:
                 run.inbox.append(StatusRecorded(revision=snapshot.revision))
         except Exception:
             # A bug of ours: the run is read again, and written again, rather than never.
-            log.exception("cannot write the status", extra={"workflow": run.owner.name})
+            log.exception("cannot write the status", extra=run.owner.fields())
             await asyncio.sleep(_RETRY_SECONDS[-1])
             self._lost(run)
         finally:
@@ -332,7 +332,7 @@ class StatusWriter:
                     return False
             except ApiError as error:
                 # Nothing else can say it in the resource itself: the log and the metrics do.
-                log.error("cannot write the status: %s", error, extra={"workflow": run.owner.name})
+                log.error("cannot write the status: %s", error, extra=run.owner.fields())
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             else:

@@ -4,6 +4,9 @@ Written as core/v1 (`kubectl describe` finds those by `involvedObject`, `kubectl
 ones). The name of an Event is derived from what it says: if we crash after writing one and say it again, the
 server answers AlreadyExists, and nobody reads it twice. The price: the same thing said again on purpose within
 an Event's life (an hour) stays one Event; `identity` tells such things apart.
+
+What is too much about one object is told together: one Event for each reason says how many more there were, when the
+object's end is told, and every few minutes until then.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hashlib
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -84,6 +88,8 @@ class EventRecorder:
         self._retry_seconds = retry_seconds
         self._budget = _Budget(burst, refill_seconds, clock or asyncio.get_running_loop().time)
         self._queue: deque[JsonObject] = deque()
+        self._more_seconds = refill_seconds
+        self._more: dict[tuple[str, str, str], _More] = {}
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._closing = False
@@ -118,7 +124,10 @@ class EventRecorder:
         if len(self._queue) >= self._queue_size:
             return self._drop("queue_full")
         if not summary and not self._budget.take(about.uid):
+            self._note_more(about, type_, reason, message)
             return self._drop("spam")
+        if summary:
+            self._tell_more(about.uid)
         self._queue.append(self._manifest(about, type_, reason, message, identity or message))
         self._wake.set()
         return True
@@ -133,12 +142,17 @@ class EventRecorder:
                 if self._closing:
                     return
                 self._wake.clear()
-                await self._wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._more_seconds if self._more else None):
+                        await self._wake.wait()
+                        continue
+                self._tell_more()
         finally:
             self._ended.set()
 
     async def close(self, within: float = 2.0) -> None:
         """Accept no more, and wait until `run` has written what is queued, for at most `within` seconds."""
+        self._tell_more()
         self._closing = True
         self._wake.set()
         try:
@@ -166,6 +180,24 @@ class EventRecorder:
                 return
             else:
                 return
+
+    def _note_more(self, about: ObjectReference, type_: str, reason: str, message: str) -> None:
+        """Count what is not told by itself."""
+        more = self._more.get((about.uid, type_, reason))
+        if more is not None:
+            more.count, more.message = more.count + 1, message
+        elif len(self._more) < _OBJECTS_REMEMBERED:
+            self._more[about.uid, type_, reason] = _More(about, message)
+            self._wake.set()
+
+    def _tell_more(self, uid: str = "") -> None:
+        """Tell what was counted, of one object or of all."""
+        for key in [key for key in self._more if not uid or key[0] == uid]:
+            more = self._more.pop(key)
+            message = more.message if more.count == 1 else f"{more.count} more, the last: {more.message}"
+            if len(self._queue) < self._queue_size:
+                event = self._manifest(more.about, key[1], key[2], message, f"more/{self._now().isoformat()}")
+                self._queue.append(event | {"count": more.count})
 
     def _drop(self, reason: str) -> bool:
         self._observer.event_dropped(reason=reason)
@@ -199,6 +231,15 @@ class EventRecorder:
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
         }
+
+
+@dataclass(slots=True)
+class _More:
+    """What was said about an object beyond its budget, for one reason: how often, and what last."""
+
+    about: ObjectReference
+    message: str
+    count: int = 1
 
 
 class _Budget:

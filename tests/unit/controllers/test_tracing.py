@@ -177,9 +177,7 @@ async def test_nothing_is_sent_of_a_trace_that_is_not_sampled(stage: Stage, sink
     assert sink.counts == []
 
 
-async def test_a_large_run_is_read_from_its_shards(
-    stage: Stage, sink: Sink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_large_run_is_read_from_its_shards(stage: Stage, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fairlead.controllers.writer.INLINE_NODES", 1)
     await stage.begin()
     stage.apply(tasks("a", "b"))
@@ -203,4 +201,3 @@ async def test_a_sink_with_a_defect_keeps_no_run_from_being_cleaned_up(stage: St
 
 def test_no_receiver_is_the_default() -> None:
     assert OperatorOptions().traces_endpoint is None
-

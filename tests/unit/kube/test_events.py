@@ -139,6 +139,56 @@ async def test_one_noisy_object_does_not_silence_the_others(recorder: Start, not
     assert notes.dropped == ["spam"] * 3
 
 
+def said(api: Any) -> list[tuple[str, str, int]]:
+    return [(asked.body["reason"], asked.body["message"], asked.body["count"]) for asked in api.asked]
+
+
+async def test_ten_thousand_failures_are_a_few_events_and_one_that_counts_the_rest(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(burst=2)
+    for n in range(10_000):
+        record.record(RUN, "Warning", "TaskFailed", f"item {n} failed")
+    record.record(RUN, "Normal", "TaskSkipped", "one skipped")
+    record.record(OTHER, "Normal", "Started", "go")
+    record.record(RUN, "Warning", "Failed", "the run failed", summary=True)
+    await record.close()
+    assert said(api) == [
+        ("TaskFailed", "item 0 failed", 1),
+        ("TaskFailed", "item 1 failed", 1),
+        ("Started", "go", 1),
+        ("TaskFailed", "9998 more, the last: item 9999 failed", 9998),
+        ("TaskSkipped", "one skipped", 1),
+        ("Failed", "the run failed", 1),
+    ]
+    assert len({asked.body["metadata"]["name"] for asked in api.asked}) == 6
+
+
+async def test_what_goes_on_is_told_together_now_and_then(api: Any, recorder: Start, eventually: Any) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(burst=1, refill_seconds=0.05, clock=lambda: 0.0)
+    for n in range(4):
+        record.record(RUN, "Warning", "TaskFailed", f"item {n} failed")
+    await eventually(lambda: len(api.asked) == 2)
+    assert said(api)[1] == ("TaskFailed", "3 more, the last: item 3 failed", 3)
+
+
+async def test_what_is_left_is_told_when_the_operator_ends(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(burst=1)
+    for n in range(3):
+        record.record(RUN, "Warning", "TaskFailed", f"item {n} failed")
+    await record.close()
+    assert said(api)[-1] == ("TaskFailed", "2 more, the last: item 2 failed", 2)
+
+
+async def test_what_is_counted_is_bounded(recorder: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_OBJECTS_REMEMBERED", 3)
+    record = recorder(running=False, burst=0)
+    for n in range(10):
+        record.record(RUN, "Normal", f"Reason{n}", "a")
+    assert len(record._more) == 3
+
+
 async def test_the_object_that_was_quiet_longest_is_forgotten_first(
     recorder: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,9 +83,7 @@ def test_a_large_run_goes_in_small_parts(opened: Open, receiver: Receiver, told:
     assert told == {"sent": 1000}
 
 
-def test_a_receiver_that_refuses_costs_spans_and_no_time(
-    opened: Open, receiver: Receiver, told: Counter[str]
-) -> None:
+def test_a_receiver_that_refuses_costs_spans_and_no_time(opened: Open, receiver: Receiver, told: Counter[str]) -> None:
     receiver.status = 400
     sink = opened()
     began = time.perf_counter()
