@@ -29,6 +29,11 @@
 {{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
 {{- end }}
 
+{{/* Policies are the cluster's, and their names have no colon. */}}
+{{- define "fairlead.podPolicy" -}}
+{{- printf "%s.%s.pods" (include "fairlead.fullname" .) .Release.Namespace }}
+{{- end }}
+
 {{/* Never changes during the life of a release: a Deployment's selector cannot. */}}
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "fairlead.name" . }}

@@ -1,8 +1,8 @@
 """What traces say of runs: one trace a run, one span an attempt, made of what is on record. Pure; nothing is sent here.
 
-The ids follow from the run's UID and the attempt, so whoever makes a span again (an operator that was restarted, another
-replica) makes the same one, and a pod can be told which span is its own before that span exists. Times are those of
-the record, in whole seconds. No message is told: what a task printed may be in it.
+The ids follow from the run's UID and the attempt, so whoever makes a span again (an operator that was restarted,
+another replica) makes the same one, and a pod can be told which span is its own before that span exists. Times are
+those of the record, in whole seconds. No message is told: what a task printed may be in it.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def test_whoever_may_edit_writes_definitions_and_asks_for_actions() -> None:
     everything = {"create", "update", "patch", "delete", "deletecollection"}
     assert PEOPLE["edit"] == {
         "workflows": everything | ASK,
-        "workflowtemplates": everything,
+        "workflowtemplates": everything | {"use"},
         "workflowactions": {"create", "delete", "deletecollection"},
     }
 
@@ -57,6 +57,12 @@ def test_whoever_may_edit_writes_definitions_and_asks_for_actions() -> None:
 def test_there_is_a_role_for_those_who_may_only_act() -> None:
     assert PEOPLE["act"] == {"workflowactions": {"create"}, "workflows": ASK}
     [role] = [role for name, role in roles("user-roles.yaml").items() if name.endswith(":act")]
+    assert not role["metadata"]["labels"]
+
+
+def test_there_is_a_role_for_those_who_run_templates_and_write_none() -> None:
+    assert PEOPLE["run"] == {"workflows": READ | {"create"}, "workflowtemplates": READ | {"use"}}
+    [role] = [role for name, role in roles("user-roles.yaml").items() if name.endswith(":run")]
     assert not role["metadata"]["labels"]
 
 
