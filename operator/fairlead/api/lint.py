@@ -16,6 +16,7 @@ import yaml
 
 from fairlead.api.lint_checks import Templates, check_document, is_ours
 from fairlead.api.problems import Problem
+from fairlead.api.yaml_limits import check_yaml
 from fairlead.engine.expressions import Evaluator
 
 __all__ = ["KubernetesLoader", "Linted", "Templates", "lint_documents", "lint_text", "read_templates"]
@@ -33,6 +34,14 @@ class KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: 
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}  # noqa: RUF012
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value. PyYAML's own errors about a text with a tag that does not fit it are of any type."""
+        try:
+            return super().construct_object(node, deep)
+        except (LookupError, AttributeError, ArithmeticError) as error:
+            problem = f"{node.value!r:.60} is not what its tag {node.tag} says"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 KubernetesLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
@@ -61,6 +70,7 @@ def read_templates(texts: Iterable[str]) -> Templates:
     documents: list[Any] = []
     for text in texts:
         try:
+            check_yaml(text)
             documents += [_as_json(document) for document in yaml.load_all(text, KubernetesLoader)]
         except (RecursionError, yaml.YAMLError, ValueError, TypeError):
             continue
@@ -73,6 +83,10 @@ def lint_text(text: str, *, evaluator: Evaluator, templates: Templates | None = 
     problems: list[Problem] = []
     checked: list[str] = []
     skipped = 0
+    try:
+        check_yaml(text)
+    except yaml.YAMLError as error:
+        return Linted(problems=(_no_yaml(error),), checked=(), skipped=0)
     loader = KubernetesLoader(text)
     try:
         while loader.check_node():
@@ -91,12 +105,16 @@ def lint_text(text: str, *, evaluator: Evaluator, templates: Templates | None = 
     except RecursionError:
         problems.append(Problem("", "this is nested too deeply"))
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        message = getattr(error, "problem", None) or str(error)
-        problems.append(Problem("", f"this is not YAML: {message}", line=mark.line + 1 if mark else None))
+        problems.append(_no_yaml(error))
     finally:
         loader.dispose()
     return Linted(problems=tuple(problems), checked=tuple(checked), skipped=skipped)
+
+
+def _no_yaml(error: Exception) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    message = getattr(error, "problem", None) or str(error)
+    return Problem("", f"this is not YAML: {message}", line=mark.line + 1 if mark else None)
 
 
 def _as_json(document: Any) -> Any:

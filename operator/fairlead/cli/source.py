@@ -49,8 +49,10 @@ def load_yaml(text: str, path: Path) -> list[Any]:
     import yaml
 
     from fairlead.api.lint import KubernetesLoader
+    from fairlead.api.yaml_limits import check_yaml
 
     try:
+        check_yaml(text)
         return [document for document in yaml.load_all(text, KubernetesLoader) if document is not None]
     except RecursionError:
         raise CliError(f"{path}: this is nested too deeply") from None

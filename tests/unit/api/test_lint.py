@@ -86,6 +86,12 @@ def test_what_json_does_not_have_is_refused(value: str) -> None:
     assert problem.message.startswith("this is not YAML")
 
 
+@pytest.mark.parametrize("value", ["!!int", "!!bool x", "!!float ''", "!!timestamp x", "!!int '0x'"])
+def test_a_tag_that_does_not_fit_its_value_is_the_files_mistake(value: str) -> None:
+    [problem] = lint_documents(f"a: {value}\n", evaluator=EVALUATOR)
+    assert problem.message.startswith("this is not YAML: ")
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
 def test_the_examples_have_no_problems(path: Path) -> None:
     assert not found(path.read_text(encoding="utf-8"))
