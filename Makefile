@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install chaos bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install chaos bench scale fuzz sbom audit image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -61,6 +61,19 @@ bench: $(READY) ## Fairlead beside a bare create-and-watch loop, in one run, as 
 scale: $(READY) ## A list of 10,000 items and a graph of 10,000 tasks on simulated nodes; no object over 1 MB
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.scale
+
+fuzz: $(READY) ## What strangers can hand in (YAML, expressions, definitions, answers, …), by atheris: SECONDS each (60), or ONLY="a b"
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ONLY)
+
+sbom: $(READY) ## What the image is made of, as CycloneDX: .cache/sbom/fairlead.cdx.json
+	@mkdir -p .cache/sbom
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --spec-version 1.6 --output-format JSON --output-file .cache/sbom/fairlead.cdx.json
+	@echo "wrote .cache/sbom/fairlead.cdx.json"
+
+audit: ## Known vulnerabilities of what the image is made of; asks a service on the internet
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet 'pip-audit>=2.10,<3'
+	@$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.lock
 
 image: $(READY) cluster ## Build the operator's image and load it into the dev cluster
 	@$(BIN)/python -m e2e.install --image-only

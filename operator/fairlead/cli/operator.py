@@ -75,6 +75,29 @@ def operator(
     webhook_key: Annotated[
         Path | None, typer.Option("--webhook-key", metavar="FILE", help="Its private key, PEM.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            min=0,
+            max=65535,
+            help="Serve the metrics on this port, and no more beside the probes; 0 takes a free one.",
+        ),
+    ] = None,
+    metrics_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics-cert", metavar="FILE", help="Certificate chain for it, PEM; read again when it changes."
+        ),
+    ] = None,
+    metrics_key: Annotated[Path | None, typer.Option("--metrics-key", metavar="FILE", help="Its private key, PEM.")] = None,
+    metrics_auth: Annotated[
+        bool,
+        typer.Option(
+            "--metrics-auth/--no-metrics-auth",
+            help="Show the metrics to those only who send a bearer token of the cluster, and may `get` the path /metrics.",
+        ),
+    ] = False,
     log_format: Annotated[
         _LogFormat, typer.Option("--log-format", help="`auto` is text on a terminal and JSON elsewhere.")
     ] = _LogFormat.AUTO,
@@ -144,6 +167,12 @@ def operator(
         raise typer.BadParameter("needs --webhook-port", param_hint="--webhook-cert")
     if traces_endpoint is not None and (problem := _traces_problem(traces_endpoint)):
         raise typer.BadParameter(problem, param_hint="--traces-endpoint")
+    if (metrics_cert is None) is not (metrics_key is None):
+        raise typer.BadParameter("goes together with --metrics-key", param_hint="--metrics-cert")
+    if metrics_cert is not None and metrics_port is None:
+        raise typer.BadParameter("needs --metrics-port", param_hint="--metrics-cert")
+    if metrics_auth and metrics_cert is None:
+        raise typer.BadParameter("needs --metrics-cert: a token must not be sent in the clear", param_hint="--metrics-auth")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
@@ -152,6 +181,10 @@ def operator(
         webhook_port=webhook_port,
         webhook_cert=webhook_cert,
         webhook_key=webhook_key,
+        metrics_port=metrics_port,
+        metrics_cert=metrics_cert,
+        metrics_key=metrics_key,
+        metrics_auth=metrics_auth,
         log_format=LogFormat(log_format.value),
         log_level=log_level.value,
         max_in_flight=max_in_flight,

@@ -21,6 +21,8 @@ from fairlead.kube.lean_imports import absent
 from fairlead.kube.resources import WORKFLOWS
 from fairlead.telemetry.logs import configure
 
+from .certificate import ServingCertificate
+from .metrics_server import MetricsServer
 from .options import OperatorOptions
 from .probes import ProbeServer
 from .runtime import Operator
@@ -80,9 +82,16 @@ class _Process:
     async def serve(self) -> int:
         """Serve until told to stop. Returns 0 after a clean end, 1 when a part ended by itself."""
         operator = self._operator
-        probes = ProbeServer(operator.metrics, live=operator.live_checks(), ready=operator.ready_checks())
+        apart = self._options.metrics_port is not None
+        shown = None if apart else operator.metrics
+        probes = ProbeServer(shown, live=operator.live_checks(), ready=operator.ready_checks())
         port = await probes.start(self._options.listen, self._options.port)
-        log.info("fairlead %s serves %s; probes and metrics on port %d", __version__, self._credentials.host, port)
+        what = "probes" if apart else "probes and metrics"
+        log.info("fairlead %s serves %s; %s on port %d", __version__, self._credentials.host, what, port)
+        metrics = self._metrics_server()
+        if self._options.metrics_port is not None:
+            port = await metrics.start(self._options.listen, self._options.metrics_port)
+            log.info("metrics on port %d", port)
         if self._options.webhook_port is not None:
             port = await operator.webhook.start(self._options.listen, self._options.webhook_port)
             log.info("new definitions are checked on port %d", port)
@@ -114,8 +123,15 @@ class _Process:
             stop.cancel()
             await operator.webhook.close()
             await probes.close()
+            await metrics.close()
             await self._session.close()
         return 0 if clean else 1
+
+    def _metrics_server(self) -> MetricsServer:
+        options, context = self._options, None
+        if options.metrics_cert is not None and options.metrics_key is not None:
+            context = ServingCertificate(options.metrics_cert, options.metrics_key).context
+        return MetricsServer(self._operator.metrics, context, self._operator.callers if options.metrics_auth else None)
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()

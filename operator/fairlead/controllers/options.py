@@ -23,6 +23,9 @@ class OperatorOptions:
     webhook_port, webhook_cert, webhook_key
         where to answer the API server's questions about new definitions, None for nowhere, and the certificate for it:
         without one, it is plain HTTP.
+    metrics_port, metrics_cert, metrics_key, metrics_auth
+        where to serve the metrics apart from the probes, None for beside them; the certificate for it, and whether only
+        those may see them who may `get` the path `/metrics`.
     log_format, log_level
         how to log, and from which level on.
     max_in_flight
@@ -45,6 +48,10 @@ class OperatorOptions:
     webhook_port: int | None = None
     webhook_cert: Path | None = None
     webhook_key: Path | None = None
+    metrics_port: int | None = None
+    metrics_cert: Path | None = None
+    metrics_key: Path | None = None
+    metrics_auth: bool = False
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "INFO"
     max_in_flight: int = 64

@@ -19,9 +19,9 @@ Check = Callable[[], str]
 
 
 class ProbeServer:
-    """Serves the probes; `live` and `ready` are named checks."""
+    """Serves the probes; `live` and `ready` are named checks. `metrics` are None where another server has them."""
 
-    def __init__(self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+    def __init__(self, metrics: Metrics | None, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
         self._metrics = metrics
         self._live = live
         self._ready = ready
@@ -30,9 +30,10 @@ class ProbeServer:
     async def start(self, listen: str, port: int) -> int:
         """Begin to serve; returns the port. Raises OSError where the port is taken."""
         app = web.Application()
-        app.router.add_get("/healthz", lambda _: self._answer(self._live))
-        app.router.add_get("/readyz", lambda _: self._answer({**self._live, **self._ready}))
-        app.router.add_get("/metrics", self._scrape)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        if self._metrics is not None:
+            app.router.add_get("/metrics", self._scrape)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, listen, port)
@@ -47,7 +48,13 @@ class ProbeServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _answer(self, checks: Mapping[str, Check]) -> web.Response:
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return self._answer(self._live)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return self._answer({**self._live, **self._ready})
+
+    def _answer(self, checks: Mapping[str, Check]) -> web.Response:
         results = {name: check() for name, check in checks.items()}
         return web.json_response(
             {name: problem or "ok" for name, problem in results.items()},
@@ -55,5 +62,6 @@ class ProbeServer:
         )
 
     async def _scrape(self, _: web.Request) -> web.Response:
+        assert self._metrics is not None
         body, content_type = self._metrics.render()
         return web.Response(body=body, headers={"Content-Type": content_type})

@@ -34,6 +34,7 @@ from .actions import Actions
 from .apply import Applier
 from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
+from .callers import Callers
 from .carrier import Carrier
 from .certificate import ServingCertificate
 from .cleanup import Cleaner
@@ -98,6 +99,7 @@ class Operator:
         client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._check_lease)
         self._client = client
         self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
+        self.callers = Callers(client)
         self.store = WorkflowStore()
         self.holdings = Holdings(asyncio.get_running_loop().time, self.store.bucket_of)
         if options.lease_namespace is None:

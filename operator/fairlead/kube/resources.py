@@ -23,7 +23,9 @@ __all__ = [
     "PODS",
     "SECRETS",
     "SELF_SUBJECT_REVIEWS",
+    "SUBJECT_ACCESS_REVIEWS",
     "TASKSTATUSSHARDS",
+    "TOKEN_REVIEWS",
     "WORKFLOWACTIONS",
     "WORKFLOWS",
     "WORKFLOWTEMPLATES",
@@ -125,4 +127,8 @@ ADMISSION_POLICY_BINDINGS = Resource(
 )
 SELF_SUBJECT_REVIEWS = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )

@@ -63,3 +63,44 @@ def test_parts_of_a_webhook(started: list[OperatorOptions], arguments: list[str]
     result = CliRunner().invoke(app, ["operator", *arguments])
     assert (result.exit_code, started) == (ExitCode.USAGE, [])
     assert words in result.output
+
+
+def test_traces_are_off_unless_there_is_somewhere_to_send_them(started: list[OperatorOptions]) -> None:
+    assert CliRunner().invoke(app, ["operator"]).exit_code == ExitCode.OK
+    assert CliRunner().invoke(app, ["operator", "--traces-endpoint", "http://a:4318/v1/traces"]).exit_code == 0
+    assert [each.traces_endpoint for each in started] == [None, "http://a:4318/v1/traces"]
+
+
+@pytest.mark.parametrize("endpoint", ["a:4318", "grpc://a:4317", "http://", ""])
+def test_what_is_no_endpoint(started: list[OperatorOptions], endpoint: str) -> None:
+    result = CliRunner().invoke(app, ["operator", "--traces-endpoint", endpoint])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+
+
+def test_traces_need_their_extra(started: list[OperatorOptions], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(app, ["operator", "--traces-endpoint", "http://a:4318/v1/traces"])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert "fairlead[traces]" in result.output
+
+
+def test_metrics_apart(started: list[OperatorOptions]) -> None:
+    arguments = ["--metrics-port", "8443", "--metrics-cert", "tls.crt", "--metrics-key", "tls.key", "--metrics-auth"]
+    assert CliRunner().invoke(app, ["operator", *arguments]).exit_code == ExitCode.OK
+    found = started[0]
+    assert (found.metrics_port, found.metrics_cert, found.metrics_key) == (8443, Path("tls.crt"), Path("tls.key"))
+    assert found.metrics_auth
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--metrics-port", "1", "--metrics-cert", "tls.crt"], "--metrics-key"),
+        (["--metrics-cert", "tls.crt", "--metrics-key", "tls.key"], "--metrics-port"),
+        (["--metrics-port", "1", "--metrics-auth"], "in the clear"),
+    ],
+)
+def test_parts_of_metrics_apart(started: list[OperatorOptions], arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["operator", *arguments])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert words in " ".join(result.output.split())

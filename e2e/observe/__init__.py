@@ -1,0 +1,1 @@
+"""What an operator at work tells those who watch it: by receivers that are real."""
