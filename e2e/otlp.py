@@ -68,6 +68,10 @@ class Receiver:
         """Where to send traces."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1/traces"
 
+    def of(self, uid: str) -> list[Received]:
+        """Return the spans of one run, in the order in which they came."""
+        return [each for each in self.spans if each.attributes.get("fairlead.workflow.uid") == uid]
+
     def __enter__(self) -> Self:
         """Begin to listen."""
         self._thread.start()

@@ -55,7 +55,8 @@ def test_a_secret_shows_nowhere(cluster: Cluster, workflows: Workflows, operator
             operator.wait_ready()
             workflows.apply(workflow("careful", tasks))
             status = workflows.wait_finished("careful", 90)
-            wait_until("the trace", lambda: receiver.spans, 20)
+            uid = workflows.get("careful")["metadata"]["uid"]
+            wait_until("the trace", lambda: receiver.of(uid), 20)
             metrics = operator.fetch("metrics")[1]
             seen = {
                 "the API": workflows.kubectl("get", KINDS, "-o", "json"),

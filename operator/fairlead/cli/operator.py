@@ -111,9 +111,10 @@ def operator(
         list[str] | None,
         typer.Option(
             "--http-allow-private",
-            metavar="CIDR",
-            help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8. May be "
-            "given several times. Default: none. Metadata servers of clouds are out of reach in any case.",
+            metavar="[NAMESPACE=]CIDR",
+            help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8; of runs in "
+            "one namespace only, as in team-a=10.0.0.0/8. May be given several times. Default: none. Metadata servers of "
+            "clouds are out of reach in any case.",
         ),
     ] = None,
     lease_namespace: Annotated[
@@ -154,11 +155,16 @@ def operator(
     """
     from fairlead.controllers.app import run
     from fairlead.controllers.options import OperatorOptions
-    from fairlead.egress.addresses import parse_network
+    from fairlead.egress.addresses import Network, parse_network
     from fairlead.telemetry.logs import LogFormat
 
     try:
-        networks = tuple(map(parse_network, http_allow_private or ()))
+        networks: dict[str, tuple[Network, ...]] = {}
+        for text in http_allow_private or ():
+            namespace, equals, network = text.rpartition("=")
+            if equals and not namespace.strip():
+                raise ValueError(f"{text!r} names no namespace before the '='")  # noqa: TRY301
+            networks[namespace] = (*networks.get(namespace, ()), parse_network(network))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None
     if (webhook_cert is None) is not (webhook_key is None):
@@ -188,7 +194,8 @@ def operator(
         log_format=LogFormat(log_format.value),
         log_level=log_level.value,
         max_in_flight=max_in_flight,
-        http_allow_private=networks,
+        http_allow_private=networks.pop("", ()),
+        http_allow_private_in=networks,
         lease_namespace=lease_namespace,
         **({} if replica is None else {"replica": replica}),
         traces_endpoint=traces_endpoint,

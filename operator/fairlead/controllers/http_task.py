@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 from fairlead.api.work import RenderedHttp
 from fairlead.clock import utc_now
@@ -35,7 +36,8 @@ _AGAIN_SECONDS = 5.0
 class HttpTasks:
     """Carries out `http` tasks: at most `in_flight` at once, and `per_namespace` of one namespace.
 
-    The second bound keeps requests that hang in one namespace from holding up those of all others.
+    The second bound keeps requests that hang in one namespace from holding up those of all others. `senders` are those
+    of namespaces that may reach other addresses than the rest.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class HttpTasks:
         client: ApiClient,
         sender: Sender,
         *,
+        senders: Mapping[str, Sender] | None = None,
         holds: Holds = everything,
         in_flight: int = 64,
         per_namespace: int = 32,
@@ -50,6 +53,7 @@ class HttpTasks:
         self._client = client
         self._holds = holds
         self._sender = sender
+        self._senders = dict(senders or {})
         self._in_flight = in_flight
         self._per_namespace = per_namespace
         self._waiting: OrderedDict[str, deque[Errand]] = OrderedDict()
@@ -101,7 +105,8 @@ class HttpTasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
-        await self._sender.close()
+        for sender in (self._sender, *self._senders.values()):
+            await sender.close()
 
     def _not_sent(self, errand: Errand) -> None:
         """Let one that has to be sent once be sent by our successor, which else could only say that it is not known."""
@@ -176,9 +181,8 @@ class HttpTasks:
         async def read_secret(name: str, key: str) -> str:
             return values[name, key]
 
-        errand.ends(
-            await self._sender.send(work, key=start.object_name, resumed=start.resumed, read_secret=read_secret)
-        )
+        sender = self._senders.get(errand.run.owner.namespace, self._sender)
+        errand.ends(await sender.send(work, key=start.object_name, resumed=start.resumed, read_secret=read_secret))
 
     def _put_back(self, errand: Errand, error: ApiError) -> None:
         """Give the place up while Secrets cannot be read: for nothing was sent, and nothing is wrong with the task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +31,9 @@ class OperatorOptions:
         how to log, and from which level on.
     max_in_flight
         requests to the API server at once.
-    http_allow_private
-        private networks that requests of tasks may reach if they ask for it; none by default.
+    http_allow_private, http_allow_private_in
+        private networks that requests of tasks may reach if they ask for it, of all namespaces and besides of single ones;
+        none by default.
     lease_namespace, replica
         where the Leases are by which replicas divide the runs among them, None where there are no others and this
         process acts for all runs; and what this one is called there, before a suffix of its own.
@@ -56,6 +58,7 @@ class OperatorOptions:
     log_level: str = "INFO"
     max_in_flight: int = 64
     http_allow_private: tuple[Network, ...] = ()
+    http_allow_private_in: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     lease_namespace: str | None = None
     replica: str = field(default_factory=platform.node)
     traces_endpoint: str | None = None

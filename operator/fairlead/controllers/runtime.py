@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 
-from fairlead.egress.addresses import Addresses
+from fairlead.egress.addresses import Addresses, Network
 from fairlead.egress.connections import Connections
 from fairlead.egress.sender import Sender
 from fairlead.engine.model import WorkKind
@@ -127,7 +127,15 @@ class Operator:
             WorkKind.WORKFLOW: self.subworkflows,
         }
         self.conditions = Conditions(client, discovery, self.metrics)
-        requests = HttpTasks(client, Sender(Connections(Addresses(options.http_allow_private))), holds=holds)
+        requests = HttpTasks(
+            client,
+            _sender(options.http_allow_private),
+            senders={
+                namespace: _sender((*options.http_allow_private, *networks))
+                for namespace, networks in options.http_allow_private_in.items()
+            },
+            holds=holds,
+        )
         self.errands = Errands({WorkKind.WAIT: self.conditions, WorkKind.HTTP: requests}, self.queue.add)
         self.applier = Applier(
             client,
@@ -432,6 +440,10 @@ def _sink(endpoint: str, metrics: Metrics) -> SpanSink:
     from fairlead.telemetry.otlp import OtlpSink
 
     return OtlpSink(endpoint, metrics.spans_told)
+
+
+def _sender(private: Iterable[Network]) -> Sender:
+    return Sender(Connections(Addresses(private)))
 
 
 def _certificate(options: OperatorOptions) -> ServingCertificate | None:

@@ -32,7 +32,18 @@ def test_private_networks(started: list[OperatorOptions]) -> None:
     assert started[0].http_allow_private == (ip_network("10.96.0.0/12"), ip_network("fd12::1/128"))
 
 
-@pytest.mark.parametrize("network", ["10.0.0.1/8", "internal.example", ""])
+def test_private_networks_of_some_namespaces(started: list[OperatorOptions]) -> None:
+    arguments = ["a=10.0.0.0/8", "b=fd12::1", "a=192.168.1.0/24", "172.16.0.0/12"]
+    options = [part for each in arguments for part in ("--http-allow-private", each)]
+    assert CliRunner().invoke(app, ["operator", *options]).exit_code == ExitCode.OK
+    assert started[0].http_allow_private == (ip_network("172.16.0.0/12"),)
+    assert started[0].http_allow_private_in == {
+        "a": (ip_network("10.0.0.0/8"), ip_network("192.168.1.0/24")),
+        "b": (ip_network("fd12::1/128"),),
+    }
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "internal.example", "", "=10.0.0.0/8", "a="])
 def test_what_is_no_network(started: list[OperatorOptions], network: str) -> None:
     result = CliRunner().invoke(app, ["operator", "--http-allow-private", network])
     assert (result.exit_code, started) == (ExitCode.USAGE, [])

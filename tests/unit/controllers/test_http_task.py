@@ -117,6 +117,17 @@ class TestWhoseTurnItIs:
         assert (sender.nodes, sender.most) == (nodes, 3)
         assert all(outcome(run, node) is not None for node in nodes)
 
+    async def test_a_namespace_with_networks_of_its_own_has_a_sender_of_its_own(self, api: FakeApi) -> None:
+        usual, own = Sender(), Sender()
+        carrier = HttpTasks(api, usual, senders={"other": own})  # type: ignore[arg-type, dict-item]
+        begin(carrier, a_run(), "a")
+        begin(carrier, a_run(namespace="other"), "b")
+        await asyncio.sleep(1)
+        assert (usual.nodes, own.nodes) == (["a"], ["b"])
+        await carrier.close()
+        assert usual.closed
+        assert own.closed
+
     async def test_a_place_in_line_is_no_task(self, api: FakeApi, sender: Sender) -> None:
         run, carrier = a_run(), tasks(api, sender)
         before = len(asyncio.all_tasks())

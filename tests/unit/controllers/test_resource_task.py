@@ -13,7 +13,7 @@ from tests.unit.controllers.widgets import WIDGETS, says, widget, widgets
 from fairlead.api import labels
 from fairlead.controllers.resource_objects import name_of
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
-from fairlead.kube.resources import EVENTS, PODS, SECRETS, WORKFLOWS, Resource
+from fairlead.kube.resources import EVENTS, NAMESPACES, PODS, SECRETS, WORKFLOWS, Resource
 
 pytestmark = looptime
 
@@ -316,6 +316,15 @@ async def test_a_kind_that_is_not_served_fails_the_task_at_once(stage: Stage) ->
     await asyncio.sleep(5)
     assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("NoSuchKind", "Configuration")
     assert "CustomResourceDefinition" in attempt(stage)["message"]
+
+
+async def test_a_kind_of_the_whole_cluster_fails_the_task_and_nothing_is_asked_of_the_api_server(stage: Stage) -> None:
+    stage.api.kinds.append(NAMESPACES)
+    await stage.begin()
+    stage.apply({"tasks": [widget(manifest={"apiVersion": "v1", "kind": "Namespace"})]})
+    await asyncio.sleep(5)
+    assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("NotNamespaced", "Configuration")
+    assert stage.api.count("create", NAMESPACES) == 0
 
 
 async def test_an_account_that_cannot_be_fails_the_task_at_once(stage: Stage) -> None:
