@@ -90,6 +90,7 @@ class EventRecorder:
         self._queue: deque[JsonObject] = deque()
         self._more_seconds = refill_seconds
         self._more: dict[tuple[str, str, str], _More] = {}
+        self._more_due: float | None = None
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._closing = False
@@ -143,10 +144,10 @@ class EventRecorder:
                     return
                 self._wake.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._more_seconds if self._more else None):
+                    async with asyncio.timeout_at(self._more_due):
                         await self._wake.wait()
-                        continue
-                self._tell_more()
+                if self._more_due is not None and asyncio.get_running_loop().time() >= self._more_due:
+                    self._tell_more()
         finally:
             self._ended.set()
 
@@ -188,7 +189,9 @@ class EventRecorder:
             more.count, more.message = more.count + 1, message
         elif len(self._more) < _OBJECTS_REMEMBERED:
             self._more[about.uid, type_, reason] = _More(about, message)
-            self._wake.set()
+            if self._more_due is None:
+                self._more_due = asyncio.get_running_loop().time() + self._more_seconds
+                self._wake.set()
 
     def _tell_more(self, uid: str = "") -> None:
         """Tell what was counted, of one object or of all."""
@@ -198,6 +201,8 @@ class EventRecorder:
             if len(self._queue) < self._queue_size:
                 event = self._manifest(more.about, key[1], key[2], message, f"more/{self._now().isoformat()}")
                 self._queue.append(event | {"count": more.count})
+        if not self._more:
+            self._more_due = None
 
     def _drop(self, reason: str) -> bool:
         self._observer.event_dropped(reason=reason)

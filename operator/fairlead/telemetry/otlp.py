@@ -98,7 +98,7 @@ class OtlpSink:
     def _work(self) -> None:
         while (line := self._next()) is not None:
             spans, left = line
-            while not self._ended.is_set() and (batch := list(islice(spans, _BATCH))):
+            while not self._ended.is_set() and (batch := _some(spans)):
                 began = time.thread_time()
                 self._send(batch)
                 left -= len(batch)
@@ -107,7 +107,9 @@ class OtlpSink:
                     self._ended.wait(time.thread_time() - began)
             if self._ended.is_set():
                 return
-            self._count_off(left)  # fewer than were announced
+            if left > 0:  # fewer than were announced
+                self._told("dropped", left)
+            self._count_off(left)
 
     def _next(self) -> tuple[Iterator[Span], int] | None:
         with self._lock:
@@ -181,6 +183,14 @@ class _Factory(IdGenerator, SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """See `SpanProcessor`."""
         self._ended = span
+
+
+def _some(spans: Iterator[Span]) -> list[Span]:
+    try:
+        return list(islice(spans, _BATCH))
+    except Exception:  # likewise
+        log.exception("spans could not be made")
+        return []
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -172,6 +172,18 @@ async def test_what_goes_on_is_told_together_now_and_then(api: Any, recorder: St
     assert said(api)[1] == ("TaskFailed", "3 more, the last: item 3 failed", 3)
 
 
+async def test_others_that_go_on_telling_do_not_put_it_off(api: Any, recorder: Start, eventually: Any) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(burst=1, refill_seconds=0.1, clock=lambda: 0.0)
+    record.record(RUN, "Warning", "TaskFailed", "one")
+    record.record(RUN, "Warning", "TaskFailed", "two")
+    for n in range(20):
+        record.record(OTHER, "Normal", "Started", f"{n}", summary=True)
+        await asyncio.sleep(0.02)
+    await eventually(lambda: ("TaskFailed", "two", 1) in said(api))
+    assert said(api).index(("TaskFailed", "two", 1)) < len(said(api)) - 3
+
+
 async def test_what_is_left_is_told_when_the_operator_ends(api: Any, recorder: Start) -> None:
     api.others.append(api.json({}, 201))
     record = recorder(burst=1)

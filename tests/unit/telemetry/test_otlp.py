@@ -134,6 +134,20 @@ def test_a_defect_in_a_span_does_not_end_the_sending(opened: Open, receiver: Rec
     assert len(receiver.spans) == 1
 
 
+def test_a_defect_in_making_them_does_not_end_the_sending(
+    opened: Open, receiver: Receiver, told: Counter[str]
+) -> None:
+    def broken() -> Iterator[Span]:
+        raise RuntimeError("a bug")
+        yield
+
+    sink = opened()
+    sink.submit(broken(), 3)
+    sink.submit([span(2)], 1)
+    sink.close(10)
+    assert told == {"dropped": 3, "sent": 1}
+
+
 def test_a_metric_counts_both(receiver: Receiver) -> None:
     metrics = Metrics()
     sink = OtlpSink(receiver.endpoint, metrics.spans_told)
