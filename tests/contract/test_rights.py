@@ -217,9 +217,7 @@ def defaults(name: str) -> Object:
         ("nobody", workflow(CALLS, **{"finally": [{"name": "f", **BOX}]}), PODS_NEEDED),
     ],
 )
-def test_what_stands_beside_the_tasks_counts_too(
-    space: Namespace, user: str, document: Object, expected: str
-) -> None:
+def test_what_stands_beside_the_tasks_counts_too(space: Namespace, user: str, document: Object, expected: str) -> None:
     found = space.judge(document, user)
     assert found.startswith(expected) and bool(found) is bool(expected), found
 
@@ -256,8 +254,12 @@ def test_the_largest_definition_is_judged_within_the_api_servers_budget(space: N
 
 def pod(**spec: Any) -> Object:
     main = {"name": "main", "image": "good.example/a:1"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{next(_NUMBERS)}"}, "spec": {
-        "containers": [main], **spec}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"p{next(_NUMBERS)}"},
+        "spec": {"containers": [main], **spec},
+    }
 
 
 def job_of(document: Object) -> Object:

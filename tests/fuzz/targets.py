@@ -119,8 +119,7 @@ def traceparent(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each
-    for each in (yaml_text, expression, template, definition, review, outputs, answer, traceparent)
+    each.__name__: each for each in (yaml_text, expression, template, definition, review, outputs, answer, traceparent)
 }
 
 _TASK = '{"tasks": [{"name": "a", "container": {"image": "i", "args": ["${params.x}"]}}], "params": [{"name": "x"}]}'
@@ -146,10 +145,17 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b"params.day.matches('(a+)+$')",
     ),
     "template": (b"a ${params.day} b $${c}", b"${" * 1_000, b"${'}'}", b"$" * 5_000),
-    "definition": (_TASK.encode(), b'{"tasks": []}', b"[" * 900 + b"]" * 900, b'{"tasks": [{"name": "a", "needs": ["a"]}]}'),
+    "definition": (
+        _TASK.encode(),
+        b'{"tasks": []}',
+        b"[" * 900 + b"]" * 900,
+        b'{"tasks": [{"name": "a", "needs": ["a"]}]}',
+    ),
     "review": (
         b'{"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": "CREATE", "kind": '
-        b'{"group": "fairlead.dev", "kind": "Workflow"}, "object": {"kind": "Workflow", "spec": ' + _TASK.encode() + b"}}}",
+        b'{"group": "fairlead.dev", "kind": "Workflow"}, "object": {"kind": "Workflow", "spec": '
+        + _TASK.encode()
+        + b"}}}",
     ),
     "outputs": (b'{"string": "x"}', b"[" * 4_000, b'{"integer": 1e400}', b'{"integer": ' + b"9" * 4_000 + b"}"),
     "answer": (zlib.compress(b"0" * 5_000_000), b'{"a": [' + b"1," * 60_000 + b"1]}", b"[" * 100_000),

@@ -54,7 +54,9 @@ MUTANTS = (
         file="telemetry/traces.py",
         old='failure="" if attempt.failure_class is None else attempt.reason or attempt.failure_class.value,',
         new='failure="" if attempt.failure_class is None else attempt.message,',
-        caught_by=("tests/unit/telemetry/test_traces.py::test_a_failure_says_its_reason_and_not_what_the_task_printed",),
+        caught_by=(
+            "tests/unit/telemetry/test_traces.py::test_a_failure_says_its_reason_and_not_what_the_task_printed",
+        ),
     ),
     Mutant(
         invariant="S17",

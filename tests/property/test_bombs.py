@@ -139,5 +139,3 @@ spec:
     - {name: c, container: {<<: *box, args: [x]}, needs: [a]}
 """
     assert said(text) == ""
-
-

@@ -90,7 +90,9 @@ def operator(
             "--metrics-cert", metavar="FILE", help="Certificate chain for it, PEM; read again when it changes."
         ),
     ] = None,
-    metrics_key: Annotated[Path | None, typer.Option("--metrics-key", metavar="FILE", help="Its private key, PEM.")] = None,
+    metrics_key: Annotated[
+        Path | None, typer.Option("--metrics-key", metavar="FILE", help="Its private key, PEM.")
+    ] = None,
     metrics_auth: Annotated[
         bool,
         typer.Option(
@@ -178,7 +180,9 @@ def operator(
     if metrics_cert is not None and metrics_port is None:
         raise typer.BadParameter("needs --metrics-port", param_hint="--metrics-cert")
     if metrics_auth and metrics_cert is None:
-        raise typer.BadParameter("needs --metrics-cert: a token must not be sent in the clear", param_hint="--metrics-auth")
+        raise typer.BadParameter(
+            "needs --metrics-cert: a token must not be sent in the clear", param_hint="--metrics-auth"
+        )
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,

@@ -7,7 +7,9 @@ same ids each time, and are the same. So nothing has to be written down about it
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from fairlead.api import labels
 from fairlead.clock import utc_now
@@ -67,7 +69,7 @@ class Tracing:
                 finished_at=outcome.finished_at,
                 failure="" if outcome.succeeded else outcome.reason,
             )
-            count = 1 + sum(len(each.get("attempts") or ()) for each in record.tasks)
+            count = 1 + sum(_tells(each, epoch) for entry in record.tasks for each in entry.get("attempts") or ())
             nodes = (node for entry in record.tasks for node in recorded_nodes((entry,)))
             self._sink.submit(spans_of(context, run, nodes), count)
         self._told[workflow.uid, epoch] = None
@@ -77,6 +79,11 @@ class Tracing:
     def close(self, seconds: float) -> None:
         """Wait until the receiver has what was handed over, at most so long. Blocks."""
         self._sink.close(seconds)
+
+
+def _tells(attempt: Mapping[str, Any], epoch: int) -> bool:
+    """Tell whether an attempt becomes a span (`spans_of`)."""
+    return attempt.get("epoch", 1) == epoch and "startTime" in attempt and "completionTime" in attempt
 
 
 def trace_of(workflow: Workflow) -> TraceContext:

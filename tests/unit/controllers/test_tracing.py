@@ -160,6 +160,7 @@ async def test_a_retried_run_tells_its_new_attempts_only(stage: Stage, sink: Sin
         ("workflow daily", None),
         ("a", 2),
     ]
+    assert sink.counts == [2, 2]
 
 
 async def test_a_run_belongs_below_the_span_that_its_annotation_names(stage: Stage, sink: Sink) -> None:

@@ -134,9 +134,7 @@ def test_a_defect_in_a_span_does_not_end_the_sending(opened: Open, receiver: Rec
     assert len(receiver.spans) == 1
 
 
-def test_a_defect_in_making_them_does_not_end_the_sending(
-    opened: Open, receiver: Receiver, told: Counter[str]
-) -> None:
+def test_a_defect_in_making_them_does_not_end_the_sending(opened: Open, receiver: Receiver, told: Counter[str]) -> None:
     def broken() -> Iterator[Span]:
         raise RuntimeError("a bug")
         yield
