@@ -1,4 +1,4 @@
-"""Traces of real runs, received over HTTP: each attempt once, though its operator is killed; and none in anybody's way."""
+"""Traces of real runs, received over HTTP: each attempt once, though its operator is killed; and in nobody's way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from e2e.kubectl import Cluster, wait_until
 from e2e.operators import OperatorProcess
 from e2e.otlp import Receiver
@@ -21,7 +22,9 @@ def traced(cluster: Cluster, log: Path, receiver: Receiver) -> OperatorProcess:
 
 
 def dropped(operator: OperatorProcess) -> float:
-    found = re.search(r'^fairlead_trace_spans_total\{result="dropped"\} (\S+)', operator.fetch("metrics")[1], re.M)
+    found = re.search(
+        r'^fairlead_trace_spans_total\{result="dropped"\} (\S+)', operator.fetch("metrics")[1], re.MULTILINE
+    )
     return float(found[1]) if found else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The value of a Secret shows nowhere: not in any object, not in the log at its last level, not in metrics or traces."""
+"""The value of a Secret shows nowhere: in no object, not in the log at its last level, not in metrics or traces."""
 
 from __future__ import annotations
 

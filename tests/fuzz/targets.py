@@ -1,4 +1,4 @@
-"""What strangers can hand to Fairlead, as functions of bytes: each may be refused, by the error that says so, and nothing else.
+"""What strangers can hand to Fairlead, as functions of bytes: read or refused, by the error that says so.
 
 A target raises where something else came of it: another error, a result over its limit. Time and memory are bounded by
 whoever calls it. The suite calls them with what Hypothesis thinks of, `make fuzz` with what atheris does.
@@ -115,7 +115,8 @@ def answer(data: bytes) -> None:
 def traceparent(data: bytes) -> None:
     """An annotation by which a run joins a trace."""
     context = context_of("uid", data.decode("utf-8", "replace"))
-    assert len(context.trace_id) == 32 and int(context.trace_id, 16)
+    assert len(context.trace_id) == 32
+    assert int(context.trace_id, 16)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -41,7 +41,7 @@ def test_known_bombs_do_not_go_off(target: str, seed: bytes) -> None:
 
 WORDS = {
     "expression": ["params", ".day", ".list", ".n", ".map(x, ", "x", " + ", "(", ")", "[", "]", "'a'", "1", ".size()",
-                   ".all(y, ", "y", " ? ", " : ", "toJson(", "fromJson(", ".join(", ".replace('a', ", "&&", "!", "{", "}"],
+                   ".all(y, ", "y", " ? ", " : ", "toJson(", "fromJson(", ".join(", ".replace('a', ", "&&", "!"],
     "template": ["${", "}", "$${", "params.day", "'", '"', "a", "\\", "\n", "${params.n}"],
     "yaml_text": ["a", ": ", "\n", "- ", "&a ", "*a", "[", "]", "{", "}", ", ", "<<", "|", "'", "---\n", "  ", "!!int ",
                   "apiVersion: fairlead.dev/v1alpha1\n", "kind: Workflow\n", "spec:\n", "tasks:\n"],

@@ -6,6 +6,8 @@ deeply that the C library runs out of stack. Both are seen in the events of the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 __all__ = ["MOST_BYTES", "MOST_DEEP", "MOST_VALUES", "check_yaml"]
@@ -24,11 +26,14 @@ _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 class _TooMuch(yaml.MarkedYAMLError):
     """The text is refused, whether it is YAML or not."""
 
+    def __init__(self, problem: str, event: Any = None) -> None:
+        super().__init__(problem=problem, problem_mark=None if event is None else event.start_mark)
+
 
 def check_yaml(text: str) -> None:
     """Raise `yaml.YAMLError` for a text that is too large, or comes to too much. What is no YAML is left to others."""
     if len(text) > MOST_BYTES:
-        raise _TooMuch(problem=f"it has more than {MOST_BYTES // 1024**2} MiB")
+        raise _TooMuch(f"it has more than {MOST_BYTES // 1024**2} MiB")
     try:
         _check(text)
     except _TooMuch:
@@ -46,14 +51,13 @@ def _check(text: str) -> None:
             anchors, values = {}, 0
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_):
-                raise _TooMuch(problem=f"*{event.anchor} contains itself", problem_mark=event.start_mark)
-            values += anchors.get(event.anchor, 1)
+                raise _TooMuch(f"*{event.anchor} contains itself", event)
+            values += anchors.get(str(event.anchor), 1)
         elif isinstance(event, _OPENING):
             open_.append((event.anchor, values))
             values += 1
             if len(open_) > MOST_DEEP:
-                problem = f"it is nested more than {MOST_DEEP} deep"
-                raise _TooMuch(problem=problem, problem_mark=event.start_mark)
+                raise _TooMuch(f"it is nested more than {MOST_DEEP} deep", event)
         elif isinstance(event, _CLOSING):
             anchor, before = open_.pop()
             if anchor is not None:
@@ -63,5 +67,4 @@ def _check(text: str) -> None:
             if event.anchor is not None:
                 anchors[event.anchor] = 1
         if values > MOST_VALUES:
-            problem = f"it comes to more than {MOST_VALUES:,} values"
-            raise _TooMuch(problem=problem, problem_mark=event.start_mark)
+            raise _TooMuch(f"it comes to more than {MOST_VALUES:,} values", event)

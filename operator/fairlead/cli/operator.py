@@ -97,7 +97,8 @@ def operator(
         bool,
         typer.Option(
             "--metrics-auth/--no-metrics-auth",
-            help="Show the metrics to those only who send a bearer token of the cluster, and may `get` the path /metrics.",
+            help="Show the metrics only to those who send a bearer token of the cluster, and may `get` the path "
+            "/metrics.",
         ),
     ] = False,
     log_format: Annotated[
@@ -114,9 +115,9 @@ def operator(
         typer.Option(
             "--http-allow-private",
             metavar="[NAMESPACE=]CIDR",
-            help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8; of runs in "
-            "one namespace only, as in team-a=10.0.0.0/8. May be given several times. Default: none. Metadata servers of "
-            "clouds are out of reach in any case.",
+            help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8; of runs "
+            "in one namespace only, as in team-a=10.0.0.0/8. May be given several times. Default: none. Metadata servers "
+            "of clouds are out of reach in any case.",
         ),
     ] = None,
     lease_namespace: Annotated[
@@ -165,7 +166,7 @@ def operator(
         for text in http_allow_private or ():
             namespace, equals, network = text.rpartition("=")
             if equals and not namespace.strip():
-                raise ValueError(f"{text!r} names no namespace before the '='")  # noqa: TRY301
+                raise ValueError(f"{text!r} names no namespace before the '='")
             networks[namespace] = (*networks.get(namespace, ()), parse_network(network))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None

@@ -32,8 +32,8 @@ class OperatorOptions:
     max_in_flight
         requests to the API server at once.
     http_allow_private, http_allow_private_in
-        private networks that requests of tasks may reach if they ask for it, of all namespaces and besides of single ones;
-        none by default.
+        private networks that requests of tasks may reach if they ask for it, of all namespaces, and besides of single
+        ones; none by default.
     lease_namespace, replica
         where the Leases are by which replicas divide the runs among them, None where there are no others and this
         process acts for all runs; and what this one is called there, before a suffix of its own.

@@ -1,7 +1,7 @@
 """Which runs are traced, and when: each once it is over, from what is on record of it, so that no restart loses any.
 
 Whoever finds a run that has ended a short while ago, and knows nothing of its spans, hands them over: they have the
-same ids each time, and are the same. So nothing has to be written down about it, and nothing is done while a run goes on.
+same ids each time, and are the same. So nothing has to be written down about it, nor done while a run goes on.
 """
 
 from __future__ import annotations

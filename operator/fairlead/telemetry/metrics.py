@@ -152,7 +152,7 @@ SPECS: tuple[MetricSpec, ...] = (
     MetricSpec(
         "counter",
         "fairlead_events_dropped_total",
-        "Kubernetes Events that were not recorded: queue_full, refused, closing; and spam, which one Event tells together.",
+        "Kubernetes Events that were not recorded: queue_full, refused, closing; and spam, which are told together.",
         ("reason",),
     ),
     MetricSpec(

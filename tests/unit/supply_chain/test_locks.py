@@ -1,4 +1,4 @@
-"""What is installed is what was chosen: exact versions with hashes, nothing beside the lists; and the SBOM says all of it."""
+"""What is installed is what was chosen: exact versions with hashes, nothing else; and the SBOM says all of it."""
 
 from __future__ import annotations
 
