@@ -116,8 +116,8 @@ def operator(
             "--http-allow-private",
             metavar="[NAMESPACE=]CIDR",
             help="A private network that `http` tasks with `allowPrivate: true` may reach, such as 10.0.0.0/8; of runs "
-            "in one namespace only, as in team-a=10.0.0.0/8. May be given several times. Default: none. Metadata servers "
-            "of clouds are out of reach in any case.",
+            "in one namespace only, as in team-a=10.0.0.0/8. May be given several times. Default: none. Metadata "
+            "servers of clouds are out of reach in any case.",
         ),
     ] = None,
     lease_namespace: Annotated[
