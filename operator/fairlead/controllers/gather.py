@@ -74,7 +74,8 @@ class Gatherer:
             # Gone, out of our sight, or its owner was taken off: its run finds out which.
             self._changed.get(old.owner_uid, {}).pop((kind, key), None)
             self._left.setdefault(old.owner_uid, {})[kind, key] = old
-            self._hear(old.owner_uid)
+            # As a rule they leave because they are cleaned up, thousands of them one by one.
+            self._notify_within(old.owner_uid, GATHERED_SECONDS)
         if new is not None and new.owner_uid:
             self._changed.setdefault(new.owner_uid, {})[kind, key] = new
             if _is_no_end(old, new):

@@ -193,7 +193,10 @@ class WorkflowStore:
         a `concurrencyKey`. So can that of a run whose key has just been found, of which nothing was created yet.
         """
         known = self._by_uid.get(uid)
-        return self._buckets.get(uid, bucket(uid)) if known is None else known.owner.bucket
+        if known is not None:
+            return known.owner.bucket
+        found = self._buckets.get(uid)
+        return bucket(uid) if found is None else found
 
     def note_labels(self, metadata: Mapping[str, Any]) -> None:
         """Note which bucket an object that a run has created says that its run is in."""

@@ -6,6 +6,7 @@ by two controllers at once, hits the same name, and the API server answers the s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 __all__ = [
@@ -30,6 +31,9 @@ LABEL_LIMIT = 63
 BUCKETS = 256
 
 _HASH_LENGTH = 10
+
+#: The bucket of a run is asked for at every change of one of its pods.
+_REMEMBERED = 4096
 
 
 def attempt_name(run_name: str, run_uid: str, node: str, number: int) -> str:
@@ -62,11 +66,13 @@ def label_value(text: str) -> str:
     return f"{_dns(text)[: LABEL_LIMIT - len(digest) - 1].rstrip('-')}-{digest}"
 
 
+@lru_cache(_REMEMBERED)
 def bucket(run_uid: str) -> int:
     """Return the bucket of a run without a `concurrencyKey`, 0 to 255; replicas divide the runs by it."""
     return sha256(run_uid.encode()).digest()[0] % BUCKETS
 
 
+@lru_cache(_REMEMBERED)
 def bucket_of_key(namespace: str, key: str) -> int:
     """Return the bucket of all runs with a `concurrencyKey`: one replica decides which of them may be active."""
     return sha256(f"{namespace}/{key}".encode()).digest()[0] % BUCKETS
