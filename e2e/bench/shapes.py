@@ -31,6 +31,8 @@ class Shape:
     at_once: int = 0
     #: The most that the makespan may be of the bare driver's; None where it is only told.
     limit: float | None = None
+    #: How often it is played in a round, of which the middle one counts: what is over in a blink is a matter of luck.
+    plays: int = 1
 
     @property
     def pods(self) -> int:
@@ -70,12 +72,12 @@ def _fan_in(width: int) -> list[Task]:
 
 def _shapes() -> list[Shape]:
     return [
-        Shape("chain-20", _chain(20), limit=1.2),
-        Shape("wide-100", _wide(100)),
+        Shape("chain-20", _chain(20), limit=1.2, plays=5),
+        Shape("wide-100", _wide(100), plays=3),
         Shape("wide-1000", _wide(1000), limit=1.3),
         Shape("wide-5000", _wide(5000)),
         Shape("wide-10000", _wide(9998)),
-        Shape("layers-10x10", _layers(10, 10)),
+        Shape("layers-10x10", _layers(10, 10), plays=3),
         Shape("layers-10x100", _layers(10, 100)),
         Shape("layers-100x100", _layers(100, 100)),
         Shape("chain-100", _chain(100)),

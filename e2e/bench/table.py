@@ -43,7 +43,7 @@ def _row(shape: Shape, rounds: Rounds) -> Object:
         "rounds": len(ours),
         "bare_seconds": _middle(each.seconds for each in bare),
         "seconds": _middle(each.seconds for each in ours),
-        "ratio_vs_bare": _middle(_time(o) / _time(b) for o, b in zip(ours, bare, strict=True)),
+        "ratio_vs_bare": _middle(o.time / b.time for o, b in zip(ours, bare, strict=True)),
         "cpu_ms_per_task": _least(each.cpu * 1000 / shape.pods for each in ours),
         "bare_cpu_ms_per_task": _least(each.cpu * 1000 / shape.pods for each in bare),
         "rss_mb": _middle(each.megabytes for each in ours),
@@ -51,18 +51,13 @@ def _row(shape: Shape, rounds: Rounds) -> Object:
         "status_bytes_per_task": _middle(each.counted["status_bytes"] / shape.pods for each in ours),
     }
     if floor := rounds.get("floor"):
-        row["floor_vs_bare"] = _middle(_time(f) / _time(b) for f, b in zip(floor, bare, strict=True))
+        row["floor_vs_bare"] = _middle(f.time / b.time for f, b in zip(floor, bare, strict=True))
     if hops := [hop for each in ours for hop in each.hops]:
         row["hop_p50_ms"], row["hop_p99_ms"] = _quantile(hops, 0.5) * 1000, _quantile(hops, 0.99) * 1000
         row["bare_hop_p50_ms"] = _quantile([hop for each in bare for hop in each.hops], 0.5) * 1000
     if shape.limit is not None:
         row["limit"] = shape.limit
     return row
-
-
-def _time(measured: Measured) -> float:
-    """What is compared: the hop of a chain, the makespan of all else."""
-    return measured.hop or measured.seconds
 
 
 def _middle(values: Any) -> float:
@@ -115,7 +110,7 @@ def document(result: Object) -> str:
             "",
             "<!-- Generated from docs/benchmark/latest.json by `make gen`. Do not edit. -->",
             "",
-            f"Measured by `make bench` ({machine}); medians of the rounds. Seconds say something about that",
+            f"Measured by `make bench` ({machine}); medians of the rounds, and the least CPU time. Seconds say something about that",
             "machine only; the ratios are measured side by side, in the same run.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
