@@ -49,6 +49,9 @@ _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Objects of all runs that are being released. The others wait as a line of a few words each.
 _RELEASED_AT_ONCE = 256
 
+#: Within so many seconds the watch tells of a release; what is held then is held by somebody anew.
+_TOLD_SECONDS = 5.0
+
 
 _HEADLINES = frozenset({"Started", "Succeeded", "Failed", "InvalidSpec"})
 
@@ -88,6 +91,7 @@ class Applier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: OrderedDict[tuple[WorkKind, ObjectKey, str], Mapping[str, str]] = OrderedDict()
         self._releasing = 0
+        self._let_go: set[str] = set()
 
     def dispatch(self, run: Run, command: Command) -> None:
         """Begin to carry out one command."""
@@ -127,6 +131,8 @@ class Applier:
 
     def release(self, kind: WorkKind, key: ObjectKey, uid: str, result: str = "") -> None:
         """Begin to take our finalizer off one object, and to put the recorded `result` on it where it is known."""
+        if uid in self._let_go:
+            return  # or is about to be: the watch has not told yet
         marks = {labels.RESULT: result} if result else self._held.get((kind, key, uid), {})
         self._held[kind, key, uid] = marks  # one that waits already keeps its place
         if self._releasing < _RELEASED_AT_ONCE:
@@ -286,14 +292,19 @@ class Applier:
         try:
             while self._held:
                 (kind, key, uid), marks = self._held.popitem(last=False)
+                self._let_go.add(uid)
+                released = False
                 try:
-                    await self._release(kind, key, uid, marks)
+                    released = await self._release(kind, key, uid, marks)
                 except Exception:  # a bug of ours, about one object, must not keep the others waiting
                     log.exception("cannot release %s; it is looked at again in a minute", key)
+                finally:
+                    asyncio.get_running_loop().call_later(_TOLD_SECONDS * released, self._let_go.discard, uid)
         finally:
             self._releasing -= 1
 
-    async def _release(self, kind: WorkKind, key: ObjectKey, uid: str, marks: Mapping[str, str]) -> None:
+    async def _release(self, kind: WorkKind, key: ObjectKey, uid: str, marks: Mapping[str, str]) -> bool:
+        """Insist for a few seconds. Returns whether our finalizer is off."""
         for seconds in (*_RETRY_SECONDS, None):
             try:
                 await release_finalizer(
@@ -302,10 +313,11 @@ class Applier:
             except ApiError as error:
                 if seconds is None or not (error.is_transient or error.status == 403):
                     log.warning("cannot release %s: %s; it is looked at again in a minute", key, error)
-                    return
+                    return False
                 await asyncio.sleep(seconds)
             else:
-                return
+                return True
+        raise AssertionError("the last attempt returns")
 
     async def _remove(self, kind: WorkKind, key: ObjectKey, view: View) -> None:
         if not self._holds(view.owner_uid):
@@ -326,7 +338,13 @@ class Applier:
             task = event.key.partition("/end")[0] if event.reason.startswith("Task") else ""
             log.log(level, "%s", event.reason, extra=owner.fields(task))
         self._recorder.record(
-            about, event.type.value, event.reason, event.message, identity=event.key, summary=headline
+            about,
+            event.type.value,
+            event.reason,
+            event.message,
+            identity=event.key,
+            summary=headline,
+            gather=not headline and event.type is EventType.NORMAL,
         )
 
 

@@ -5,8 +5,9 @@ ones). The name of an Event is derived from what it says: if we crash after writ
 server answers AlreadyExists, and nobody reads it twice. The price: the same thing said again on purpose within
 an Event's life (an hour) stays one Event; `identity` tells such things apart.
 
-What is too much about one object is told together: one Event for each reason says how many more there were, when the
-object's end is told, and every few minutes until then.
+What follows in quick succession can be told together: an Event costs the API server as much as a pod. What is too much
+about one object is counted: one Event for each reason says how many more there were, when the object's end is told, and
+every few minutes until then.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -63,6 +64,7 @@ class EventRecorder:
         burst: Events about one object at once (client-go: 25).
         refill_seconds: how long one more takes to be allowed (client-go: 300).
         retry_seconds: pause after the first failed attempt; doubled after the second, the last.
+        gather_seconds: how long what may be told together waits for more.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class EventRecorder:
         burst: int = 25,
         refill_seconds: float = 300.0,
         retry_seconds: float = 1.0,
+        gather_seconds: float = 1.0,
     ) -> None:
         self._client = client
         self._component = component
@@ -88,6 +91,8 @@ class EventRecorder:
         self._retry_seconds = retry_seconds
         self._budget = _Budget(burst, refill_seconds, clock or asyncio.get_running_loop().time)
         self._queue: deque[JsonObject] = deque()
+        self._gather_seconds = gather_seconds
+        self._gathered: dict[tuple[str, str, str], _Gathered] = {}
         self._more_seconds = refill_seconds
         self._more: dict[tuple[str, str, str], _More] = {}
         self._more_due: float | None = None
@@ -104,6 +109,7 @@ class EventRecorder:
         *,
         identity: str = "",
         summary: bool = False,
+        gather: bool = False,
     ) -> bool:
         """Queue one Event; returns at once.
 
@@ -116,19 +122,24 @@ class EventRecorder:
                 by default the message.
             summary: exempt from the budget of the object: for the few that every run has, its start and end,
                 which must not be lost because its tasks said so much.
+            gather: tell it together with what else is said about the object for the same reason within a second.
 
         Returns:
             False if it was dropped.
         """
         if self._closing:
             return self._drop("closing")
+        if gather:
+            self._gather(about, type_, reason, message, identity or message)
+            return True
         if len(self._queue) >= self._queue_size:
             return self._drop("queue_full")
-        if not summary and not self._budget.take(about.uid):
+        if summary:
+            self._tell_gathered(about.uid)
+            self._tell_more(about.uid)
+        elif not self._budget.take(about.uid):
             self._note_more(about, type_, reason, message)
             return self._drop("spam")
-        if summary:
-            self._tell_more(about.uid)
         self._queue.append(self._manifest(about, type_, reason, message, identity or message))
         self._wake.set()
         return True
@@ -153,6 +164,7 @@ class EventRecorder:
 
     async def close(self, within: float = 2.0) -> None:
         """Accept no more, and wait until `run` has written what is queued, for at most `within` seconds."""
+        self._tell_gathered()
         self._tell_more()
         self._closing = True
         self._wake.set()
@@ -182,13 +194,41 @@ class EventRecorder:
             else:
                 return
 
-    def _note_more(self, about: ObjectReference, type_: str, reason: str, message: str) -> None:
+    def _gather(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> None:
+        """Put by what is told in a moment."""
+        key = (about.uid, type_, reason)
+        if (gathered := self._gathered.get(key)) is None:
+            handle = asyncio.get_running_loop().call_later(self._gather_seconds, self._tell_gathered, about.uid)
+            gathered = self._gathered[key] = _Gathered(about, handle)
+        gathered.count += 1
+        gathered.identity = identity
+        if gathered.size < _MESSAGE_LIMIT:
+            gathered.size += len(message) + 2
+            gathered.messages.append(message)
+
+    def _tell_gathered(self, uid: str = "") -> None:
+        """Tell what was put by, of one object or of all."""
+        for key in [key for key in self._gathered if not uid or key[0] == uid]:
+            gathered = self._gathered.pop(key)
+            gathered.handle.cancel()
+            if not self._budget.take(key[0]):
+                self._note_more(gathered.about, key[1], key[2], gathered.messages[-1], gathered.count)
+                for _ in range(gathered.count):
+                    self._drop("spam")
+            elif len(self._queue) >= self._queue_size:
+                self._drop("queue_full")
+            else:
+                event = self._manifest(gathered.about, key[1], key[2], gathered.told(), gathered.identity)
+                self._queue.append(event | {"count": gathered.count})
+                self._wake.set()
+
+    def _note_more(self, about: ObjectReference, type_: str, reason: str, message: str, count: int = 1) -> None:
         """Count what is not told by itself."""
         more = self._more.get((about.uid, type_, reason))
         if more is not None:
-            more.count, more.message = more.count + 1, message
+            more.count, more.message = more.count + count, message
         elif len(self._more) < _OBJECTS_REMEMBERED:
-            self._more[about.uid, type_, reason] = _More(about, message)
+            self._more[about.uid, type_, reason] = _More(about, message, count)
             if self._more_due is None:
                 self._more_due = asyncio.get_running_loop().time() + self._more_seconds
                 self._wake.set()
@@ -236,6 +276,24 @@ class EventRecorder:
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
         }
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What was said about an object within a moment, for one reason: as much of it as fits into an Event."""
+
+    about: ObjectReference
+    handle: asyncio.TimerHandle
+    messages: list[str] = field(default_factory=list)
+    size: int = 0
+    count: int = 0
+    identity: str = ""
+
+    def told(self) -> str:
+        """Return it as one message; what is cut off at its end is counted at its beginning."""
+        text = "; ".join(self.messages)
+        fits = len(self.messages) == self.count and len(text) <= _MESSAGE_LIMIT
+        return text if fits else f"{self.count} in all: {text}"
 
 
 @dataclass(slots=True)

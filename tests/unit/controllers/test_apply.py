@@ -69,6 +69,18 @@ async def test_so_many_objects_are_released_at_once_and_each_once_however_often_
     assert stage.api.count("patch", PODS) <= 4  # the one that was under way was asked for again
 
 
+async def test_what_was_let_go_is_not_let_go_again_because_its_watch_is_late(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("b"))
+    await asyncio.sleep(10)  # over, so that all that is still seen as held is let go
+    assert stage.status()["phase"] == "Succeeded"
+    assert stage.api.count("patch", PODS) == 2
+
+
 async def test_a_defect_about_one_object_keeps_no_other_from_being_released(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +96,8 @@ async def test_a_defect_about_one_object_keeps_no_other_from_being_released(
     assert len(stage.held()) == 3
     broken.lift()
     await asyncio.sleep(1)
+    assert stage.held() == [stage.pod("a")]
+    await asyncio.sleep(60)
     assert not stage.held()
 
 

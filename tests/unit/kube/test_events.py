@@ -143,6 +143,58 @@ def said(api: Any) -> list[tuple[str, str, int]]:
     return [(asked.body["reason"], asked.body["message"], asked.body["count"]) for asked in api.asked]
 
 
+async def test_what_follows_in_quick_succession_is_told_together(api: Any, recorder: Start, eventually: Any) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(gather_seconds=0.01)
+    for name in "abc":
+        assert record.record(RUN, "Normal", "TaskSucceeded", f"task {name!r} succeeded", gather=True)
+    assert record.record(OTHER, "Normal", "TaskSucceeded", "task 'a' succeeded", gather=True)
+    await eventually(lambda: len(api.asked) == 2)
+    assert said(api) == [
+        ("TaskSucceeded", "task 'a' succeeded; task 'b' succeeded; task 'c' succeeded", 3),
+        ("TaskSucceeded", "task 'a' succeeded", 1),
+    ]
+
+
+async def test_what_waits_for_more_is_told_before_the_end_of_its_object(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(gather_seconds=1000)
+    record.record(RUN, "Normal", "TaskSucceeded", "task 'a' succeeded", gather=True)
+    record.record(RUN, "Normal", "Succeeded", "all went well", summary=True)
+    record.record(OTHER, "Normal", "TaskSucceeded", "task 'b' succeeded", gather=True)
+    await record.close()
+    assert [message for _, message, _ in said(api)] == ["task 'a' succeeded", "all went well", "task 'b' succeeded"]
+
+
+async def test_what_does_not_fit_into_an_event_is_counted(api: Any, recorder: Start) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(gather_seconds=1000)
+    for n in range(1000):
+        record.record(RUN, "Normal", "TaskSucceeded", f"task 'm{n}' succeeded", gather=True)
+    await record.close()
+    [(_, message, count)] = said(api)
+    assert count == 1000
+    assert message.startswith("1000 in all: task 'm0' succeeded; task 'm1' succeeded; ")
+    assert len(message) == 1024
+
+
+async def test_what_is_told_together_is_one_of_the_events_that_an_object_may_have(
+    api: Any, recorder: Start, eventually: Any
+) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder(burst=1, gather_seconds=0.001)
+    record.record(RUN, "Normal", "TaskSucceeded", "task 'a' succeeded", gather=True)
+    await eventually(lambda: len(api.asked) == 1)
+    for name in "bc":
+        record.record(RUN, "Normal", "TaskSucceeded", f"task {name!r} succeeded", gather=True)
+    record.record(RUN, "Normal", "Succeeded", "all went well", summary=True)
+    await record.close()
+    assert said(api)[1:] == [
+        ("TaskSucceeded", "2 more, the last: task 'c' succeeded", 2),
+        ("Succeeded", "all went well", 1),
+    ]
+
+
 async def test_ten_thousand_failures_are_a_few_events_and_one_that_counts_the_rest(api: Any, recorder: Start) -> None:
     api.others.append(api.json({}, 201))
     record = recorder(burst=2)
