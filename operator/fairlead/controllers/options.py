@@ -7,9 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairlead.egress.addresses import Network
+from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.logs import LogFormat
 
-__all__ = ["OperatorOptions"]
+__all__ = ["CertificateKeeping", "OperatorOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateKeeping:
+    """Where the webhook's certificate is kept by the operators themselves.
+
+    secret
+        the Secret, which is there already, and of which they write the data.
+    service
+        the Service in the same namespace by which the API server asks.
+    configuration
+        the ValidatingWebhookConfiguration that tells it whom to believe.
+    """
+
+    secret: ObjectKey
+    service: str
+    configuration: str
+
+    @property
+    def host(self) -> str:
+        """The name that the certificate is for."""
+        return f"{self.service}.{self.secret.namespace}.svc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +41,15 @@ class OperatorOptions:
 
     kubeconfig, context
         which cluster to serve, outside of one; None means the pod's own service account, else the default file.
+    watch_namespaces
+        the namespaces to serve, none twice; empty means all of them, now and later.
     listen, port
         where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes a free one.
     webhook_port, webhook_cert, webhook_key
         where to answer the API server's questions about new definitions, None for nowhere, and the certificate for it:
         without one, it is plain HTTP.
+    webhook_keeping
+        where to keep a certificate that is made and renewed here, instead of those files.
     log_format, log_level
         how to log, and from which level on.
     max_in_flight
@@ -38,11 +65,13 @@ class OperatorOptions:
 
     kubeconfig: Path | None = None
     context: str | None = None
+    watch_namespaces: tuple[str, ...] = ()
     listen: str = "0.0.0.0"
     port: int = 8080
     webhook_port: int | None = None
     webhook_cert: Path | None = None
     webhook_key: Path | None = None
+    webhook_keeping: CertificateKeeping | None = None
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "INFO"
     max_in_flight: int = 64

@@ -24,6 +24,7 @@ __all__ = [
     "SECRETS",
     "SELF_SUBJECT_REVIEWS",
     "TASKSTATUSSHARDS",
+    "VALIDATING_WEBHOOKS",
     "WORKFLOWACTIONS",
     "WORKFLOWS",
     "WORKFLOWTEMPLATES",
@@ -121,6 +122,13 @@ ADMISSION_POLICY_BINDINGS = Resource(
     "v1",
     "validatingadmissionpolicybindings",
     "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+VALIDATING_WEBHOOKS = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
     namespaced=False,
 )
 SELF_SUBJECT_REVIEWS = Resource(
