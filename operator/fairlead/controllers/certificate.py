@@ -1,7 +1,7 @@
 """The certificate of a server of ours, which may change while it serves; from two files, or from whoever makes it.
 
 Files are looked at with each new connection, which costs two `stat`: no watching, and no connection that gets an old
-certificate. A pair that does not fit, as in the middle of a change, leaves the one before in use. There may be none yet:
+certificate. A pair that does not fit, as in the middle of a change, leaves the one before in use. There may be none:
 the Secret that it comes from may be made later, and connections fail until then.
 """
 

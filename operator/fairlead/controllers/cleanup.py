@@ -204,7 +204,7 @@ class Cleaner:
         return known is None or known.version < int(metadata["resourceVersion"])
 
     async def sweep(self) -> None:
-        """Compare all Workflows with what is known, and put in line whatever a watch did not tell. Raises `ApiError`."""
+        """Compare all Workflows with what is known; put in line what a watch did not tell. Raises `ApiError`."""
         for namespace in self._scope.parts:
             try:
                 await self._sweep(namespace)

@@ -163,7 +163,9 @@ class Operator:
             self.metrics.certificate_expiry(lambda: certificate.expires_at)
             if options.webhook_keeping is not None:
                 self._certificate_keeper = CertificateKeeper(client, options.webhook_keeping, certificate)
-        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics, holds, self.scope)
+        self.templates = Templates(
+            client, evaluator, definitions.appeared, self.metrics, self.metrics, holds, self.scope
+        )
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
