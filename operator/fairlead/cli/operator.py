@@ -160,6 +160,7 @@ def operator(
     Exit codes: 0 ended as told, 1 a part of it failed, 2 the command is wrong, 3 no credentials for a cluster.
     """
     from fairlead.controllers.app import run
+    from fairlead.controllers import options as settings
     from fairlead.controllers.options import CertificateKeeping, OperatorOptions
     from fairlead.egress.addresses import parse_network
     from fairlead.kube.resources import ObjectKey
@@ -201,7 +202,7 @@ def operator(
         webhook_key=webhook_key,
         webhook_keeping=keeping,
         log_format=LogFormat(log_format.value),
-        log_level=log_level.value,
+        log_level=settings.LogLevel(log_level.value),
         max_in_flight=max_in_flight,
         http_allow_private=networks,
         lease_namespace=lease_namespace,

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from fairlead.egress.addresses import Network
 from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.logs import LogFormat
 
-__all__ = ["CertificateKeeping", "OperatorOptions"]
+__all__ = ["CertificateKeeping", "LogLevel", "NamespaceName", "OperatorOptions", "RequestsAtOnce"]
+
+# The types that are also those of values of the chart, whose schema is generated from them.
+
+#: A label of DNS.
+NamespaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+RequestsAtOnce = Annotated[int, Field(ge=1)]
+
+
+class LogLevel(StrEnum):
+    """From which level on to log."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +84,7 @@ class OperatorOptions:
 
     kubeconfig: Path | None = None
     context: str | None = None
-    watch_namespaces: tuple[str, ...] = ()
+    watch_namespaces: tuple[NamespaceName, ...] = ()
     listen: str = "0.0.0.0"
     port: int = 8080
     webhook_port: int | None = None
@@ -73,8 +92,8 @@ class OperatorOptions:
     webhook_key: Path | None = None
     webhook_keeping: CertificateKeeping | None = None
     log_format: LogFormat = LogFormat.AUTO
-    log_level: str = "INFO"
-    max_in_flight: int = 64
+    log_level: LogLevel = LogLevel.INFO
+    max_in_flight: RequestsAtOnce = 64
     http_allow_private: tuple[Network, ...] = ()
     lease_namespace: str | None = None
     replica: str = field(default_factory=platform.node)
