@@ -186,5 +186,3 @@ class Values(_Closed):
     extraVolumes: Objects
     extraVolumeMounts: Objects
     extraObjects: list[dict[str, Any] | str]
-
-

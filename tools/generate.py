@@ -13,11 +13,10 @@ from pathlib import Path
 from e2e.bench import table as bench
 from tests.mutants import document as mutants
 
-from tools import chart_documents as chart
-
 from fairlead.api import crd
 from fairlead.cli import reference
 from fairlead.telemetry import metrics
+from tools import chart_documents as chart
 
 ROOT = Path(__file__).resolve().parent.parent
 

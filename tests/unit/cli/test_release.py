@@ -37,7 +37,9 @@ class Scene:
         self.cluster.put(NAMESPACES, {"metadata": {"name": "team-a"}})
         self.client = ApiClient(self.cluster.network.session("kubectl"))  # type: ignore[arg-type]
 
-    def put(self, resource: Resource, name: str, namespace: str = "default", *, label: bool = True, **more: Any) -> None:
+    def put(
+        self, resource: Resource, name: str, namespace: str = "default", *, label: bool = True, **more: Any
+    ) -> None:
         metadata = {
             "name": name,
             "finalizers": [OTHERS, labels.FINALIZER],
