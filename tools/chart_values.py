@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
 
 from fairlead.controllers.options import LogLevel, NamespaceName, RequestsAtOnce
 from fairlead.telemetry.logs import LogFormat
@@ -38,7 +39,7 @@ Percentage = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}%$")]
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
 
 class PullPolicy(StrEnum):
@@ -59,7 +60,9 @@ class IssuerKind(StrEnum):
 class Global(BaseModel):
     """Values that Helm hands to every subchart: others may be there, too, and are not ours."""
 
-    imageRegistry: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9.:-]*$")]
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    image_registry: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9.:-]*$")]
 
 
 class Image(_Closed):
@@ -69,7 +72,7 @@ class Image(_Closed):
     repository: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._/-]+$")]
     tag: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$")]
     digest: Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
-    pullPolicy: PullPolicy
+    pull_policy: PullPolicy
 
 
 class PullSecret(_Closed):
@@ -89,8 +92,8 @@ class Rbac(_Closed):
     """Rights."""
 
     create: bool
-    aggregateClusterRoles: bool
-    impersonateServiceAccounts: bool
+    aggregate_cluster_roles: bool
+    impersonate_service_accounts: bool
 
 
 class Enabled(_Closed):
@@ -102,24 +105,24 @@ class Enabled(_Closed):
 class CertManager(Enabled):
     """The certificate by cert-manager."""
 
-    issuerName: Name
-    issuerKind: IssuerKind
+    issuer_name: Name
+    issuer_kind: IssuerKind
 
 
 class Webhook(Enabled):
     """Validation of definitions at admission."""
 
-    certSecretName: Name
-    caBundle: Annotated[str, StringConstraints(pattern="^$|-----BEGIN CERTIFICATE-----")]
-    certManager: CertManager
+    cert_secret_name: Name
+    ca_bundle: Annotated[str, StringConstraints(pattern="^$|-----BEGIN CERTIFICATE-----")]
+    cert_manager: CertManager
 
 
 class NetworkPolicy(Enabled):
     """Who may talk to whom."""
 
-    metricsFrom: Objects
-    apiServerPorts: Annotated[list[Port], Field(min_length=1)]
-    extraEgress: Objects
+    metrics_from: Objects
+    api_server_ports: Annotated[list[Port], Field(min_length=1)]
+    extra_egress: Objects
 
 
 class ServiceAccount(_Closed):
@@ -133,7 +136,7 @@ class ServiceAccount(_Closed):
 class Http(_Closed):
     """Where `http` tasks may go."""
 
-    allowPrivate: list[Network]
+    allow_private: list[Network]
 
 
 class Resources(_Closed):
@@ -146,7 +149,7 @@ class Resources(_Closed):
 class PodDisruptionBudget(Enabled):
     """What a drain has to leave alone."""
 
-    maxUnavailable: Annotated[int, Field(ge=1)] | Percentage
+    max_unavailable: Annotated[int, Field(ge=1)] | Percentage
 
 
 class Values(_Closed):
@@ -155,34 +158,34 @@ class Values(_Closed):
     global_: Annotated[Global, Field(alias="global")]
     image: Image
     replicas: Annotated[int, Field(ge=1, le=16)]
-    watchNamespaces: Annotated[list[NamespaceName], Field(json_schema_extra={"uniqueItems": True})]
-    imagePullSecrets: list[PullSecret]
-    nameOverride: Annotated[str, Field(max_length=63)]
-    fullnameOverride: Annotated[str, Field(max_length=63)]
-    namespaceOverride: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
-    commonLabels: Strings
+    watch_namespaces: Annotated[list[NamespaceName], Field(json_schema_extra={"uniqueItems": True})]
+    image_pull_secrets: list[PullSecret]
+    name_override: Annotated[str, Field(max_length=63)]
+    fullname_override: Annotated[str, Field(max_length=63)]
+    namespace_override: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
+    common_labels: Strings
     crds: Crds
-    releaseOnUninstall: bool
+    release_on_uninstall: bool
     rbac: Rbac
-    admissionPolicy: Enabled
+    admission_policy: Enabled
     webhook: Webhook
-    networkPolicy: NetworkPolicy
-    serviceAccount: ServiceAccount
+    network_policy: NetworkPolicy
+    service_account: ServiceAccount
     http: Http
-    maxInFlight: RequestsAtOnce
-    strictX509: bool
-    logLevel: LogLevel
-    logFormat: LogFormat
+    max_in_flight: RequestsAtOnce
+    strict_x509: bool
+    log_level: LogLevel
+    log_format: LogFormat
     resources: Resources
-    podDisruptionBudget: PodDisruptionBudget
-    topologySpreadConstraints: Objects
-    priorityClassName: Name
-    podLabels: Strings
-    podAnnotations: Strings
-    nodeSelector: Strings
+    pod_disruption_budget: PodDisruptionBudget
+    topology_spread_constraints: Objects
+    priority_class_name: Name
+    pod_labels: Strings
+    pod_annotations: Strings
+    node_selector: Strings
     tolerations: Objects
     affinity: dict[str, Any]
-    extraEnv: Objects
-    extraVolumes: Objects
-    extraVolumeMounts: Objects
-    extraObjects: list[dict[str, Any] | str]
+    extra_env: Objects
+    extra_volumes: Objects
+    extra_volume_mounts: Objects
+    extra_objects: list[dict[str, Any] | str]

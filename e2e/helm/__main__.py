@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from e2e import dev_operator, install
 from e2e.audit import AuditLog
 from e2e.devcluster import binaries, builds, existing, state
@@ -143,28 +145,31 @@ def _flights(release: Release) -> None:
     assert cluster.volumes is not None
     log = AuditLog.from_now(cluster.audit_log)
     first = {pod["metadata"]["uid"] for pod in release.pods()}
-    cluster.kubectl("apply", "-n", TEAM_A, "-f", str(FLIGHTS / "volume.yaml"), "-f", str(FLIGHTS / "workflow.yaml"))
-    with step("the flights pipeline, until three of its tasks have succeeded"):
-        wait_for_tasks(cluster, TEAM_A, "nycflights", 3)
+    flights = yaml.safe_load((FLIGHTS / "workflow.yaml").read_text())
+    flights["spec"]["parallelism"] = 2  # else it might be over before the release has changed
+    cluster.apply(yaml.safe_load((FLIGHTS / "volume.yaml").read_text()), flights, namespace=TEAM_A)
+    cluster.apply(sleeper("ticks", 1, tasks=80), namespace=TEAM_B)
+    with step("the flights pipeline and a long chain, until two tasks have succeeded"):
+        wait_for_tasks(cluster, TEAM_A, "nycflights", 2)
     with step("helm upgrade in mid-run: two replicas"):
         release.change("upgrade", *FULL, "--set", "replicas=2,logLevel=DEBUG")
         upgraded = {pod["metadata"]["uid"] for pod in release.pods()}
         assert len(upgraded) == 2, upgraded
         assert not upgraded & first, "the upgrade has replaced nothing"
-        wait_for_tasks(cluster, TEAM_A, "nycflights", 8)
+        _go_on(cluster, (TEAM_A, "nycflights"), (TEAM_B, "ticks"))
     with step("helm rollback in mid-run"):
         release.rollback(1)
         wait_until("one operator to be left", lambda: len(release.pods()) == 1, 60)
         assert not {pod["metadata"]["uid"] for pod in release.pods()} & upgraded
-        status = cluster.get("workflow", "nycflights", "-n", TEAM_A)["status"]
-        assert "completionTime" not in status, "the run was over before the rollback was"
-    with step("the rest of the pipeline"):
-        cluster.kubectl(
-            "wait", "--for=condition=Finished", "workflow/nycflights", "-n", TEAM_A, "--timeout=900s", timeout=910
-        )
-    workflow = cluster.get("workflow", "nycflights", "-n", TEAM_A)
-    assert workflow["status"]["phase"] == "Succeeded", workflow["status"].get("message")
-    count = each_attempt_was_created_once(log, TEAM_A, [workflow])
+        _go_on(cluster, (TEAM_B, "ticks"))
+    count = 0
+    with step("the rest of both"):
+        for namespace, name in ((TEAM_A, "nycflights"), (TEAM_B, "ticks")):
+            finished = ("--for=condition=Finished", f"workflow/{name}", "-n", namespace)
+            cluster.kubectl("wait", *finished, "--timeout=600s", timeout=610)
+            workflow = cluster.get("workflow", name, "-n", namespace)
+            assert workflow["status"]["phase"] == "Succeeded", workflow["status"].get("message")
+            count += each_attempt_was_created_once(log, namespace, [workflow])
     verified = subprocess.run(
         [sys.executable, FLIGHTS / "verify.py", cluster.volumes / TEAM_A / "nycflights-data"],
         capture_output=True,
@@ -174,6 +179,13 @@ def _flights(release: Release) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     release.nothing_was_forbidden()
     say(f"{count} pods, each created once over an upgrade and a rollback; the figures are right")
+
+
+def _go_on(cluster: Cluster, *runs: tuple[str, str]) -> None:
+    """See that what was done to the release was done in mid-run."""
+    for namespace, name in runs:
+        status = cluster.get("workflow", name, "-n", namespace)["status"]
+        assert "completionTime" not in status, f"{name} was over too early for this to show anything"
 
 
 def _uninstall_in_mid_run(release: Release) -> AuditLog:

@@ -12,8 +12,8 @@ __all__ = ["attempts", "each_attempt_was_created_once", "held", "sleeper", "wait
 _FINALIZER = "fairlead.dev/outcome"
 
 
-def sleeper(name: str, seconds: int) -> dict[str, Any]:
-    """A workflow of two tasks, of which the first sleeps, in pods that satisfy the restricted profile."""
+def sleeper(name: str, seconds: int, tasks: int = 2) -> dict[str, Any]:
+    """A workflow of tasks one after the other, the first of which sleeps; its pods satisfy the restricted profile."""
 
     def task(name: str, script: str, needs: list[str]) -> dict[str, Any]:
         container = {
@@ -31,7 +31,10 @@ def sleeper(name: str, seconds: int) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {
             "taskDefaults": {"pod": {"securityContext": pod}},
-            "tasks": [task("first", f"sleep {seconds}", []), task("second", "true", ["first"])],
+            "tasks": [
+                task("first", f"sleep {seconds}", []),
+                *(task(f"then-{n}", "true", [f"then-{n - 1}" if n > 1 else "first"]) for n in range(1, tasks)),
+            ],
         },
     }
 
@@ -42,7 +45,8 @@ def wait_for_tasks(cluster: Cluster, namespace: str, name: str, succeeded: int, 
     def reached() -> bool:
         status = cluster.get("workflow", name, "-n", namespace).get("status", {})
         assert "completionTime" not in status, f"{name} was over before {succeeded} tasks had succeeded"
-        return sum(task["phase"] == "Succeeded" for task in status.get("tasks", ())) >= succeeded
+        phases = [str(task["phase"]) for task in status.get("tasks", ())]
+        return phases.count("Succeeded") >= succeeded
 
     wait_until(f"{succeeded} tasks of {name} to succeed", reached, timeout, interval=0.5)
 
@@ -69,9 +73,9 @@ def each_attempt_was_created_once(log: AuditLog, namespace: str, workflows: list
 
 def held(cluster: Cluster, *namespaces: str) -> list[str]:
     """Return what our finalizer is on."""
-    found = []
-    for namespace in namespaces:
-        for each in cluster.get("pods,jobs,taskstatusshards", "-n", namespace)["items"]:
-            if _FINALIZER in each["metadata"].get("finalizers", ()):
-                found.append(f"{namespace}/{each['kind']}/{each['metadata']['name']}")
-    return found
+    return [
+        f"{namespace}/{each['kind']}/{each['metadata']['name']}"
+        for namespace in namespaces
+        for each in cluster.get("pods,jobs,taskstatusshards", "-n", namespace)["items"]
+        if _FINALIZER in each["metadata"].get("finalizers", ())
+    ]

@@ -58,8 +58,8 @@ def operator(
         typer.Option(
             "--watch-namespace",
             metavar="NAMESPACE",
-            help="Serve this namespace, and no others than those named so. May be given several times; rights in each of "
-            "them are enough. Default: all of them.",
+            help="Serve this namespace, and no others than those named so. May be given several times; rights in "
+            "each of them are enough. Default: all of them.",
         ),
     ] = None,
     listen: Annotated[
@@ -159,8 +159,8 @@ def operator(
 
     Exit codes: 0 ended as told, 1 a part of it failed, 2 the command is wrong, 3 no credentials for a cluster.
     """
-    from fairlead.controllers.app import run
     from fairlead.controllers import options as settings
+    from fairlead.controllers.app import run
     from fairlead.controllers.options import CertificateKeeping, OperatorOptions
     from fairlead.egress.addresses import parse_network
     from fairlead.kube.resources import ObjectKey

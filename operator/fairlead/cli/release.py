@@ -44,8 +44,8 @@ def release(
 ) -> None:
     """Let go of all pods, Jobs and status shards of runs, so that they can be deleted without an operator.
 
-    For a cluster whose operator is gone: `helm uninstall` does it by itself. Nothing that is a run's is deleted. With an
-    operator at work, the outcome of a pod that is deleted before it is recorded would be lost.
+    For a cluster whose operator is gone: `helm uninstall` does it by itself. Nothing that is a run's is deleted. With
+    an operator at work, the outcome of a pod that is deleted before it is recorded would be lost.
 
     Exit codes: 0 done, 1 you may not, 2 neither a namespace nor --all-namespaces, 3 no answer.
     """

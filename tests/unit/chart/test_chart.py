@@ -18,8 +18,8 @@ import fairlead
 from fairlead.api.action import WorkflowAction
 from fairlead.api.template import WorkflowTemplate
 from fairlead.api.workflow import Workflow
-from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.identity import POLICY, is_in_force
+from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.webhook import _ANSWER_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
