@@ -26,6 +26,7 @@ import yaml
 from e2e import dev_operator
 from e2e.devcluster import binaries, builds, existing, state
 from e2e.devcluster.progress import Failure, say, step
+from e2e.helm import image
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 from fairlead import __version__
 from fairlead.api import labels
@@ -135,8 +136,8 @@ def main() -> int:
     try:
         if arguments.image is None:
             at, recipe = state.layout(), builds.catalogue()["operator"]
-            builds.build_image(at, recipe)
-            say(f"{recipe.name} is on the node")
+            built = image.read(builds.build_image(at, recipe))
+            say(f"{recipe.name} is on the node: {built.summary()}")
         if not arguments.image_only:
             _install_and_undo(Cluster.current(), arguments.image)
             say(f"e2e-install passed in {time.monotonic() - begun:.0f} s")

@@ -1,8 +1,9 @@
 """The process around the operator: kopf, signals, probes and the way it ends. The only file that imports kopf.
 
 One loop, one process. kopf watches the Workflows and does nothing but put them in line; everything else the operator
-follows itself (`runtime.py`); also the Workflows, where it serves some namespaces by name (`namespaces.py` says why). It starts before kopf and ends after it, and the signals are ours: kopf would take
-seconds to end, and cancels whatever was started after it.
+follows itself (`runtime.py`), and the Workflows, too, where it serves some namespaces by name (`namespaces.py` says
+why). It starts before kopf and ends after it, and the signals are ours: kopf would take seconds to end, and cancels
+whatever was started after it.
 """
 
 from __future__ import annotations
