@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from e2e.kubectl import Cluster, CommandFailed, wait_until
 from fairlead import __version__
 
 from . import image
+from .page import Page
 from .release import NAMESPACE, RELEASE, Release
 from .runs import each_attempt_was_created_once, held, sleeper, wait_for_tasks
 
@@ -31,6 +33,18 @@ FLIGHTS = ROOT / "examples" / "nycflights"
 #: Where people work: two that the operator of the second half serves, and one that it does not.
 TEAM_A, TEAM_B, OTHERS = (f"{NAMESPACE}-{name}" for name in ("team-a", "team-b", "others"))
 FULL = ("--set", "webhook.enabled=true,networkPolicy.enabled=true")
+#: What the page calls them.
+NAMES = {
+    "--namespace fairlead": f"--namespace {NAMESPACE}",
+    "namespaces/fairlead": f"namespaces/{NAMESPACE}",
+    "system:serviceaccount:fairlead": f"system:serviceaccount:{NAMESPACE}",
+    "team-a": TEAM_A,
+    "team-b": TEAM_B,
+    "--namespace others": f"--namespace {OTHERS}",
+    "NAMESPACE": TEAM_B,
+    # There may be runs of others on this cluster.
+    "release --all-namespaces": f"release -n {TEAM_A} -n {TEAM_B} -n {OTHERS}",
+}
 OWNERSHIP = {4: ("--take-ownership", "--force-conflicts"), 3: ("--take-ownership",)}
 
 
@@ -45,7 +59,9 @@ def main() -> int:
         _images()
         dev_operator.stop()  # what happens here must be the doing of the release
         programs = binaries.ensure(("helm", "helm3"))
-        _all_of_it(Release(cluster, programs["helm"]), Release(cluster, programs["helm3"]))
+        with tempfile.TemporaryDirectory(prefix="fairlead-e2e-helm-") as folder:
+            releases = [Release(cluster, programs[name], Path(folder, name)) for name in ("helm", "helm3")]
+            _all_of_it(*releases)
         say(f"e2e-helm passed in {time.monotonic() - begun:.0f} s")
     except (Failure, CommandFailed, AssertionError, TimeoutError, subprocess.TimeoutExpired) as failure:
         print(f"e2e-helm: {failure}", file=sys.stderr)
@@ -67,17 +83,19 @@ def _images() -> None:
 
 def _all_of_it(helm4: Release, helm3: Release) -> None:
     cluster = helm4.cluster
+    page = Page((ROOT / "docs" / "operations.md").read_text(), NAMES)
     _undo(helm4)
     had_crds = [name for name in install.CRDS if install._crd(cluster, name)]
     try:
         _namespaces(cluster)
-        _install(helm4)
-        _webhook(helm4)
-        _flights(helm4)
-        unfinished = _uninstall_in_mid_run(helm4)
-        _install_for_some(helm3, unfinished)
-        _delete_a_namespace(helm3)
+        _install(helm4, page)
+        _webhook(helm4, page)
+        _flights(helm4, page)
+        unfinished = _uninstall_in_mid_run(helm4, page)
+        _install_for_some(helm3, page, unfinished)
+        _delete_a_namespace(helm3, page)
         _remove_everything(helm3, had_crds)
+        assert not page.unrun(), f"docs/operations.md has commands that were not run: {page.unrun()}"
     except BaseException:
         _tell_what_there_is(cluster)
         raise
@@ -99,14 +117,18 @@ def _owned(cluster: Cluster, version: int) -> tuple[str, ...]:
     return OWNERSHIP[version] if install._crd(cluster) else ()
 
 
-def _install(release: Release) -> None:
+def _install(release: Release, page: Page) -> None:
     with step("Helm 4: lint, install, where pods must satisfy the restricted profile; helm test"):
         release.helm("lint", "--strict", str(ROOT / "charts" / "fairlead"))
-        printed = release.change("install", *FULL, *_owned(release.cluster, 4))
+        install_, test = page.commands("Install")
+        printed = page.run(install_, release.environment, *_owned(release.cluster, 4))
         assert "would violate" not in printed, printed
         assert f"helm test {RELEASE}" in printed, f"the notes are missing: {printed}"
-        printed = release.test()
+        printed = page.run(test, release.environment)
         assert "Succeeded" in printed, printed
+    with step("what there is to be seen"):
+        for command in page.commands("See that it is well"):
+            assert page.run(command, release.environment).strip(), command
     for path in ("/healthz", "/readyz"):
         checks = json.loads(release.ask(path))
         assert set(checks.values()) == {"ok"}, f"{path}: {checks}"
@@ -116,7 +138,7 @@ def _install(release: Release) -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def _webhook(release: Release) -> None:
+def _webhook(release: Release, page: Page) -> None:
     """A definition that is wrong is refused by the API server, with the certificate that the operator has made."""
     bad = sleeper("bad", 1)
     bad["spec"]["tasks"][1]["needs"] = ["frist"]
@@ -134,11 +156,22 @@ def _webhook(release: Release) -> None:
         assert "did you mean 'first'?" in said, said
     [pod] = release.pods()
     name = pod["metadata"]["name"]
+    with step("its certificate is thrown away, and made anew within a minute or so"):
+        [anew] = [each for each in page.commands("Incidents") if "patch secret" in each]
+        before = _certificate(release)
+        page.run(anew, release.environment)
+        wait_until("another certificate", lambda: _certificate(release) not in ("", before), 90, interval=1)
+        wait_until("the webhook to be believed again", refused, 60, interval=1)
     expires = release.sample(name, "fairlead_webhook_certificate_expiry_timestamp_seconds")
     assert expires - time.time() > 80 * 86400, f"the certificate expires at {expires}"
 
 
-def _flights(release: Release) -> None:
+def _certificate(release: Release) -> str:
+    secret = release.cluster.get("secret", f"{RELEASE}-webhook-tls", "-n", NAMESPACE)
+    return str(secret.get("data", {}).get("tls.crt", ""))
+
+
+def _flights(release: Release, page: Page) -> None:
     """The pipeline runs to its end while the release is changed under it, and nothing is lost or repeated."""
     cluster = release.cluster
     assert cluster.audit_log is not None
@@ -152,13 +185,15 @@ def _flights(release: Release) -> None:
     with step("the flights pipeline and a long chain, until two tasks have succeeded"):
         wait_for_tasks(cluster, TEAM_A, "nycflights", 2)
     with step("helm upgrade in mid-run: two replicas"):
-        release.change("upgrade", *FULL, "--set", "replicas=2,logLevel=DEBUG")
+        upgrade, history, rollback = page.commands("Upgrade and roll back")
+        page.run(upgrade, release.environment)
+        assert "superseded" in page.run(history, release.environment)
         upgraded = {pod["metadata"]["uid"] for pod in release.pods()}
         assert len(upgraded) == 2, upgraded
         assert not upgraded & first, "the upgrade has replaced nothing"
         _go_on(cluster, (TEAM_A, "nycflights"), (TEAM_B, "ticks"))
     with step("helm rollback in mid-run"):
-        release.rollback(1)
+        page.run(rollback, release.environment)
         wait_until("one operator to be left", lambda: len(release.pods()) == 1, 60)
         assert not {pod["metadata"]["uid"] for pod in release.pods()} & upgraded
         _go_on(cluster, (TEAM_B, "ticks"))
@@ -188,25 +223,28 @@ def _go_on(cluster: Cluster, *runs: tuple[str, str]) -> None:
         assert "completionTime" not in status, f"{name} was over too early for this to show anything"
 
 
-def _uninstall_in_mid_run(release: Release) -> AuditLog:
+def _uninstall_in_mid_run(release: Release, page: Page) -> AuditLog:
     """Remove the release while runs are under way. Returns the audit log from their beginning on."""
     cluster = release.cluster
     assert cluster.audit_log is not None
     log = AuditLog.from_now(cluster.audit_log)
-    cluster.apply(sleeper("stays", 20), sleeper("goes", 600), namespace=TEAM_B)
+    cluster.apply(sleeper("stays", 40), sleeper("goes", 600), namespace=TEAM_B)
     wait_until("both to run", lambda: len(_running(cluster, TEAM_B)) == 2, 60)
     assert len(held(cluster, TEAM_B)) == 2, "what runs is held until its outcome is on record"
     with step("helm uninstall in mid-run"):
-        printed = release.uninstall()
+        [uninstall] = page.commands("Remove")
+        printed = page.run(uninstall, release.environment)
         assert "Error" not in printed, printed
         release.is_gone()
     assert not held(cluster, TEAM_A, TEAM_B), f"still held: {held(cluster, TEAM_A, TEAM_B)}"
     assert all(install._crd(cluster, name) for name in install.CRDS), "crds.keep is true, and a CRD is gone"
     assert cluster.get("workflow", "nycflights", "-n", TEAM_A)["status"]["phase"] == "Succeeded"
-    assert len(_running(cluster, TEAM_B)) == 2, "what runs goes on without an operator"
+    assert len(_running(cluster, TEAM_B, "stays")) == 1, "what runs goes on without an operator"
     with step("a run is deleted without an operator"):
         cluster.kubectl("delete", "workflow", "goes", "-n", TEAM_B, "--timeout=30s")
         wait_until("its pod to go", lambda: not _running(cluster, TEAM_B, "goes"), 90)
+    with step("a pod ends without an operator"):
+        wait_until("it to end", lambda: not _running(cluster, TEAM_B, "stays"), 90)
     return log
 
 
@@ -216,13 +254,17 @@ def _running(cluster: Cluster, namespace: str, name: str = "") -> list[str]:
     return [each for each in names if each.startswith(name)]
 
 
-def _install_for_some(release: Release, log: AuditLog) -> None:
+def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
     """Helm 3 installs it for two namespaces; what was under way there goes on, and elsewhere nothing is touched."""
     cluster = release.cluster
-    options = ("--set", f"replicas=2,watchNamespaces={{{TEAM_A},{TEAM_B}}}", *FULL)
-    with step("Helm 3: install again, for two namespaces; helm test"):
-        release.change("install", *options, *_owned(cluster, 3))
-        assert "Succeeded" in release.test()
+    with step("Helm 3: install again, then for two namespaces only; helm test"):
+        install_, test = page.commands("Install")
+        page.run(install_, release.environment, "--set", "replicas=2", *_owned(cluster, 3))
+        upgrade, yes, no = page.commands("Some namespaces only")
+        page.run(upgrade, release.environment)
+        assert "Succeeded" in page.run(test, release.environment)
+        assert page.run(yes, release.environment).strip() == "yes"
+        assert page.run(no, release.environment, fails=True).strip().startswith("no")
     with step("the run that was under way goes on where it stood"):
         cluster.kubectl("wait", "--for=condition=Finished", "workflow/stays", "-n", TEAM_B, "--timeout=90s", timeout=95)
         stays = cluster.get("workflow", "stays", "-n", TEAM_B)
@@ -242,8 +284,9 @@ def _install_for_some(release: Release, log: AuditLog) -> None:
         assert served == [1.0, 1.0], f"{name}: {served}"
     release.nothing_was_forbidden()
     with step("Helm 3: upgrade and roll back"):
-        release.change("upgrade", *options, "--set", "logLevel=DEBUG")
-        release.rollback(1)
+        upgrade, _, rollback = page.commands("Upgrade and roll back")
+        page.run(upgrade, release.environment, "--set", "logLevel=DEBUG")
+        page.run(rollback, release.environment)
         assert len(release.pods()) == 2
 
 
@@ -268,7 +311,7 @@ def _rights(release: Release) -> None:
     assert not wrong, f"the operator's service account: {'; '.join(wrong)}"
 
 
-def _delete_a_namespace(release: Release) -> None:
+def _delete_a_namespace(release: Release, page: Page) -> None:
     """A namespace that is served goes with all that runs in it, rights included; the other one does not notice."""
     cluster = release.cluster
     job = {
@@ -298,36 +341,41 @@ def _delete_a_namespace(release: Release) -> None:
     wait_until("a pod and a Job to be held", lambda: len(held(cluster, TEAM_A)) == 2, 60)
     with step("a namespace that is served is deleted in mid-run"):
         cluster.kubectl("delete", "namespace", TEAM_A, "--timeout=120s", timeout=130)
+    with step("the other one does not notice"):
         cluster.apply(sleeper("after", 1), namespace=TEAM_B)
         cluster.kubectl("wait", "--for=condition=Finished", "workflow/after", "-n", TEAM_B, "--timeout=90s", timeout=95)
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in release.pods())
+    for command in page.commands("Incidents"):
+        if command.startswith("fairlead release"):
+            page.run(command, release.environment)  # nothing of it is needed here: what is held can be let go of
 
 
 def _remove_everything(release: Release, had_crds: list[str]) -> None:
     """With `crds.keep=false`, nothing at all is left; unless there are objects of others, which that would delete."""
     cluster = release.cluster
     ours = (TEAM_A, TEAM_B, OTHERS, NAMESPACE)
-    others = [
+    others = {
         each["metadata"]["namespace"]
         for name in install.CRDS
         for each in cluster.get(name, "--all-namespaces")["items"]
         if each["metadata"]["namespace"] not in ours
-    ]
-    if others or had_crds:
-        say("the CRDs are not removed: they were there before, and so may be objects of others")
-        with step("Helm 3: uninstall"):
-            release.uninstall()
-            release.is_gone()
-        return
-    options = ("--set", f"replicas=2,watchNamespaces={{{TEAM_B}}},crds.keep=false", *FULL)
-    with step("Helm 3: uninstall with crds.keep=false, where runs are under way"):
-        release.change("upgrade", *options)
+    }
+    keep = "true" if others else "false"
+    with step(f"Helm 3: uninstall with crds.keep={keep}, where a run is under way"):
+        # A namespace that is gone has to come off the list: there is no place for a Role in it.
+        release.change("upgrade", "--reuse-values", "--set", f"watchNamespaces={{{TEAM_B}}},crds.keep={keep}")
         cluster.apply(sleeper("last", 600), namespace=TEAM_B)
         wait_until("it to run", lambda: len(_running(cluster, TEAM_B, "last")) == 1, 60)
         release.uninstall()
         release.is_gone()
+    if others:
+        say(f"the CRDs stay: there are objects of others, in {', '.join(sorted(others))}")
+        return
+    with step("and with the CRDs, everything goes"):
         wait_until("the CRDs to go", lambda: not any(install._crd(cluster, name) for name in install.CRDS), 90)
         wait_until("the pods to go", lambda: not _running(cluster, TEAM_B), 90)
+    if had_crds:
+        cluster.install_crds()
 
 
 def _undo(release: Release) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,24 @@ CLUSTER_KINDS = (
 _TIMEOUT = "180s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Release:
-    """The release under test, in the hands of one Helm."""
+    """The release under test, in the hands of one Helm (`program`, which is called `helm` in `tools`)."""
 
     cluster: Cluster
     program: Path
+    tools: Path
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Environment variables under which `helm` is this one, and `fairlead` that of this checkout."""
+        self.tools.mkdir(parents=True, exist_ok=True)
+        for name, program in (("helm", self.program), ("fairlead", Path(sys.executable).with_name("fairlead"))):
+            link = self.tools / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
+        found = self.cluster.environment
+        return found | {"PATH": f"{self.tools}{os.pathsep}{found['PATH']}"}
 
     def helm(self, *arguments: str) -> str:
         """Run Helm in the release's namespace; return all that it printed. Raises `CommandFailed`."""
@@ -51,14 +66,6 @@ class Release:
     def change(self, verb: str, *options: str) -> str:
         """Install or upgrade and wait until it is ready."""
         return self.helm(verb, RELEASE, str(CHART), "--wait", "--timeout", _TIMEOUT, *options)
-
-    def rollback(self, revision: int) -> str:
-        """Go back to an earlier revision and wait until it is ready."""
-        return self.helm("rollback", RELEASE, str(revision), "--wait", "--timeout", _TIMEOUT)
-
-    def test(self) -> str:
-        """Run `helm test`."""
-        return self.helm("test", RELEASE, "--timeout", _TIMEOUT)
 
     def uninstall(self) -> str:
         """Remove it and wait until it is gone."""
