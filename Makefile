@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install chaos bench scale fuzz sbom audit image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-helm chaos bench scale fuzz sbom audit image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 e2e-install: $(READY) cluster ## Build the image, install the chart with the real Helm, run hello, uninstall
 	@$(BIN)/python -m e2e.install
 
+e2e-helm: $(READY) cluster ## The image and the chart from installation over upgrade and rollback to removal, with Helm 4 and 3
+	@$(BIN)/python -m e2e.helm
+
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.chaos $(addprefix --only ,$(ONLY)) $(if $(SEED),--seed $(SEED))
@@ -75,7 +78,7 @@ audit: ## Known vulnerabilities of what the image is made of; asks a service on 
 	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet 'pip-audit>=2.10,<3'
 	@$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.lock
 
-image: $(READY) cluster ## Build the operator's image and load it into the dev cluster
+image: $(READY) cluster ## Build the operator's image, say how large it is, and load it into the dev cluster
 	@$(BIN)/python -m e2e.install --image-only
 
 wheels: $(READY) ## Fetch what the image is made of into wheelhouse/, so that `docker build` needs no network
@@ -89,7 +92,7 @@ check: $(READY) ## Import contracts, lint, types, layout, generated files withou
 	@$(BIN)/python tools/checks.py
 	@$(BIN)/python -m tools.generate --check
 
-gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference, list of mutants
+gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference, list of mutants, the chart's schema and README
 	@$(BIN)/python -m tools.generate
 
 fmt: $(READY) ## Format the code

@@ -26,6 +26,7 @@ import yaml
 from e2e import dev_operator
 from e2e.devcluster import binaries, builds, existing, state
 from e2e.devcluster.progress import Failure, say, step
+from e2e.helm import image
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 from fairlead import __version__
 from fairlead.api import labels
@@ -135,8 +136,8 @@ def main() -> int:
     try:
         if arguments.image is None:
             at, recipe = state.layout(), builds.catalogue()["operator"]
-            builds.build_image(at, recipe)
-            say(f"{recipe.name} is on the node")
+            built = image.read(builds.build_image(at, recipe))
+            say(f"{recipe.name} is on the node: {built.summary()}")
         if not arguments.image_only:
             _install_and_undo(Cluster.current(), arguments.image)
             say(f"e2e-install passed in {time.monotonic() - begun:.0f} s")
@@ -223,12 +224,18 @@ def _check_rights(installation: Installation) -> None:
 
 def _may(cluster: Cluster, wanted: list[tuple[str, str]]) -> list[bool]:
     """Whether the operator's account may do each of these to any object, or the one named, in any namespace."""
-    reviews = "\n---\n".join(json.dumps(_review(verb, resource)) for verb, resource in wanted)
-    printed = cluster.kubectl("create", "-f", "-", "-o", "jsonpath={.status.allowed}{'\\n'}", stdin=reviews)
+    return allowed(cluster, [review(verb, resource, account=(NAMESPACE, RELEASE)) for verb, resource in wanted])
+
+
+def allowed(cluster: Cluster, reviews: Sequence[dict[str, Any]]) -> list[bool]:
+    """Return what the API server says to some `SubjectAccessReview`s."""
+    documents = "\n---\n".join(map(json.dumps, reviews))
+    printed = cluster.kubectl("create", "-f", "-", "-o", "jsonpath={.status.allowed}{'\\n'}", stdin=documents)
     return [line == "true" for line in printed.splitlines()]
 
 
-def _review(verb: str, resource: str) -> dict[str, Any]:
+def review(verb: str, resource: str, *, account: tuple[str, str], namespace: str = "") -> dict[str, Any]:
+    """Ask whether a service account (its namespace and name) may do something; `=NAME` names one object."""
     about, _, name = resource.partition("=")
     plain, _, subresource = about.partition("/")
     plural, _, group = plain.partition(".")
@@ -236,9 +243,10 @@ def _review(verb: str, resource: str) -> dict[str, Any]:
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": f"system:serviceaccount:{NAMESPACE}:{RELEASE}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
+            "user": "system:serviceaccount:{}:{}".format(*account),
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{account[0]}", "system:authenticated"],
             "resourceAttributes": {
+                "namespace": namespace,
                 "verb": verb,
                 "resource": plural,
                 "group": group,

@@ -16,8 +16,11 @@ from tests.mutants import document as mutants
 from fairlead.api import crd
 from fairlead.cli import reference
 from fairlead.telemetry import metrics
+from tools import chart_documents as chart
 
 ROOT = Path(__file__).resolve().parent.parent
+
+CHART = "charts/fairlead"
 
 #: The chart has copies: it is packaged without the rest, and its crds/ would never be upgraded by Helm.
 CRD_FOLDERS = ("crds", "charts/fairlead/files/crds")
@@ -40,6 +43,9 @@ def generated() -> dict[str, str]:
         "docs/mutants.md": mutants.document(),
         "docs/benchmark.md": bench.document(json.loads((ROOT / "docs/benchmark/latest.json").read_text())),
     }
+    values = (ROOT / CHART / "values.yaml").read_text(encoding="utf-8")
+    files[f"{CHART}/values.schema.json"] = chart.schema(values)
+    files[f"{CHART}/README.md"] = chart.readme(values)
     for each in crd.crds():
         for folder in CRD_FOLDERS:
             files[f"{folder}/{crd.file_name(each)}"] = crd.to_yaml(each)

@@ -80,7 +80,23 @@ HELM = Component(
     ("helm.sh/helm/v4/internal/version.version={version}",),
     minutes="about 2 minutes",
 )
-COMPONENTS = (KUBERNETES, ETCD, KWOK, HELM)
+#: Its predecessor, which many clusters are still managed with.
+HELM3 = Component(
+    "helm3",
+    "helm.sh/helm/v3",
+    {"helm3": "cmd/helm"},
+    ("version",),
+    (
+        "helm.sh/helm/v3/internal/version.version={version}",
+        # What it takes a cluster for where it has none to ask: `helm template`.
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=37",
+    ),
+    minutes="about 2 minutes",
+)
+COMPONENTS = (KUBERNETES, ETCD, KWOK, HELM, HELM3)
 
 
 def required_version(go_mod: str, module: str) -> str:

@@ -6,12 +6,10 @@ Nothing is installed: pods are created as a dry run, in a namespace that enforce
 from __future__ import annotations
 
 import json
-import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,16 +17,14 @@ from e2e import install
 from e2e.devcluster import binaries, certificates
 from e2e.devcluster.progress import run as run_openssl
 from e2e.kubectl import Cluster, CommandFailed
+from tests.contract.charts import CHART, Object, only, pod, render, run
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "fairlead"
-
-Object = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def helm() -> Path:
-    return binaries.ensure(("helm",))["helm"]
+@pytest.fixture(scope="module", params=["helm", "helm3"])
+def helm(request: pytest.FixtureRequest) -> Path:
+    return binaries.ensure((request.param,))[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -47,30 +43,6 @@ def restricted(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "serviceaccount", "fairlead", "-n", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def run(helm: Path, *arguments: str) -> str:
-    done = subprocess.run([str(helm), *arguments], capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
-        raise CommandFailed(done.stderr + done.stdout)
-    return done.stdout
-
-
-def render(helm: Path, **settings: str) -> list[Object]:
-    """What would be installed as the release `fairlead` in the namespace `ns`."""
-    options = [part for key, value in settings.items() for part in ("--set-json", f"{key.replace('__', '.')}={value}")]
-    text = run(helm, "template", "fairlead", str(CHART), "--namespace", "ns", *options)
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-def only(documents: list[Object], kind: str) -> Object:
-    [found] = [document for document in documents if document["kind"] == kind]
-    return found
-
-
-def pod(documents: list[Object]) -> Object:
-    template = only(documents, "Deployment")["spec"]["template"]
-    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": "rendered"}}
 
 
 def test_lint(helm: Path) -> None:
@@ -117,7 +89,7 @@ def test_two_operators_never_overlap_by_a_rollout(helm: Path) -> None:
 
 
 def test_the_api_server_takes_everything(helm: Path, cluster: Cluster, restricted: str) -> None:
-    documents = [each for each in render(helm, crds__install="false") if each["kind"] != "CustomResourceDefinition"]
+    documents = render(helm, hooks=True, crds__install="false", networkPolicy__enabled="true", replicas="2")
     for document in documents:
         if "namespace" in document["metadata"]:
             document["metadata"]["namespace"] = restricted
@@ -202,7 +174,8 @@ def test_the_selectors_find_the_pod_whatever_labels_it_gets(helm: Path) -> None:
 
 def test_the_options_reach_the_operator(helm: Path) -> None:
     [container] = pod(render(helm, logLevel='"DEBUG"', logFormat='"text"'))["spec"]["containers"]
-    assert container["args"] == ["operator", "--port=8080", "--log-level=DEBUG", "--log-format=text"]
+    expected = ["operator", "--port=8080", "--log-level=DEBUG", "--log-format=text", "--max-in-flight=64"]
+    assert container["args"] == expected
     [container] = pod(render(helm, http__allowPrivate='["10.0.0.0/8", "fd12::/16"]'))["spec"]["containers"]
     assert container["args"][-2:] == ["--http-allow-private=10.0.0.0/8", "--http-allow-private=fd12::/16"]
 
@@ -308,7 +281,7 @@ def test_a_webhook_with_cert_manager(helm: Path, issuer: dict[str, str], expecte
 
 @pytest.mark.parametrize("missing", ["webhook__certSecretName", "webhook__caBundle"])
 def test_a_webhook_without_a_certificate_is_refused(helm: Path, missing: str) -> None:
-    with pytest.raises(CommandFailed, match=r"webhook\.enabled needs a certificate"):
+    with pytest.raises(CommandFailed, match="a certificate of yours is both"):
         render(helm, **{key: value for key, value in BY_SECRET.items() if key != missing})
 
 

@@ -15,16 +15,34 @@
 {{- end }}
 {{- end }}
 
+{{/* Where everything is installed that is in a namespace and not the users'. */}}
+{{- define "fairlead.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{/* ClusterRoles are the cluster's: the namespace keeps two releases of one name apart. */}}
 {{- define "fairlead.clusterName" -}}
-{{- printf "%s:%s" .Release.Namespace (include "fairlead.fullname" .) }}
+{{- printf "%s:%s" (include "fairlead.namespace" .) (include "fairlead.fullname" .) }}
+{{- end }}
+
+{{/* Likewise of the webhook's configuration, whose name may have no colon. */}}
+{{- define "fairlead.webhookConfiguration" -}}
+{{- printf "%s.%s" (include "fairlead.fullname" .) (include "fairlead.namespace" .) }}
 {{- end }}
 
 {{- define "fairlead.serviceAccountName" -}}
 {{- default (ternary (include "fairlead.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
-{{/* Where the webhook's certificate is. */}}
+{{/* Who provides the webhook's certificate: cert-manager, the user, or the operators themselves. */}}
+{{- define "fairlead.webhookCertificate" -}}
+{{- if .Values.webhook.certManager.enabled }}cert-manager
+{{- else if or .Values.webhook.certSecretName .Values.webhook.caBundle }}user
+{{- else }}operators
+{{- end }}
+{{- end }}
+
+{{/* Where it is. */}}
 {{- define "fairlead.webhookSecret" -}}
 {{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
 {{- end }}
@@ -47,12 +65,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: fairlead
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with omit .Values.commonLabels "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "fairlead.image" -}}
 {{- with .Values.image }}
 {{- $name := .repository }}
-{{- if .registry }}{{ $name = printf "%s/%s" .registry .repository }}{{ end }}
+{{- with default .registry $.Values.global.imageRegistry }}{{ $name = printf "%s/%s" . $name }}{{ end }}
 {{- if .digest }}
 {{- printf "%s@%s" $name .digest }}
 {{- else }}

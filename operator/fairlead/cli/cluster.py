@@ -40,11 +40,11 @@ class Person:
 
 
 class Cluster:
-    """A cluster, seen from one namespace."""
+    """A cluster at `host`, seen from one namespace; `client` asks with the user's own credentials."""
 
     def __init__(self, client: ApiClient, host: str, namespace: str) -> None:
-        self._client = client
-        self._host = host
+        self.client = client
+        self.host = host
         self.namespace = namespace
         #: What keeps a watch from getting on, for people; "" while all is well.
         self.trouble = ""
@@ -57,7 +57,7 @@ class Cluster:
         Raises :class:`CliError`, for one that is not there with the names of those that are.
         """
         try:
-            workflow = await self._with_tasks(await self._client.get(WORKFLOWS, name, self.namespace))
+            workflow = await self._with_tasks(await self.client.get(WORKFLOWS, name, self.namespace))
         except NotFound as error:
             raise await self._not_found(name) from error
         except ApiError as error:
@@ -69,7 +69,7 @@ class Cluster:
         if definition is None:
             return workflow
         try:
-            revision = await self._client.get(CONTROLLERREVISIONS, definition["revision"], self.namespace)
+            revision = await self.client.get(CONTROLLERREVISIONS, definition["revision"], self.namespace)
         except ApiError:
             return workflow  # it is the run that was asked for: without rights to the rest, that has to do
         return {**workflow, "spec": merge_definition(workflow["spec"], revision.get("data") or {})}
@@ -78,7 +78,7 @@ class Cluster:
         """Return who asks. Raises :class:`CliError`."""
         review = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind, "metadata": {}}
         try:
-            user = (await self._client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
+            user = (await self.client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
         except ApiError as error:
             raise self._told(error) from error
         return Person(user["username"], tuple(user.get("groups") or ()))
@@ -86,14 +86,14 @@ class Cluster:
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> _Object:
         """Create an object in the namespace. Raises :class:`CliError`."""
         try:
-            return await self._client.create(resource, body, self.namespace)
+            return await self.client.create(resource, body, self.namespace)
         except ApiError as error:
             raise self._refused(error, resource) from error
 
     async def edit(self, resource: Resource, name: str, changes: Mapping[str, Any]) -> _Object:
         """Change members of an object (a merge patch). Raises :class:`CliError`."""
         try:
-            return await self._client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
+            return await self.client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
         except ApiError as error:
             raise self._refused(error, resource) from error
 
@@ -103,7 +103,7 @@ class Cluster:
             return workflow
         metadata = workflow["metadata"]
         key = ObjectKey(self.namespace, metadata["name"])
-        shards = await fetch_shards(self._client, key, metadata["uid"], status["shards"]["count"])
+        shards = await fetch_shards(self.client, key, metadata["uid"], status["shards"]["count"])
         return {**workflow, "status": {**status, "tasks": read_tasks(status, shards.found)}}
 
     async def follow(self, seen: _Object) -> AsyncGenerator[_Object, None]:
@@ -125,7 +125,7 @@ class Cluster:
                     except ApiError as error:
                         if not error.is_transient:
                             raise self._told(error) from error
-                        self.trouble = f"{self._host} does not answer, trying again: {error.message}"
+                        self.trouble = f"{self.host} does not answer, trying again: {error.message}"
             except StopAsyncIteration:
                 return
             finally:
@@ -144,13 +144,13 @@ class Cluster:
                         seen = each
                         yield seen
                 # The watch has ended, as each does after a while: go on from what is there now.
-                latest = await self._client.get(resource, seen["metadata"]["name"], self.namespace)
+                latest = await self.client.get(resource, seen["metadata"]["name"], self.namespace)
             except NotFound:
                 return
             except ApiError as error:
                 if not error.is_transient:
                     raise self._told(error) from error
-                self.trouble = f"{self._host} does not answer, trying again: {error.message}"
+                self.trouble = f"{self.host} does not answer, trying again: {error.message}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if latest["metadata"]["uid"] != uid:
@@ -164,7 +164,7 @@ class Cluster:
         """Yield the changes after `seen` until the server ends the watch or the object is deleted."""
         metadata = seen["metadata"]
         splitter = LineSplitter()
-        async with self._client.watch(
+        async with self.client.watch(
             resource,
             self.namespace,
             resource_version=metadata["resourceVersion"],
@@ -182,11 +182,11 @@ class Cluster:
     async def _not_found(self, name: str) -> CliError:
         names: list[str] = []
         try:
-            async for page in self._client.list_pages(WORKFLOWS, self.namespace, metadata_only=True):
+            async for page in self.client.list_pages(WORKFLOWS, self.namespace, metadata_only=True):
                 names += [item["metadata"]["name"] for item in page.items]
         except NotFound:
             return CliError(
-                f"{self._host} does not know Workflows", hint="install Fairlead there first: kubectl apply -f crds/"
+                f"{self.host} does not know Workflows", hint="install Fairlead there first: kubectl apply -f crds/"
             )
         except ApiError:
             return CliError(f"there is no Workflow {name!r} in namespace {self.namespace!r}")
@@ -209,7 +209,7 @@ class Cluster:
                 return CliError(error.message)
             case NotFound():
                 return CliError(
-                    f"{self._host} does not know {resource.kind}s, or the namespace {self.namespace!r}",
+                    f"{self.host} does not know {resource.kind}s, or the namespace {self.namespace!r}",
                     hint="bring Fairlead's definitions up to date there: kubectl apply -f crds/",
                 )
             case _:
@@ -218,11 +218,11 @@ class Cluster:
     def _told(self, error: ApiError) -> CliError:
         match error:
             case Unreachable():
-                return CliError(f"{self._host} does not answer: {error.message}", ExitCode.UNREACHABLE)
+                return CliError(f"{self.host} does not answer: {error.message}", ExitCode.UNREACHABLE)
             case Unauthorized():
-                return CliError(f"{self._host} does not accept your credentials", ExitCode.UNREACHABLE)
+                return CliError(f"{self.host} does not accept your credentials", ExitCode.UNREACHABLE)
             case _:
-                return CliError(f"{self._host}: {error}", ExitCode.UNREACHABLE)
+                return CliError(f"{self.host}: {error}", ExitCode.UNREACHABLE)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from fairlead.cli import (
     mark,
     operator,
     reject,
+    release,
     resume,
     retry,
     run,
@@ -81,6 +82,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "reject": (reject.reject, reject.EXAMPLES),
     "complete": (complete.complete, complete.EXAMPLES),
     "heartbeat": (heartbeat.heartbeat, heartbeat.EXAMPLES),
+    "release": (release.release, release.EXAMPLES),
     "operator": (operator.operator, operator.EXAMPLES),
 }
 for _name, (_function, _examples) in COMMANDS.items():

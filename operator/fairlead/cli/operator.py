@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +15,14 @@ EXAMPLES = (
     "fairlead operator",
     "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
     "fairlead operator --http-allow-private 10.96.0.0/12",
+    "fairlead operator --watch-namespace team-a --watch-namespace team-b",
     "fairlead operator --lease-namespace fairlead",
     "fairlead operator --webhook-port 9443 --webhook-cert tls.crt --webhook-key tls.key",
 )
+
+
+#: A label of DNS, as names of namespaces are.
+_NAMESPACE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class _LogFormat(StrEnum):
@@ -46,6 +52,15 @@ def operator(
     ] = None,
     context: Annotated[
         str | None, typer.Option("--context", help="A context of the kubeconfig. Default: its current one.")
+    ] = None,
+    watch_namespace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--watch-namespace",
+            metavar="NAMESPACE",
+            help="Serve this namespace, and no others than those named so. May be given several times; rights in "
+            "each of them are enough. Default: all of them.",
+        ),
     ] = None,
     listen: Annotated[
         str, typer.Option("--listen", help="Where probes, metrics and the webhook are served.")
@@ -101,6 +116,30 @@ def operator(
             "/metrics.",
         ),
     ] = False,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook-secret",
+            metavar="NAMESPACE/NAME",
+            help="Make the webhook's certificate, renew it in time, and keep it in this Secret, which must be there.",
+        ),
+    ] = None,
+    webhook_service: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook-service",
+            metavar="NAME",
+            help="The Service in the same namespace by which the API server asks: whom that certificate is for.",
+        ),
+    ] = None,
+    webhook_configuration: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook-configuration",
+            metavar="NAME",
+            help="The ValidatingWebhookConfiguration in which to tell the API server whom to believe.",
+        ),
+    ] = None,
     log_format: Annotated[
         _LogFormat, typer.Option("--log-format", help="`auto` is text on a terminal and JSON elsewhere.")
     ] = _LogFormat.AUTO,
@@ -156,9 +195,11 @@ def operator(
 
     Exit codes: 0 ended as told, 1 a part of it failed, 2 the command is wrong, 3 no credentials for a cluster.
     """
+    from fairlead.controllers import options as settings
     from fairlead.controllers.app import run
-    from fairlead.controllers.options import OperatorOptions
+    from fairlead.controllers.options import CertificateKeeping, OperatorOptions
     from fairlead.egress.addresses import Network, parse_network
+    from fairlead.kube.resources import ObjectKey
     from fairlead.telemetry.logs import LogFormat
 
     try:
@@ -184,9 +225,27 @@ def operator(
         raise typer.BadParameter(
             "needs --metrics-cert: a token must not be sent in the clear", param_hint="--metrics-auth"
         )
+    keeping = None
+    if webhook_secret is not None or webhook_service is not None or webhook_configuration is not None:
+        if not (webhook_secret and webhook_service and webhook_configuration):
+            raise typer.BadParameter(
+                "goes together with --webhook-service and --webhook-configuration", param_hint="--webhook-secret"
+            )
+        if webhook_port is None or webhook_cert is not None:
+            raise typer.BadParameter("needs --webhook-port, and no --webhook-cert", param_hint="--webhook-secret")
+        namespace, _, name = webhook_secret.partition("/")
+        if not (namespace and name):
+            raise typer.BadParameter("reads NAMESPACE/NAME", param_hint="--webhook-secret")
+        keeping = CertificateKeeping(
+            secret=ObjectKey(namespace, name), service=webhook_service, configuration=webhook_configuration
+        )
+    namespaces = tuple(dict.fromkeys(watch_namespace or ()))
+    if wrong := next((each for each in namespaces if not _NAMESPACE.fullmatch(each)), None):
+        raise typer.BadParameter(f"{wrong!r} is no name of a namespace", param_hint="--watch-namespace")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
+        watch_namespaces=namespaces,
         listen=listen,
         port=port,
         webhook_port=webhook_port,
@@ -196,8 +255,9 @@ def operator(
         metrics_cert=metrics_cert,
         metrics_key=metrics_key,
         metrics_auth=metrics_auth,
+        webhook_keeping=keeping,
         log_format=LogFormat(log_format.value),
-        log_level=log_level.value,
+        log_level=settings.LogLevel(log_level.value),
         max_in_flight=max_in_flight,
         http_allow_private=networks.pop("", ()),
         http_allow_private_in=networks,

@@ -22,9 +22,9 @@ from fairlead.clock import utc_now
 from fairlead.engine.events import UserAction
 from fairlead.engine.model import ActionKind, Phase, StopMode
 from fairlead.kube.errors import ApiError, Conflict, NotFound
-from fairlead.kube.informer import Informer
 from fairlead.kube.observer import Observer
 from fairlead.kube.resources import WORKFLOWACTIONS, WORKFLOWS, ObjectKey
+from fairlead.kube.scope import Following, Scope
 from fairlead.kube.transport import ApiClient, PatchType
 
 from .identity import IdentityCheck
@@ -119,6 +119,7 @@ class Actions:
         notify: Callable[[str], None],
         counted: Callable[[str, bool], None],
         observer: Observer,
+        scope: Scope | None = None,
     ) -> None:
         self._client = client
         self._store = store
@@ -128,7 +129,7 @@ class Actions:
         self._open: dict[str, dict[ObjectKey, ActionView]] = {}
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.informer = Informer(
+        self.informer: Following[ActionView] = (scope or Scope()).informer(
             client, WORKFLOWACTIONS, project=action_view, on_change=self._changed, observer=observer
         )
 

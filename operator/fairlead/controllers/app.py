@@ -1,8 +1,9 @@
 """The process around the operator: kopf, signals, probes and the way it ends. The only file that imports kopf.
 
 One loop, one process. kopf watches the Workflows and does nothing but put them in line; everything else the operator
-follows itself (`runtime.py`). It starts before kopf and ends after it, and the signals are ours: kopf would take
-seconds to end, and cancels whatever was started after it.
+follows itself (`runtime.py`), and the Workflows, too, where it serves some namespaces by name (`namespaces.py` says
+why). It starts before kopf and ends after it, and the signals are ours: kopf would take seconds to end, and cancels
+whatever was started after it.
 """
 
 from __future__ import annotations
@@ -104,12 +105,14 @@ class _Process:
             await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not stop.done():
                 ready.result()
-                shell = self._start_kopf()
-                shell_ready = asyncio.create_task(self._kopf_ready.wait())
-                await asyncio.wait({shell_ready, shell, stop}, return_when=asyncio.FIRST_COMPLETED)
-                self._take_signals()  # kopf has put its own handlers in their place
+                if operator.namespaces is None:
+                    shell = self._start_kopf()
+                    shell_ready = asyncio.create_task(self._kopf_ready.wait())
+                    await asyncio.wait({shell_ready, shell, stop}, return_when=asyncio.FIRST_COMPLETED)
+                    self._take_signals()  # kopf has put its own handlers in their place
                 operator.work()
-                done, _ = await asyncio.wait({shell, stop, *operator.tasks}, return_when=asyncio.FIRST_COMPLETED)
+                shells = () if shell is None else (shell,)
+                done, _ = await asyncio.wait({stop, *shells, *operator.tasks}, return_when=asyncio.FIRST_COMPLETED)
                 _tell_why(done - {stop})
             else:
                 ready.cancel()

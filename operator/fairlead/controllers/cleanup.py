@@ -17,8 +17,9 @@ from fairlead.api import labels
 from fairlead.clock import utc_now
 from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.model import WorkKind
-from fairlead.kube.errors import ApiError, Conflict, NotFound
+from fairlead.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
+from fairlead.kube.scope import Scope
 from fairlead.kube.transport import ApiClient
 
 from .apply import Applier
@@ -65,9 +66,11 @@ class Cleaner:
         notify: Callable[[str], None],
         holds: Holds = everything,
         tracing: Tracing | None = None,
+        scope: Scope | None = None,
     ) -> None:
         self._holds = holds
         self._tracing = tracing
+        self._scope = scope or Scope()
         self._doubts = 0
         self._catching_up = asyncio.Lock()
         self._client = client
@@ -185,11 +188,20 @@ class Cleaner:
             doubts = self._doubts
             if not doubts:
                 return
-            async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
-                for metadata in (item["metadata"] for item in page.items):
-                    if self._is_news(metadata):
-                        await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
+            for namespace in self._scope.parts:
+                try:
+                    await self._catch_up(namespace)
+                except Forbidden:
+                    if namespace is None:
+                        raise
+                    # Nothing runs there: nothing could be started, either.
             self._doubts -= doubts
+
+    async def _catch_up(self, namespace: str | None) -> None:
+        async for page in self._client.list_pages(WORKFLOWS, namespace, metadata_only=True):
+            for metadata in (item["metadata"] for item in page.items):
+                if self._is_news(metadata):
+                    await self.reread(metadata["uid"], ObjectKey(metadata["namespace"], metadata["name"]))
 
     def _is_news(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether a Workflow was listed that is not known as it is there."""
@@ -197,13 +209,32 @@ class Cleaner:
         return known is None or known.version < int(metadata["resourceVersion"])
 
     async def sweep(self) -> None:
-        """Compare all Workflows with what is known, and put in line whatever a watch did not tell."""
-        held = await self._releaser.held()
-        ownerless = [(kind, key, view.uid) for (kind, key), view in self._gatherer.objects("").items() if view.held]
+        """Compare all Workflows with what is known; put in line what a watch did not tell. Raises `ApiError`."""
+        for namespace in self._scope.parts:
+            try:
+                await self._sweep(namespace)
+            except Forbidden:
+                if namespace is None:
+                    raise
+                # The watches of this namespace complain about it.
+
+    async def _sweep(self, namespace: str | None) -> None:
+        """Sweep one namespace, or all. What is not listed there is taken for gone: nothing of others is looked at."""
+
+        def is_there(key: ObjectKey) -> bool:
+            return namespace in (None, key.namespace)
+
+        held = await self._releaser.held(namespace)
+        ownerless = [
+            (kind, key, view.uid)
+            for (kind, key), view in self._gatherer.objects("").items()
+            if view.held and is_there(key)
+        ]
         seen: set[str] = set()
         alive: set[str] = set()
-        known_before = {workflow.uid: ObjectKey(workflow.namespace, workflow.name) for workflow in self._store}
-        async for page in self._client.list_pages(WORKFLOWS, metadata_only=True):
+        known = ((workflow.uid, ObjectKey(workflow.namespace, workflow.name)) for workflow in self._store)
+        known_before = {uid: key for uid, key in known if is_there(key)}
+        async for page in self._client.list_pages(WORKFLOWS, namespace, metadata_only=True):
             for item in page.items:
                 metadata = item["metadata"]
                 seen.add(metadata["uid"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, Protocol
 
-from fairlead.kube.informer import Informer
+from fairlead.kube.scope import Following
 
 from .actions import Actions
 from .buckets import group_of_key, selector_of
@@ -55,7 +55,7 @@ class RunDuties:
 
     def __init__(
         self,
-        informers: Iterable[Informer[Any]],
+        informers: Iterable[Following[Any]],
         store: WorkflowStore,
         controller: WorkflowController,
         errands: Errands,

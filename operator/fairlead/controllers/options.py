@@ -5,12 +5,54 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from fairlead.egress.addresses import Network
+from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.logs import LogFormat
 
-__all__ = ["OperatorOptions"]
+__all__ = ["CertificateKeeping", "LogLevel", "NamespaceName", "OperatorOptions", "RequestsAtOnce"]
+
+# The types that are also those of values of the chart, whose schema is generated from them.
+
+#: A label of DNS.
+NamespaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+RequestsAtOnce = Annotated[int, Field(ge=1)]
+
+
+class LogLevel(StrEnum):
+    """From which level on to log."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateKeeping:
+    """Where the webhook's certificate is kept by the operators themselves.
+
+    secret
+        the Secret, which is there already, and of which they write the data.
+    service
+        the Service in the same namespace by which the API server asks.
+    configuration
+        the ValidatingWebhookConfiguration that tells it whom to believe.
+    """
+
+    secret: ObjectKey
+    service: str
+    configuration: str
+
+    @property
+    def host(self) -> str:
+        """The name that the certificate is for."""
+        return f"{self.service}.{self.secret.namespace}.svc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +61,8 @@ class OperatorOptions:
 
     kubeconfig, context
         which cluster to serve, outside of one; None means the pod's own service account, else the default file.
+    watch_namespaces
+        the namespaces to serve, none twice; empty means all of them, now and later.
     listen, port
         where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes a free one.
     webhook_port, webhook_cert, webhook_key
@@ -27,6 +71,8 @@ class OperatorOptions:
     metrics_port, metrics_cert, metrics_key, metrics_auth
         where to serve the metrics apart from the probes, None for beside them; the certificate for it, and whether only
         those may see them who may `get` the path `/metrics`.
+    webhook_keeping
+        where to keep a certificate that is made and renewed here, instead of those files.
     log_format, log_level
         how to log, and from which level on.
     max_in_flight
@@ -45,6 +91,7 @@ class OperatorOptions:
 
     kubeconfig: Path | None = None
     context: str | None = None
+    watch_namespaces: tuple[NamespaceName, ...] = ()
     listen: str = "0.0.0.0"
     port: int = 8080
     webhook_port: int | None = None
@@ -54,9 +101,10 @@ class OperatorOptions:
     metrics_cert: Path | None = None
     metrics_key: Path | None = None
     metrics_auth: bool = False
+    webhook_keeping: CertificateKeeping | None = None
     log_format: LogFormat = LogFormat.AUTO
-    log_level: str = "INFO"
-    max_in_flight: int = 64
+    log_level: LogLevel = LogLevel.INFO
+    max_in_flight: RequestsAtOnce = 64
     http_allow_private: tuple[Network, ...] = ()
     http_allow_private_in: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     lease_namespace: str | None = None

@@ -24,8 +24,8 @@ from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.model import WorkKind
 from fairlead.engine.state import Outcome, Result
 from fairlead.kube.errors import ApiError, Conflict, NotFound
-from fairlead.kube.informer import Informer
 from fairlead.kube.resources import ObjectKey
+from fairlead.kube.scope import Following
 from fairlead.kube.transport import ApiClient
 
 from .buckets import Holds, everything
@@ -67,7 +67,7 @@ class Retention:
         self,
         client: ApiClient,
         store: WorkflowStore,
-        informers: Mapping[WorkKind, Informer[Any]],
+        informers: Mapping[WorkKind, Following[Any]],
         active: Callable[[str], Run | None],
         *,
         workers: int,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,9 @@ from fairlead.kube.discovery import Discovery
 from fairlead.kube.errors import ApiError, Unreachable
 from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
-from fairlead.kube.resources import EVENTS, JOBS, PODS, WORKFLOWS, ObjectKey
+from fairlead.kube.informers import Informers
+from fairlead.kube.resources import EVENTS, JOBS, PODS, SECRETS, VALIDATING_WEBHOOKS, WORKFLOWS, ObjectKey
+from fairlead.kube.scope import Following, Scope
 from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
@@ -36,7 +39,8 @@ from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .callers import Callers
 from .carrier import Carrier
-from .certificate import ServingCertificate
+from .certificate import CertificateFiles, ServingCertificate
+from .certificate_keeper import CertificateKeeper
 from .cleanup import Cleaner
 from .concurrency import Concurrency
 from .condition import Conditions
@@ -46,6 +50,7 @@ from .errands import Errands
 from .gather import Gatherer
 from .http_task import HttpTasks
 from .membership import LEASE_SECONDS
+from .namespaces import WatchedNamespaces
 from .options import OperatorOptions
 from .queue import WorkQueue
 from .replicas import Replicas
@@ -64,6 +69,9 @@ from .writer import StatusWriter
 __all__ = ["Operator"]
 
 log = logging.getLogger("fairlead")
+
+#: What every replica may write at any time: nothing of it is about a run.
+_FREE = frozenset({EVENTS.plural, SECRETS.plural, VALIDATING_WEBHOOKS.plural})
 
 _SWEEP_SECONDS = 60.0
 _SETTLE_SECONDS = 10.0
@@ -100,6 +108,7 @@ class Operator:
         self._client = client
         self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
         self.callers = Callers(client)
+        self.scope = Scope(options.watch_namespaces)
         self.store = WorkflowStore()
         self.holdings = Holdings(asyncio.get_running_loop().time, self.store.bucket_of)
         if options.lease_namespace is None:
@@ -157,13 +166,31 @@ class Operator:
             spans = _sink(options.traces_endpoint, self.metrics)
         self.tracing = None if spans is None else Tracing(client, spans)
         self.cleaner = Cleaner(
-            client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, holds, self.tracing
+            client,
+            self.store,
+            self.gatherer,
+            self.applier,
+            self.writer,
+            self.queue.add,
+            holds,
+            self.tracing,
+            self.scope,
         )
-        self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
+        self.actions = Actions(
+            client, self.store, self.queue.add, self.metrics.action_answered, self.metrics, self.scope
+        )
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
-        self.webhook = WebhookServer(client, evaluator, self.metrics, _certificate(options))
-        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics, holds)
+        certificate = _certificate(options)
+        self.webhook = WebhookServer(client, evaluator, self.metrics, certificate)
+        self._certificate_keeper: CertificateKeeper | None = None
+        if certificate is not None:
+            self.metrics.certificate_expiry(lambda: certificate.expires_at)
+            if options.webhook_keeping is not None:
+                self._certificate_keeper = CertificateKeeper(client, options.webhook_keeping, certificate)
+        self.templates = Templates(
+            client, evaluator, definitions.appeared, self.metrics, self.metrics, holds, self.scope
+        )
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -193,23 +220,50 @@ class Operator:
             else self._replicas(session, options.lease_namespace, options.replica)
         )
         #: Everything that is watched by ourselves, by the name of the resource.
-        self.caches: dict[str, Informer[Any]] = {
+        self.caches: dict[str, Following[Any]] = {
             **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
             "workflowactions": self.actions.informer,
             "workflowtemplates": self.templates.informer,
         }
+        #: Of an operator that serves some namespaces by name; the Workflows of all of them are told of by the shell.
+        self.namespaces: WatchedNamespaces | None = None
+        if self.scope.namespaces:
+            workflows = self.scope.informer(
+                client, WORKFLOWS, project=self._take_in, on_change=self._workflow_changed, observer=self.metrics
+            )
+            assert isinstance(workflows, Informers)
+            self.namespaces = WatchedNamespaces(workflows, self.caches)
+            self.caches["workflows"] = workflows
         if self.replicas is not None:
             self.caches["leases"] = self.replicas.informer
 
     def begin(self) -> None:
         """Begin to follow the cluster; nothing is done about it yet."""
         self._observe_caches()
-        for informer in self.caches.values():
-            self._background(informer.run())
+        for plural, informer in self.caches.items():
+            if self.namespaces is None or plural != "workflows":
+                self._background(informer.run())
+        if self.namespaces is not None:
+            self._background(self.namespaces.run())
         self._background(self.recorder.run())
+        if self._certificate_keeper is not None:
+            self._background(self._certificate_keeper.run())
 
     async def become_ready(self) -> None:
-        """Wait until our kinds are served and the caches are filled, saying what is missing meanwhile."""
+        """Wait until our kinds are served and the caches are filled, saying what is missing meanwhile.
+
+        Of several namespaces, one is enough, as long as no other may still come.
+        """
+        if self.namespaces is not None:
+            while missing := self.namespaces.waits_for():
+                self.wait_for(missing)
+                await asyncio.sleep(0.2)
+        else:
+            await self._read_everything()
+        if self.replicas is not None:
+            await self._filled("leases", self.replicas.informer)
+
+    async def _read_everything(self) -> None:
         while True:
             try:
                 # By listing, not by discovery: without the right to it, kopf would end and take us along.
@@ -222,11 +276,15 @@ class Operator:
                     self.wait_for(f"the Workflows cannot be read: {error}")
             await asyncio.sleep(1.0)
         for plural, informer in self.caches.items():
-            while not informer.synced.is_set():
-                self.wait_for(informer.last_error or f"reading all {plural}")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        await informer.synced.wait()
+            if isinstance(informer, Informer):
+                await self._filled(plural, informer)
+
+    async def _filled(self, plural: str, informer: Informer[Any]) -> None:
+        while not informer.synced.is_set():
+            self.wait_for(informer.last_error or f"reading all {plural}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await informer.synced.wait()
 
     def wait_for(self, what: str) -> None:
         """Note, and log, what is missing."""
@@ -256,9 +314,18 @@ class Operator:
                 return  # our own write, come back
         self.queue.add(uid)
 
+    def _take_in(self, raw: dict[str, Any]) -> str:
+        """Take in a Workflow of a namespace that is followed by ourselves; nothing else of it is kept than its UID."""
+        self.workflow_event("MODIFIED", raw)
+        return str(raw["metadata"]["uid"])
+
+    def _workflow_changed(self, _key: ObjectKey, old: str | None, new: str | None) -> None:
+        if new is None:
+            self.workflow_event("DELETED", {"metadata": {"uid": old}})
+
     def _check_lease(self, resource: str) -> None:
         """Keep back whatever is about to be written past the deadline: others may act by now. Raises `ApiError`."""
-        if not self.holdings.count and resource != EVENTS.plural and not resource.endswith("reviews"):
+        if not self.holdings.count and resource not in _FREE and not resource.endswith("reviews"):
             raise Unreachable("the lease is over: nothing is written", maybe_applied=False)
 
     async def _reconcile(self, uid: str) -> float | None:
@@ -342,12 +409,12 @@ class Operator:
         self.tasks.append(task)
         task.add_done_callback(self.tasks.remove)
 
-    def _informer(self, kind: WorkKind, resource: Any, project: Callable[[Any], Any]) -> Informer[Any]:
+    def _informer(self, kind: WorkKind, resource: Any, project: Callable[[Any], Any]) -> Following[Any]:
         def view(raw: Any) -> Any:
             self.store.note_labels(raw["metadata"])
             return project(raw)
 
-        return Informer(
+        return self.scope.informer(
             self._client,
             resource,
             project=view,
@@ -382,9 +449,14 @@ class Operator:
     def _observe_caches(self) -> None:
         for plural, informer in self.caches.items():
             self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
+        for namespace in self.scope.namespaces:
+            self.metrics.namespace_served(namespace, partial(self._is_served, namespace))
         self.metrics.groups_held(lambda: len(self.holdings.groups) if self.holdings.count else 0)
         for name, queue in self.queues().items():
             self.metrics.queue_depth(name, queue.__len__)
+
+    def _is_served(self, namespace: str) -> bool:
+        return self.namespaces is not None and not self.namespaces.missing_in(namespace)
 
     def queues(self) -> dict[str, WorkQueue]:
         """Return all lines of work by name."""
@@ -398,7 +470,7 @@ class Operator:
     def live_checks(self) -> dict[str, Callable[[], str]]:
         """Return what has to go on for the process to be worth keeping: each tells what is wrong, or ""."""
 
-        def loop_of(informer: Informer[Any]) -> Callable[[], str]:
+        def loop_of(informer: Following[Any]) -> Callable[[], str]:
             return lambda: _too_long(informer.idle(), _HUNG_SECONDS, "the watch loop has not come round")
 
         def sweep() -> str:
@@ -422,7 +494,7 @@ class Operator:
     def ready_checks(self) -> dict[str, Callable[[], str]]:
         """Return what has to hold for the operator to do its work; likewise."""
 
-        def heard(informer: Informer[Any]) -> Callable[[], str]:
+        def heard(informer: Following[Any]) -> Callable[[], str]:
             return lambda: (
                 informer.last_error
                 or _too_long(informer.staleness(), _DEAF_SECONDS, "nothing heard from the API server")
@@ -447,9 +519,11 @@ def _sender(private: Iterable[Network]) -> Sender:
 
 
 def _certificate(options: OperatorOptions) -> ServingCertificate | None:
+    if options.webhook_keeping is not None:
+        return ServingCertificate()
     if options.webhook_cert is None or options.webhook_key is None:
         return None
-    return ServingCertificate(options.webhook_cert, options.webhook_key)
+    return CertificateFiles(options.webhook_cert, options.webhook_key)
 
 
 def _too_long(seconds: float, limit: float, what: str) -> str:

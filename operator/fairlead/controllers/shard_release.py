@@ -52,10 +52,11 @@ class ShardReleaser:
                 complete &= await self._release(key, raw["metadata"]["uid"])
             index += 1
 
-    async def held(self) -> list[HeldShard]:
-        """Return all shards that we hold, of whatever run."""
+    async def held(self, namespace: str | None = None) -> list[HeldShard]:
+        """Return all shards that we hold in a namespace, or in all, of whatever run."""
         found = []
-        async for page in self._client.list_pages(TASKSTATUSSHARDS, metadata_only=True, resource_version="0"):
+        pages = self._client.list_pages(TASKSTATUSSHARDS, namespace, metadata_only=True, resource_version="0")
+        async for page in pages:
             found += [
                 HeldShard(ObjectKey(meta["namespace"], meta["name"]), meta["uid"], _run_of(meta))
                 for meta in (item["metadata"] for item in page.items)

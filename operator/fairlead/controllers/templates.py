@@ -19,9 +19,9 @@ from fairlead.api.problems import Problem, Severity
 from fairlead.clock import utc_now
 from fairlead.engine.expressions import Evaluator
 from fairlead.kube.errors import Conflict, NotFound
-from fairlead.kube.informer import Informer
 from fairlead.kube.observer import Observer
 from fairlead.kube.resources import WORKFLOWTEMPLATES, ObjectKey
+from fairlead.kube.scope import Following, Scope
 from fairlead.kube.transport import ApiClient, PatchType
 
 from .buckets import Holds, everything
@@ -87,13 +87,14 @@ class Templates:
         observer: Observer,
         queue_observer: QueueObserver,
         holds: Holds = everything,
+        scope: Scope | None = None,
     ) -> None:
         self._holds = holds
         self._client = client
         self._evaluator = evaluator
         self._appeared = appeared
         self.queue = WorkQueue("template", self._judge, queue_observer, workers=_WORKERS)
-        self.informer = Informer(
+        self.informer: Following[TemplateView] = (scope or Scope()).informer(
             client, WORKFLOWTEMPLATES, project=template_view, on_change=self._changed, observer=observer
         )
 

@@ -106,6 +106,7 @@ class Informer(Generic[T]):
     Attributes:
         synced: set once the first complete LIST was told to `on_change`.
         last_error: None while all is well; otherwise what is wrong and what would help, for people.
+        refused: whether that is a right which we have not.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Informer(Generic[T]):
 
         self.synced = asyncio.Event()
         self.last_error: str | None = None
-
+        self.refused = False
         self._turn: asyncio.Timeout | None = None  # what is being done now, to be broken off when the selector changes
         self._focused = asyncio.Event()
 
@@ -153,8 +154,7 @@ class Informer(Generic[T]):
         self._by_owner: dict[str, dict[ObjectKey, T]] = {}
         self._resume = ""  # where the next watch goes on from; '' = list first
         self._seen = 0  # the same as a number, and kept when `_resume` expires
-        self._warned: str | None = None
-        self._suspect = False  # the last watch fell silent
+        self._warned, self._suspect = "", False  # suspect: the last watch fell silent
         self._failures = 0  # in a row, without a working watch between them
         self._expired_lists = 0
         self._stale_lists = 0
@@ -371,7 +371,7 @@ class Informer(Generic[T]):
             idle_timeout=self._idle_timeout,
         ) as chunks:
             self._heard()
-            self.last_error = None
+            self.last_error, self.refused = None, False
             opened = self._clock()
             try:
                 async for chunk in chunks:
@@ -452,12 +452,12 @@ class Informer(Generic[T]):
 
     def _works(self) -> None:
         self._failures = 0
-        self._warned = None
+        self._warned = ""
 
     def _complain(self, error: Exception) -> None:
         message = _explain(error, self._resource, self._namespace)
-        self.last_error = message
-        # A connection that breaks once in a while is everyday life; and a warning is given once, not every time.
+        self.last_error, self.refused = message, isinstance(error, Forbidden)
+        # A connection that breaks now and then is everyday life; and a warning is given once.
         if isinstance(error, Unreachable) and not self._failures:
             _log.info("%s", message)
         elif message != self._warned:

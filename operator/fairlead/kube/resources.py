@@ -26,6 +26,7 @@ __all__ = [
     "SUBJECT_ACCESS_REVIEWS",
     "TASKSTATUSSHARDS",
     "TOKEN_REVIEWS",
+    "VALIDATING_WEBHOOKS",
     "WORKFLOWACTIONS",
     "WORKFLOWS",
     "WORKFLOWTEMPLATES",
@@ -123,6 +124,13 @@ ADMISSION_POLICY_BINDINGS = Resource(
     "v1",
     "validatingadmissionpolicybindings",
     "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+VALIDATING_WEBHOOKS = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
     namespaced=False,
 )
 SELF_SUBJECT_REVIEWS = Resource(

@@ -73,6 +73,17 @@ SPECS: tuple[MetricSpec, ...] = (
     MetricSpec("gauge", "fairlead_runs", "Runs that this replica acts for, by phase.", ("phase",)),
     MetricSpec(
         "gauge",
+        "fairlead_namespace_served",
+        "Whether one of the namespaces that are served by name is: 0 while something in it may not be read.",
+        ("namespace",),
+    ),
+    MetricSpec(
+        "gauge",
+        "fairlead_webhook_certificate_expiry_timestamp_seconds",
+        "When the certificate of the webhook expires; 0 while there is none.",
+    ),
+    MetricSpec(
+        "gauge",
         "fairlead_bucket_groups",
         "Groups of buckets that this replica holds, of 16; 0 while its lease is over.",
     ),
@@ -276,6 +287,14 @@ class Metrics:
         for phase, count in by_phase.items():
             gauge.labels(phase).set(count)
         self._phases |= by_phase.keys()
+
+    def namespace_served(self, namespace: str, served: Callable[[], bool]) -> None:
+        """Ask this at every scrape."""
+        self._gauges["fairlead_namespace_served"].labels(namespace).set_function(served)
+
+    def certificate_expiry(self, expires: Callable[[], float]) -> None:
+        """Ask this at every scrape."""
+        self._gauges["fairlead_webhook_certificate_expiry_timestamp_seconds"].set_function(expires)
 
     def groups_held(self, count: Callable[[], int]) -> None:
         """Ask this at every scrape."""

@@ -71,9 +71,10 @@ class Cluster:
         """Return the true time."""
         return START + timedelta(seconds=asyncio.get_running_loop().time())
 
-    def host(self, name: str = "operator-1") -> Host:
-        """Return a machine for one more operator, which does not run yet."""
-        options = OperatorOptions(lease_namespace=LEASE_NAMESPACE if self.leases else None, replica=name)
+    def host(self, name: str = "operator-1", namespaces: tuple[str, ...] = ()) -> Host:
+        """Return a machine for one more operator, of all namespaces or some, which does not run yet."""
+        leases = LEASE_NAMESPACE if self.leases else None
+        options = OperatorOptions(lease_namespace=leases, replica=name, watch_namespaces=namespaces)
         host = Host(self.network, name, self.now, options)
         self.hosts.append(host)
         return host

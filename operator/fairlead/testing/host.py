@@ -120,12 +120,14 @@ class Host:
         self.on_start(operator)
         operator.begin()
         await operator.become_ready()
-        told = asyncio.Event()
-        shell = asyncio.create_task(follow_workflows(ApiClient(session), operator.workflow_event, told))
-        await told.wait()
+        shells = set()
+        if operator.namespaces is None:
+            told = asyncio.Event()
+            shells = {asyncio.create_task(follow_workflows(ApiClient(session), operator.workflow_event, told))}
+            await told.wait()
         operator.work()
         self.is_ready = True
-        await asyncio.wait({shell, *operator.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*shells, *operator.tasks}, return_when=asyncio.FIRST_COMPLETED)
         # A part has ended by itself: the process ends, and is started again.
         asyncio.get_running_loop().call_later(_RESTART_SECONDS, self._start_again, context=_outside())
         self.crash()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from tools.chart_documents import readme, values_in
+from tools.chart_values import SETTINGS
 
 import fairlead
 from fairlead.api.action import WorkflowAction
 from fairlead.api.template import WorkflowTemplate
 from fairlead.api.workflow import Workflow
 from fairlead.controllers.identity import POLICY, is_in_force
+from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.webhook import _ANSWER_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,8 +27,17 @@ CHART = ROOT / "charts" / "fairlead"
 VALUES = CHART / "values.yaml"
 TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
 
-#: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
-FREE = {"global", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "affinity"}
+#: Objects whose keys are the user's: labels, and a pod's own fields.
+FREE = {
+    "commonLabels",
+    "serviceAccount.annotations",
+    "podLabels",
+    "podAnnotations",
+    "nodeSelector",
+    "affinity",
+    "resources.requests",
+    "resources.limits",
+}
 
 
 def values() -> dict[str, Any]:
@@ -72,6 +85,13 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"webhook": {"caBundle": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t"}},
         {"webhook": {"certManager": {"issuerKind": "Secret"}}},
         {"logLevel": "LOUD"},
+        {"maxInFlight": 0},
+        {"watchNamespaces": "team-a"},
+        {"watchNamespaces": ["team-*"]},
+        {"watchNamespaces": ["a", "a"]},
+        {"podDisruptionBudget": {"maxUnavailable": "many"}},
+        {"networkPolicy": {"apiServerPorts": []}},
+        {"global": {"imageRegistry": 1}},
         {"http": {"allowPrivate": "10.0.0.0/8"}},
         {"http": {"allowPrivate": ["internal.example"]}},
         {"podLabels": {"a": 1}},
@@ -86,12 +106,12 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
 
 def test_every_object_of_the_schema_is_closed() -> None:
     def check(node: dict[str, Any], path: str) -> None:
-        if "properties" in node:
+        if "properties" in node and path != "global":  # where other charts have theirs
             assert node["additionalProperties"] is False, path
         for key, child in node.get("properties", {}).items():
             check(child, f"{path}.{key}".lstrip("."))
         if node.get("type") == "object" and "properties" not in node:
-            assert path in FREE or path.startswith("resources"), path
+            assert path in FREE, path
 
     check(schema(), "")
 
@@ -104,32 +124,53 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
             found |= keys(child, name) if "properties" in child and name != "resources" else {name}
         return found
 
-    assert keys(schema()) - {"global"} == leaves(values())
+    assert keys(schema()) == leaves(values())
 
 
 def test_every_value_is_documented() -> None:
-    lines = VALUES.read_text().splitlines()
-    undocumented = []
-    for number, line in enumerate(lines):
-        match = re.match(r"( *)(\w+):(.*)", line)
-        is_leaf = match and (match[3].strip() or match[2] == "resources")
-        inside_resources = match and match[1] and _parent(lines, number) in ("resources", "requests", "limits")
-        if is_leaf and not inside_resources and "# -- " not in lines[number - 1]:
-            undocumented.append(line)
-    assert undocumented == []
+    assert [value.name for value in values_in(VALUES.read_text()) if not value.meaning] == []
+    assert {value.name for value in values_in(VALUES.read_text())} == leaves(values())
 
 
-def _parent(lines: list[str], number: int) -> str:
-    indent = len(lines[number]) - len(lines[number].lstrip())
-    for line in reversed(lines[:number]):
-        if line.strip() and not line.lstrip().startswith("#") and len(line) - len(line.lstrip()) < indent:
-            return line.strip().rstrip(":")
-    return ""
+def test_a_value_that_nobody_documented_is_noticed() -> None:
+    [one, other] = values_in("a:\n  # -- What it is.\n  b: 1\n  c: [x]\n")
+    assert (one.name, one.default, one.meaning) == ("a.b", 1, "What it is.")
+    assert (other.name, other.default, other.meaning) == ("a.c", ["x"], "")
+
+
+def test_settings_of_the_operator_have_its_defaults() -> None:
+    """A chart that is told nothing runs the operator as if it were told nothing."""
+    ours = OperatorOptions()
+    for setting, name in SETTINGS.items():
+        if setting == "log_format":
+            continue  # in a pod, nobody looks at a terminal
+        default = next(value.default for value in values_in(VALUES.read_text()) if value.name == name)
+        assert getattr(ours, setting) == (tuple(default) if isinstance(default, list) else default), name
+
+
+def test_every_setting_of_the_operator_is_a_value_or_follows_from_some() -> None:
+    follows = {
+        "listen", "port", "replica", "lease_namespace",  # of a pod, and of `replicas`
+        "webhook_port", "webhook_cert", "webhook_key", "webhook_keeping",  # of `webhook`
+        "kubeconfig", "context",  # outside of a pod
+    }  # fmt: skip
+    assert {each.name for each in fields(OperatorOptions)} == follows | set(SETTINGS)
+
+
+def test_readme_and_schema_tell_the_same_of_each_value() -> None:
+    table = readme(VALUES.read_text())
+    for value in values_in(VALUES.read_text()):
+        part = schema()
+        for key in value.path:
+            part = part["properties"][key]
+        assert part["description"] == value.meaning
+        assert f"| `{value.name}` |" in table
 
 
 def test_no_value_without_a_use_and_no_use_without_a_value() -> None:
     text = "".join(TEMPLATES.values())
     used = set(re.findall(r"\.Values\.([\w.]+)", text))
+    used |= set(re.findall(r"\.Values\.(global\.imageRegistry)", text))
     # `with .Values.image` reads its members as .registry, .tag and so on.
     used |= {f"image.{name}" for name in re.findall(r"(?<=[ (])\.(\w+)", TEMPLATES["_names.tpl"])} & leaves(values())
     used.discard("image")
@@ -186,13 +227,12 @@ def test_the_webhook_answers_before_nobody_waits_any_more() -> None:
 
 def test_no_replica_writes_the_configuration() -> None:
     """They would overwrite each other's authority."""
-    assert "webhookconfigurations" not in TEMPLATES["rbac.yaml"]
+    assert "create" not in TEMPLATES["_rules.tpl"].partition("validatingwebhookconfigurations")[2]
 
 
 def test_several_replicas_have_leases_and_the_rights_to_them() -> None:
     deployment, rbac = TEMPLATES["deployment.yaml"], TEMPLATES["rbac.yaml"]
     several = "{{- if gt (int .Values.replicas) 1 }}"
-    assert f"{several}\n            - --lease-namespace={{{{ .Release.Namespace }}}}\n" in deployment
-    role = rbac.partition(several)[2]
-    assert "resources: [leases]\n    verbs: [get, list, watch, create, patch, delete]" in role
-    assert role.count("namespace: {{ .Release.Namespace }}") == 3
+    where = '{{ include "fairlead.namespace" . }}'
+    assert f"{several}\n            - --lease-namespace={where}\n" in deployment
+    assert "resources: [leases]\n    verbs: [get, list, watch, create, patch, delete]" in rbac

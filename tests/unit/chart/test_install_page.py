@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import yaml
+from tests.unit.chart.test_roles import operator_rules
 
 from fairlead.api import labels
 
@@ -20,9 +21,7 @@ def test_the_release_command_names_our_finalizer_and_label() -> None:
 
 
 def test_the_table_of_rights_is_the_role() -> None:
-    template = (ROOT / "charts" / "fairlead" / "templates" / "rbac.yaml").read_text()
-    role = yaml.safe_load(re.sub(r"^.*\{\{.*$\n", "", template.split("---")[0], flags=re.MULTILINE))
-    granted = {name: rule["verbs"] for rule in role["rules"] for name in rule["resources"]}
+    granted = {name: rule["verbs"] for rule in operator_rules() for name in rule["resources"]}
     told = {
         name: verbs.split(", ")
         for names, verbs in re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \|", PAGE, re.MULTILINE)

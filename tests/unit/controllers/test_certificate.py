@@ -13,7 +13,7 @@ from aiohttp import web
 from e2e.devcluster.progress import run
 from tests.unit.controllers.pki import Authority
 
-from fairlead.controllers.certificate import ServingCertificate
+from fairlead.controllers.certificate import CertificateFiles
 
 
 class Files:
@@ -50,7 +50,7 @@ class Server:
     """One that answers on loopback, and whoever connects to it."""
 
     def __init__(self, files: Files) -> None:
-        self.certificate = ServingCertificate(files.chain, files.key)
+        self.certificate = CertificateFiles(files.chain, files.key)
         self._authority = files.authority
         self._runner = web.AppRunner(web.Application(), shutdown_timeout=0.01)
         self.port = 0

@@ -21,7 +21,7 @@ from tests.unit.controllers.pki import Authority
 from fairlead.api.lint import lint_documents
 from fairlead.api.problems import Severity
 from fairlead.controllers import webhook
-from fairlead.controllers.certificate import ServingCertificate
+from fairlead.controllers.certificate import CertificateFiles
 from fairlead.controllers.webhook import WebhookServer
 from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.errors import ApiError
@@ -115,7 +115,7 @@ class Serving:
     @asynccontextmanager
     async def __call__(self, **options: Any) -> AsyncIterator[Asking]:
         metrics, root = Metrics(), self.authority.root
-        certificate = ServingCertificate(root / "webhook.crt", root / "webhook.key")
+        certificate = CertificateFiles(root / "webhook.crt", root / "webhook.key")
         server = WebhookServer(self.api, EVALUATOR, metrics, certificate, **options)
         port = await server.start("127.0.0.1", 0)
         try:
