@@ -471,5 +471,5 @@ def _record(kind: str, scene: Scene) -> str:
     found = run(main(), stall_at=100_000)
     assert found.get("kind") == kind, f"{scene.__name__} ends with a {kind}"
     metadata = {key: value for key, value in found["metadata"].items() if key not in _DROPPED}
-    text = yaml.safe_dump({**found, "metadata": metadata}, sort_keys=False, width=120)
+    text = yaml.safe_dump({**found, "metadata": metadata}, sort_keys=False, width=120, default_flow_style=None)
     return f"# {(scene.__doc__ or '').splitlines()[0]}\n# Recorded by `make gen`; do not edit.\n{text}"
