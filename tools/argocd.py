@@ -21,6 +21,9 @@ _HERE = "gitops/argocd"
 _KINDS = f"{_HERE}/resource_customizations/{ApiObject.GROUP}"
 _CONFIG_MAP = f"{_HERE}/argocd-cm.yaml"
 
+#: What changing actions make of recorded Workflows, for the tests: file, Workflow, and its `spec.suspend` then.
+_CHANGED = (("running-suspended", "running", True), ("suspended-resumed", "suspended", False))
+
 #: Where nothing is but what is generated.
 FOLDERS = tuple(f"{_KINDS}/{kind}/testdata" for kind in recordings.RECORDED)
 
@@ -67,6 +70,10 @@ def generated(root: Path) -> dict[str, str]:
         for kind, texts in recordings.recordings().items()
         for name, text in texts.items()
     }
+    for name, source, suspend in _CHANGED:
+        changed = yaml.safe_load(files[f"{_KINDS}/Workflow/testdata/{source}.yaml"])
+        changed["spec"]["suspend"] = suspend
+        files[f"{_KINDS}/Workflow/actions/testdata/{name}.yaml"] = recordings.to_yaml(changed)
     for name, (parts, end) in _REQUESTS.items():
         texts = [(root / _HERE / "parts" / f"{part}.lua").read_text(encoding="utf-8") for part in parts]
         files[f"{_KINDS}/Workflow/actions/{name}/action.lua"] = _EDITED + "\n".join([*texts, end + "\n"])

@@ -8,7 +8,9 @@ Time is virtual and chance is seeded: the same code records the same bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +23,7 @@ from fairlead.testing.cluster import Cluster
 from fairlead.testing.loop import run
 from fairlead.testing.nodes import Act
 
-__all__ = ["RECORDED", "recordings"]
+__all__ = ["RECORDED", "recordings", "to_yaml"]
 
 _Object = dict[str, Any]
 
@@ -453,7 +455,23 @@ _NAMES = {"Workflow": _NAME, "WorkflowTemplate": _TEMPLATE, "WorkflowAction": f"
 
 def recordings() -> dict[str, dict[str, str]]:
     """Return the recorded objects as YAML, by kind and file name."""
-    return {kind: {_file_name(scene): _record(kind, scene) for scene in scenes} for kind, scenes in RECORDED.items()}
+    with _quiet():
+        return {kind: {_file_name(scene): _record(kind, scene) for scene in scenes} for kind, scenes in RECORDED.items()}
+
+
+def to_yaml(obj: Mapping[str, Any]) -> str:
+    """Return an object as the text of a file."""
+    return yaml.safe_dump(dict(obj), sort_keys=False, width=120, default_flow_style=None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the operators of the scenes from logging: nothing that happens there has happened."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _file_name(scene: Scene) -> str:
@@ -471,5 +489,5 @@ def _record(kind: str, scene: Scene) -> str:
     found = run(main(), stall_at=100_000)
     assert found.get("kind") == kind, f"{scene.__name__} ends with a {kind}"
     metadata = {key: value for key, value in found["metadata"].items() if key not in _DROPPED}
-    text = yaml.safe_dump({**found, "metadata": metadata}, sort_keys=False, width=120, default_flow_style=None)
-    return f"# {(scene.__doc__ or '').splitlines()[0]}\n# Recorded by `make gen`; do not edit.\n{text}"
+    head = f"# {(scene.__doc__ or '').splitlines()[0]}\n# Recorded by `make gen`; do not edit.\n"
+    return head + to_yaml({**found, "metadata": metadata})

@@ -8,6 +8,7 @@ end
 local gone = obj.metadata.deletionTimestamp ~= nil
 local over = gone or is.Finished == "True"
 local suspended = obj.spec.suspend == true
+local ended = not gone and is.Finished == "True" and status.startTime ~= nil
 
 -- The tasks of a large run are not listed in its status: whoever approves names the task.
 local waiting = status.shards ~= nil
@@ -43,12 +44,12 @@ actions["terminate"] = {
   ["displayName"] = "Terminate: end what runs, without finally"
 }
 actions["retry"] = {
-  ["disabled"] = gone or is.Finished ~= "True" or is.Succeeded ~= "False" or status.startTime == nil,
+  ["disabled"] = not ended or is.Succeeded == "True",
   ["iconClass"] = "fa fa-fw fa-redo",
   ["displayName"] = "Retry what failed"
 }
 actions["clear"] = {
-  ["disabled"] = gone or status.startTime == nil,
+  ["disabled"] = not ended,
   ["iconClass"] = "fa fa-fw fa-undo",
   ["displayName"] = "Clear: run a task again, and what comes after it",
   ["params"] = { { ["name"] = "task" } }
