@@ -29,28 +29,28 @@ FOLDERS = tuple(f"{_KINDS}/{kind}/testdata" for kind in recordings.RECORDED)
 
 _EDITED = "-- Generated from gitops/argocd/parts by `make gen`; do not edit.\n"
 
+_CLEAR = """\
+local task = given("task")
+if task == nil then
+  error("name the task in the parameter task", 0)
+end
+return request("Clear", { tasks = { task } })"""
+
+_APPROVE = """\
+local fields = { tasks = { waiting() } }
+if given("option") ~= nil then
+  fields.values = { option = given("option") }
+end
+return request("Approve", fields)"""
+
 #: Actions that ask something of a run, by name: which parts they are made of, and what they end with.
 _REQUESTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stop": (("request",), 'return request("Stop", { mode = "Graceful" })'),
     "cancel": (("request",), 'return request("Stop", { mode = "Cancel" })'),
     "terminate": (("request",), 'return request("Stop", { mode = "Terminate" })'),
     "retry": (("request",), 'return request("Retry", {})'),
-    "clear": (
-        ("request", "task"),
-        "local task = given(\"task\")\n"
-        "if task == nil then\n"
-        '  error("name the task in the parameter task", 0)\n'
-        "end\n"
-        'return request("Clear", { tasks = { task } })',
-    ),
-    "approve": (
-        ("request", "task"),
-        'local fields = { tasks = { waiting() } }\n'
-        'if given("option") ~= nil then\n'
-        '  fields.values = { option = given("option") }\n'
-        "end\n"
-        'return request("Approve", fields)',
-    ),
+    "clear": (("request", "task"), _CLEAR),
+    "approve": (("request", "task"), _APPROVE),
     "reject": (("request", "task"), 'return request("Reject", { tasks = { waiting() } })'),
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from fairlead.api import labels
-from fairlead.kube.resources import PODS, TASKSTATUSSHARDS, WORKFLOWACTIONS, WORKFLOWS, WORKFLOWTEMPLATES, Resource
+from fairlead.kube.resources import TASKSTATUSSHARDS, WORKFLOWACTIONS, WORKFLOWS, WORKFLOWTEMPLATES, Resource
 from fairlead.testing.apiserver import Answer, Request
 from fairlead.testing.cluster import Cluster
 from fairlead.testing.loop import run
@@ -155,7 +155,11 @@ async def replaced_by_key(stage: Stage) -> Resource:
 
 
 async def _behind(stage: Stage, on_conflict: str, held: str = "Queue") -> None:
-    stage.workflow("older", tasks=[_task("long", pod={"terminationGracePeriodSeconds": 600})], concurrencyKey={"key": "sales", "onConflict": held})
+    stage.workflow(
+        "older",
+        tasks=[_task("long", pod={"terminationGracePeriodSeconds": 600})],
+        concurrencyKey={"key": "sales", "onConflict": held},
+    )
     stage.start()
     await stage.running("older")
     stage.workflow(tasks=_TASKS, concurrencyKey={"key": "sales", "onConflict": on_conflict})
@@ -198,7 +202,9 @@ async def backing_off(stage: Stage) -> Resource:
 
 async def waits_for_approval(stage: Stage) -> Resource:
     """A task waits for somebody's approval."""
-    stage.workflow(tasks=[_task("extract"), {"name": "sign-off", "needs": ["extract"], "approval": {"message": "Publish?"}}])
+    stage.workflow(
+        tasks=[_task("extract"), {"name": "sign-off", "needs": ["extract"], "approval": {"message": "Publish?"}}]
+    )
     stage.start()
     await stage.until(
         lambda: any(each.get("reason") == "WaitingForApproval" for each in stage.read()["status"].get("tasks", ()))
@@ -258,11 +264,18 @@ async def retried(stage: Stage) -> Resource:
 
 async def operator_blocked(stage: Stage) -> Resource:
     """The operator lacks the rights to go on."""
+
     def forbidden(request: Request, obj: Mapping[str, Any]) -> Answer | None:
         if obj.get("kind") != "Pod" or request.method != "POST":
             return None
-        message = 'pods is forbidden: User "fairlead" cannot create resource "pods" in API group "" in the namespace "default"'
-        return Answer(code=403, body={"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": message, "code": 403})
+        message = (
+            'pods is forbidden: User "fairlead" cannot create resource "pods" in API group "" '
+            'in the namespace "default"'
+        )
+        return Answer(
+            code=403,
+            body={"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": message, "code": 403},
+        )
 
     stage.cluster.server.admit = forbidden
     stage.workflow(tasks=_TASKS)
@@ -456,7 +469,9 @@ _NAMES = {"Workflow": _NAME, "WorkflowTemplate": _TEMPLATE, "WorkflowAction": f"
 def recordings() -> dict[str, dict[str, str]]:
     """Return the recorded objects as YAML, by kind and file name."""
     with _quiet():
-        return {kind: {_file_name(scene): _record(kind, scene) for scene in scenes} for kind, scenes in RECORDED.items()}
+        return {
+            kind: {_file_name(scene): _record(kind, scene) for scene in scenes} for kind, scenes in RECORDED.items()
+        }
 
 
 def to_yaml(obj: Mapping[str, Any]) -> str:

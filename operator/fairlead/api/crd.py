@@ -103,8 +103,8 @@ _KINDS = (
     ),
 )
 
-#: The status of what the operator has not seen yet. Generations begin with 1, so whoever compares (kstatus: Flux, Helm 4)
-#: waits; without it, an object would count as done from its creation until the operator's first write.
+#: The status of what the operator has not seen yet. Generations begin with 1, so whoever compares (kstatus: Flux,
+#: Helm 4) waits; without it, an object would count as done from its creation until the operator's first write.
 _UNOBSERVED = {"observedGeneration": 0}
 
 _HEADER = "# Generated from operator/fairlead/api by `make gen`. Do not edit.\n"

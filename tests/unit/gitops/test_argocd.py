@@ -132,7 +132,9 @@ def test_when_a_template_may_be_submitted(state: str, enabled: bool) -> None:
 
 
 def test_a_template_asks_for_the_parameters_that_can_be_typed() -> None:
-    found = run(KINDS / "WorkflowTemplate" / "actions" / "discovery.lua", recorded("WorkflowTemplate")["template-valid"])
+    found = run(
+        KINDS / "WorkflowTemplate" / "actions" / "discovery.lua", recorded("WorkflowTemplate")["template-valid"]
+    )
     assert [each["name"] for each in found["submit"]["params"]] == ["day", "rows", "share", "full"]
 
 
@@ -196,7 +198,9 @@ def test_the_config_map_has_every_script_as_it_is() -> None:
     data = yaml.safe_load((ROOT / "gitops" / "argocd" / "argocd-cm.yaml").read_text())["data"]
     scripts = {path: path.read_text() for path in KINDS.rglob("*.lua")}
     for kind in recordings.RECORDED:
-        assert data.pop(f"resource.customizations.health.fairlead.dev_{kind}") == scripts.pop(KINDS / kind / "health.lua")
+        assert data.pop(f"resource.customizations.health.fairlead.dev_{kind}") == scripts.pop(
+            KINDS / kind / "health.lua"
+        )
         folder = KINDS / kind / "actions"
         if folder.exists():
             actions = yaml.safe_load(data.pop(f"resource.customizations.actions.fairlead.dev_{kind}"))
