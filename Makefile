@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install chaos bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-gitops chaos bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 
 e2e-install: $(READY) cluster ## Build the image, install the chart with the real Helm, run hello, uninstall
 	@$(BIN)/python -m e2e.install
+
+e2e-gitops: $(READY) cluster ## A real Argo CD installs Fairlead from git, and runs workflows: waves, hooks, self-heal, prune, drift, actions
+	@$(BIN)/pytest e2e/gitops/tests $(if $(K),-k '$(K)')
 
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1

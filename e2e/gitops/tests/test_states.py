@@ -84,7 +84,9 @@ def test_actions_in_argo_cd(program: Path, configured: Path, folder: Path, case:
         assert head == "Following resource was created:"
         assert [yaml.safe_load(text)] == [each["unstructuredObj"] for each in wanted]
     else:
-        changed = [line for line in done.stdout.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        changed = [
+            line for line in done.stdout.splitlines() if line[:1] in ("+", "-") and line[1:3] not in ("++", "--")
+        ]
         assert changed[-1] == f"+  suspend: {str(wanted['spec']['suspend']).lower()}", done.stdout
         assert all("suspend:" in line for line in changed), done.stdout
 

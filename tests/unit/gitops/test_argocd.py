@@ -219,5 +219,5 @@ def test_a_script_that_is_edited_drifts(tmp_path: Path) -> None:
     before = argocd.generated(tmp_path)[name]
     assert before == (ROOT / name).read_text()
     health = tmp_path / "gitops/argocd/resource_customizations/fairlead.dev/Workflow/health.lua"
-    health.write_text(health.read_text().replace("Being deleted", "Leaving"))
+    health.write_text(health.read_text().replace("Pending deletion", "Leaving"))
     assert argocd.generated(tmp_path)[name] != before

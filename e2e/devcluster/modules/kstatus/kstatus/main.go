@@ -31,8 +31,12 @@ func compute(path string) (*status.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	document, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, err
+	}
 	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &object.Object); err != nil {
+	if err := object.UnmarshalJSON(document); err != nil {
 		return nil, err
 	}
 	return status.Compute(object)

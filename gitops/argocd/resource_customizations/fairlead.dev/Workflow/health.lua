@@ -3,7 +3,7 @@
 local health = { status = "Progressing", message = "Waiting for the operator" }
 
 if obj.metadata.deletionTimestamp ~= nil then
-  health.message = "Being deleted"
+  health.message = "Pending deletion"
   return health
 end
 

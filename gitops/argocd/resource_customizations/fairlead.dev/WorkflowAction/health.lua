@@ -1,6 +1,6 @@
 -- A WorkflowAction is a request on a run: healthy once it has been carried out. Its conditions conform to kstatus.
 if obj.metadata.deletionTimestamp ~= nil then
-  return { status = "Progressing", message = "Being deleted" }
+  return { status = "Progressing", message = "Pending deletion" }
 end
 
 for _, condition in ipairs((obj.status or {}).conditions or {}) do

@@ -1,6 +1,6 @@
 -- A WorkflowTemplate is healthy when runs of it can start. Its conditions conform to kstatus.
 if obj.metadata.deletionTimestamp ~= nil then
-  return { status = "Progressing", message = "Being deleted" }
+  return { status = "Progressing", message = "Pending deletion" }
 end
 
 local status = obj.status or {}
