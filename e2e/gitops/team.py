@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.gitops.argocd import NAMESPACE as ARGOCD
 from e2e.gitops.argocd import ArgoCD
+from e2e.gitops.installation import NAMESPACE as ARGOCD
 from e2e.gitops.repository import Repository
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 from e2e.workflows import Workflows

@@ -14,7 +14,8 @@ import yaml
 from e2e import dev_operator
 from e2e.audit import AuditLog
 from e2e.devcluster import builds, existing, state
-from e2e.gitops.argocd import ROOT, ArgoCD, Settings, running
+from e2e.gitops.argocd import ArgoCD, Settings, running
+from e2e.gitops.installation import ROOT
 from e2e.gitops.repository import Repository
 from e2e.gitops.team import Team, remove_everything
 from e2e.kubectl import Cluster

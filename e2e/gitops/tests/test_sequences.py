@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from e2e.audit import resource_of
-from e2e.gitops.argocd import ROOT, ArgoCD
+from e2e.gitops.argocd import ArgoCD
+from e2e.gitops.installation import ROOT
 from e2e.gitops.repository import Repository
 from e2e.gitops.team import Team
 from e2e.kubectl import Cluster, CommandFailed, wait_until

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from e2e.devcluster import binaries
-from e2e.gitops.argocd import ROOT
+from e2e.gitops.installation import ROOT
 
 FOLDER = ROOT / "gitops" / "argocd"
 KINDS = FOLDER / "resource_customizations" / "fairlead.dev"

@@ -24,7 +24,18 @@ VALUES = CHART / "values.yaml"
 TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
 
 #: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
-FREE = {"global", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "affinity"}
+FREE = {
+    *("global", "crds.annotations", "serviceAccount.annotations", "podLabels", "podAnnotations"),
+    *("nodeSelector", "affinity"),
+}
+    "global",
+    "crds.annotations",
+    "serviceAccount.annotations",
+    "podLabels",
+    "podAnnotations",
+    "nodeSelector",
+    "affinity",
+}
 
 
 def values() -> dict[str, Any]:
