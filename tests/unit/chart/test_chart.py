@@ -25,9 +25,6 @@ TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterd
 
 #: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
 FREE = {
-    *("global", "crds.annotations", "serviceAccount.annotations", "podLabels", "podAnnotations"),
-    *("nodeSelector", "affinity"),
-}
     "global",
     "crds.annotations",
     "serviceAccount.annotations",
