@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-helm chaos bench scale fuzz sbom audit image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-helm e2e-gitops chaos bench scale fuzz sbom audit image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ e2e-install: $(READY) cluster ## Build the image, install the chart with the rea
 
 e2e-helm: $(READY) cluster ## The image and the chart from installation over upgrade and rollback to removal, with Helm 4 and 3
 	@$(BIN)/python -m e2e.helm
+
+e2e-gitops: $(READY) cluster ## A real Argo CD installs Fairlead from git, and runs workflows: waves, hooks, self-heal, prune, drift, actions
+	@$(BIN)/pytest e2e/gitops/tests $(if $(K),-k '$(K)')
 
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1

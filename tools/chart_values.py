@@ -21,7 +21,6 @@ __all__ = ["SETTINGS", "Values"]
 SETTINGS = {
     "watch_namespaces": "watchNamespaces",
     "http_allow_private": "http.allowPrivate",
-    "traces_endpoint": "traces.endpoint",
     "max_in_flight": "maxInFlight",
     "strict_x509": "strictX509",
     "log_level": "logLevel",
@@ -89,6 +88,7 @@ class Crds(_Closed):
 
     install: bool
     keep: bool
+    annotations: Strings
 
 
 class Rbac(_Closed):

@@ -18,6 +18,8 @@ from fairlead.cli import reference
 from fairlead.telemetry import metrics
 from tools import chart_documents as chart
 
+from . import argocd
+
 ROOT = Path(__file__).resolve().parent.parent
 
 CHART = "charts/fairlead"
@@ -49,7 +51,7 @@ def generated() -> dict[str, str]:
     for each in crd.crds():
         for folder in CRD_FOLDERS:
             files[f"{folder}/{crd.file_name(each)}"] = crd.to_yaml(each)
-    return files
+    return files | argocd.generated(ROOT)
 
 
 def drift(root: Path, files: dict[str, str]) -> list[str]:
@@ -63,8 +65,9 @@ def drift(root: Path, files: dict[str, str]) -> list[str]:
 
 
 def leftover(root: Path, files: dict[str, str]) -> list[str]:
-    """Return the files in the folders of CRDs that are none of ours."""
-    present = (path.relative_to(root).as_posix() for folder in CRD_FOLDERS for path in (root / folder).glob("*"))
+    """Return the files in the folders of CRDs and of recorded objects that are none of ours."""
+    folders = (*CRD_FOLDERS, *argocd.FOLDERS)
+    present = (path.relative_to(root).as_posix() for folder in folders for path in (root / folder).glob("*"))
     return sorted(name for name in present if name not in files)
 
 

@@ -7,6 +7,7 @@ else a build from the published Go modules (the `go.mod` and `go.sum` under `mod
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import platform
 import re
@@ -29,9 +30,11 @@ class Component:
 
     name: str
     module: str
-    programs: dict[str, str]  # program -> package below the module
+    programs: dict[str, str]  # program -> package below the module; "./…" is one of ours, beside its go.mod
     version_flag: tuple[str, ...]
-    link_variables: tuple[str, ...] = ()  # set by the linker; {version}, {major} and {minor} are filled in
+    link_variables: tuple[
+        str, ...
+    ] = ()  # set by the linker; {version} (v1.2.3), {number} (1.2.3), {major} and {minor} are filled in
     minutes: str = ""
 
     @property
@@ -96,7 +99,19 @@ HELM3 = Component(
     ),
     minutes="about 2 minutes",
 )
-COMPONENTS = (KUBERNETES, ETCD, KWOK, HELM, HELM3)
+#: One program that is what it is called: see `e2e.gitops.argocd`.
+ARGOCD = Component(
+    "argocd",
+    "github.com/argoproj/argo-cd/v3",
+    {"argocd": "cmd"},
+    ("version", "--client"),
+    ("github.com/argoproj/argo-cd/v3/common.version={number}",),
+    minutes="about 5 minutes",
+)
+KSTATUS = Component(
+    "kstatus", "sigs.k8s.io/cli-utils", {"kstatus": "./kstatus"}, ("--version",), minutes="about 30 seconds"
+)
+COMPONENTS = (KUBERNETES, ETCD, KWOK, HELM, HELM3, ARGOCD, KSTATUS)
 
 
 def required_version(go_mod: str, module: str) -> str:
@@ -165,7 +180,15 @@ def _on_this_machine(component: Component, program: str) -> Path | None:
 
 def _cache_path(component: Component, program: str) -> Path:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    return cache_root() / "binaries" / f"{component.name}-{component.version}-linux-{machine}" / program
+    name = f"{component.name}-{component.version}{_own_sources(component)}-linux-{machine}"
+    return cache_root() / "binaries" / name / program
+
+
+def _own_sources(component: Component) -> str:
+    """A mark of the sources of ours that go into a component, if any do: their version is not in the go.mod."""
+    folders = [package for package in component.programs.values() if package.startswith("./")]
+    files = sorted(path for each in folders for path in (_MODULES / component.name / each).glob("*.go"))
+    return "-" + hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8] if files else ""
 
 
 def _cached(component: Component, program: str) -> Path | None:
@@ -206,10 +229,15 @@ def build_command(component: Component, programs: Sequence[str], output: Path) -
     """The `go build` that makes these programs; -v prints a line a package, which is the progress shown."""
     version = component.version
     major, minor = version.removeprefix("v").split(".")[:2]
-    variables = [text.format(version=version, major=major, minor=minor) for text in component.link_variables]
+    values = {"version": version, "number": version.removeprefix("v"), "major": major, "minor": minor}
+    variables = [text.format(**values) for text in component.link_variables]
     link = " ".join(("-s", "-w", *(f"-X {variable}" for variable in variables)))
-    packages = ["/".join(filter(None, (component.module, component.programs[name]))) for name in programs]
+    packages = [_package(component, component.programs[name]) for name in programs]
     return ["go", "build", "-v", "-trimpath", "-ldflags", link, "-o", f"{output}/", *packages]
+
+
+def _package(component: Component, below: str) -> str:
+    return below if below.startswith("./") else "/".join(filter(None, (component.module, below)))
 
 
 @contextmanager

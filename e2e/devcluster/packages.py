@@ -31,6 +31,7 @@ NODE = (
     Need("mount", ("mount",)),
     Need("busybox-static", ("/bin/busybox", "/usr/bin/busybox")),
 )
+GITOPS = (Need("redis-server", ("redis-server",)), Need("git", ("git",)))
 IMAGES = (Need("debootstrap", ("debootstrap",)), Need("buildah", ("buildah",)))
 
 

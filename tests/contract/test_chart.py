@@ -143,6 +143,15 @@ def test_the_crds_are_those_of_the_repository(helm: Path) -> None:
     assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in rendered)
 
 
+def test_crds_may_have_annotations(helm: Path) -> None:
+    wave = {"argocd.argoproj.io/sync-wave": "-1"}
+    for keep, more in (("true", {"helm.sh/resource-policy": "keep"}), ("false", {})):
+        rendered = render(helm, crds__keep=keep, crds__annotations=json.dumps(wave))
+        rendered = [each for each in rendered if each["kind"] == "CustomResourceDefinition"]
+        assert rendered
+        assert all(each["metadata"]["annotations"] == wave | more for each in rendered)
+
+
 def test_crds_can_be_left_out_or_go_with_the_release(helm: Path) -> None:
     assert "CustomResourceDefinition" not in {each["kind"] for each in render(helm, crds__install="false")}
     kept = [each for each in render(helm, crds__keep="false") if each["kind"] == "CustomResourceDefinition"]

@@ -127,7 +127,8 @@ class WorkflowActionStatus(ApiModel):
     conditions: Conditions | None = Field(
         default=None,
         description="Accepted: False when the request cannot be met, with the reason; nothing has changed then. "
-        "Completed: True once the operator is through with it: its effect, or its refusal, is on record.",
+        "Completed: True once the operator is through with it: its effect, or its refusal, is on record. Stalled: "
+        "True where it was refused.",
     )
 
 

@@ -103,6 +103,10 @@ _KINDS = (
     ),
 )
 
+#: The status of what the operator has not seen yet. Generations begin with 1, so whoever compares (kstatus: Flux,
+#: Helm 4) waits; without it, an object would count as done from its creation until the operator's first write.
+_UNOBSERVED = {"observedGeneration": 0}
+
 _HEADER = "# Generated from operator/fairlead/api by `make gen`. Do not edit.\n"
 
 
@@ -130,6 +134,8 @@ def _crd(kind: _Kind) -> dict[str, Any]:
         version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     version["additionalPrinterColumns"] = [*kind.columns]
     version["schema"] = {"openAPIV3Schema": _root_schema(model)}
+    if kind.has_status:
+        version["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] = {**_UNOBSERVED}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -2,7 +2,7 @@
 
 A structural schema (see "Extend the Kubernetes API with CustomResourceDefinitions") has a type at every place,
 shares nothing by `$ref`, and knows no `null`, no `const` and no closed objects: the API server prunes or
-refuses unknown fields by itself. No defaults are written: below a list they look like drift to GitOps
+refuses unknown fields by itself. No defaults of the models are written: below a list they look like drift to GitOps
 tools, and everywhere else the compile step applies them just as well.
 """
 

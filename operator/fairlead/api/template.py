@@ -29,7 +29,8 @@ class WorkflowTemplateStatus(ApiModel):
         default=None, description="The generation of the spec that this status belongs to."
     )
     conditions: Conditions | None = Field(
-        default=None, description="Valid: False when no run of it could start; the message says why."
+        default=None,
+        description="Valid: False when no run of it could start; the message says why. Stalled: the opposite.",
     )
 
 

@@ -331,7 +331,11 @@ class Actions:
 
     async def _write(self, key: ObjectKey, view: ActionView, verdict: _Verdict) -> None:
         now = utc_now()
-        verdicts = {"Accepted": "True" if verdict.accepted else "False", "Completed": "True"}
+        verdicts = {
+            "Accepted": "True" if verdict.accepted else "False",
+            "Completed": "True",
+            "Stalled": "False" if verdict.accepted else "True",  # for kstatus
+        }
         # By its version, as a write of the status does not look at the UID.
         body = _applied(key, resourceVersion=view.version) | {
             "status": {

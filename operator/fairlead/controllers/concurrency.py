@@ -353,12 +353,12 @@ def stopped_status(asked: UserAction, *, generation: int, previous: Mapping[str,
 
 
 def _conditions(phase: str, reason: str, message: str) -> dict[str, tuple[str, str, str]]:
-    over, failed = phase != "Pending", phase == "Failed"
+    over = phase != "Pending"
     return {
         "Succeeded": ("False" if over else "Unknown", reason, message),
         "Finished": ("True" if over else "False", reason, message if over else ""),
         "Reconciling": ("False" if over else "True", reason, "" if over else message),
-        "Stalled": ("True" if failed else "False", reason, message if failed else ""),
+        "Stalled": ("True" if over else "False", reason, message if over else ""),
     }
 
 

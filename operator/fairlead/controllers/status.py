@@ -199,13 +199,14 @@ def refused_status(
 def stalled_status(previous: Mapping[str, Any], reason: str, message: str, *, generation: int, now: datetime) -> _Json:
     """Return the status of a run that was begun and cannot be gone on with: what is recorded stays."""
     shown = message[:4096]
-    kept = [each for each in previous.get("conditions") or () if each["type"] != "Stalled"]
-    stalled = condition("Stalled", "True", reason, shown, generation=generation, previous=previous, now=now)
+    verdict = {"Reconciling": ("False", reason, ""), "Stalled": ("True", reason, shown)}
+    kept = [each for each in previous.get("conditions") or () if each["type"] not in verdict]
+    told = [condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict]
     return {
         **previous,
         "observedGeneration": generation,
         "message": shown[:MESSAGE_CHARACTERS],
-        "conditions": [*kept, stalled],
+        "conditions": [*kept, *told],
     }
 
 

@@ -63,17 +63,14 @@ def template_status(problems: Sequence[Problem], *, generation: int, previous: M
     message = "; ".join(str(problem) for problem in errors or problems)
     if len(message) > _MESSAGE_CHARACTERS:
         message = message[: _MESSAGE_CHARACTERS - 1] + "…"
-    valid = condition(
-        "Valid",
-        "False" if errors else "True",
-        "InvalidSpec" if errors else "Valid",
-        message,
-        generation=generation,
-        previous=previous,
-        now=now,
-    )
-    others = [each for each in previous.get("conditions") or () if each.get("type") != "Valid"]
-    return {"observedGeneration": generation, "conditions": [*others, valid]}
+    reason = "InvalidSpec" if errors else "Valid"
+    verdict = {
+        "Valid": ("False" if errors else "True", reason, message),
+        "Stalled": ("True" if errors else "False", reason, message if errors else ""),  # for kstatus
+    }
+    others = [each for each in previous.get("conditions") or () if each.get("type") not in verdict]
+    told = [condition(kind, *verdict[kind], generation=generation, previous=previous, now=now) for kind in verdict]
+    return {"observedGeneration": generation, "conditions": [*others, *told]}
 
 
 class Templates:

@@ -27,8 +27,10 @@ CHART = ROOT / "charts" / "fairlead"
 VALUES = CHART / "values.yaml"
 TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
 
-#: Objects whose keys are the user's: labels, and a pod's own fields.
+#: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
 FREE = {
+    "global",
+    "crds.annotations",
     "commonLabels",
     "serviceAccount.annotations",
     "podLabels",
@@ -152,6 +154,9 @@ def test_every_setting_of_the_operator_is_a_value_or_follows_from_some() -> None
     follows = {
         "listen", "port", "replica", "lease_namespace",  # of a pod, and of `replicas`
         "webhook_port", "webhook_cert", "webhook_key", "webhook_keeping",  # of `webhook`
+        "metrics_port", "metrics_cert", "metrics_key", "metrics_auth",  # of `metrics`
+        "http_allow_private_in",  # of `http.allowPrivate`
+        "traces_endpoint",  # of `traces.endpoint`: none is ""
         "kubeconfig", "context",  # outside of a pod
     }  # fmt: skip
     assert {each.name for each in fields(OperatorOptions)} == follows | set(SETTINGS)

@@ -130,7 +130,11 @@ async def test_the_engine_is_told_and_its_verdict_is_on_the_run_and_on_the_actio
             "message": "told so",
         }
     ]
-    assert answer(stage) == {"Accepted": ("True", "Accepted"), "Completed": ("True", "Accepted")}
+    assert answer(stage) == {
+        "Accepted": ("True", "Accepted"),
+        "Completed": ("True", "Accepted"),
+        "Stalled": ("False", "Accepted"),
+    }
 
 
 async def test_a_refusal_is_told_with_its_reason(stage: Stage, engine: Engine) -> None:
@@ -138,8 +142,12 @@ async def test_a_refusal_is_told_with_its_reason(stage: Stage, engine: Engine) -
     engine.decide = lambda *_: (False, "NotFinished")
     ask(stage)
     await asyncio.sleep(1)
-    assert answer(stage) == {"Accepted": ("False", "NotFinished"), "Completed": ("True", "NotFinished")}
-    [accepted, _] = action(stage)["status"]["conditions"]
+    assert answer(stage) == {
+        "Accepted": ("False", "NotFinished"),
+        "Completed": ("True", "NotFinished"),
+        "Stalled": ("True", "NotFinished"),
+    }
+    [accepted, *_] = action(stage)["status"]["conditions"]
     assert accepted["message"] == "told so"
 
 

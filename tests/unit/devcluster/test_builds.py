@@ -121,6 +121,10 @@ def test_the_build_sets_the_version() -> None:
     assert f"-X k8s.io/component-base/version.gitVersion={version}" in command[command.index("-ldflags") + 1]
 
 
+def test_a_program_of_ours_is_built_from_the_sources_beside_its_go_mod() -> None:
+    assert binaries.build_command(binaries.KSTATUS, ["kstatus"], Path("/out"))[-1] == "./kstatus"
+
+
 _WHITELIST = parse("# only these\n*\n!README.md\n!operator\n\n**/__pycache__\n**/*.pyc\n")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from . import jobs, namespaces, pods
 from .exchange import Object
 from .refusals import Cause
-from .schemas import pruned, schema_of, violations
+from .schemas import defaulted, pruned, schema_of, violations
 from .served import Served
 
 __all__ = ["check_create", "check_update", "known", "prepare_create", "prepare_update"]
@@ -33,13 +33,13 @@ def prepare_create(served: Served, obj: Object) -> Object:
             obj.setdefault("type", "Opaque")
         case "persistentvolumeclaims":
             obj["status"] = {"phase": "Pending"}
-    return _headed(obj)
+    return _headed(_filled(served, obj))
 
 
 def prepare_update(served: Served, subresource: str, new: Object, old: Object) -> Object:
     """Return an object with only what may be written this way, and its generation."""
     if subresource == "status":
-        return _headed(_status_only(served, new, old))
+        return _headed(_filled(served, _status_only(served, new, old)))
     if served.resource.qualified == "namespaces" and subresource != "finalize":
         new = {**new, "spec": {**(new.get("spec") or {}), "finalizers": old["spec"].get("finalizers", [])}}
     if served.resource.qualified == "secrets":
@@ -48,6 +48,7 @@ def prepare_update(served: Served, subresource: str, new: Object, old: Object) -
         new = jobs.relabelled(new)
     if served.status:
         new = _with(new, "status", old.get("status"))
+    new = _filled(served, new)
     if served.counted and _counts(served, new, old):
         meta = new["metadata"]
         new = {**new, "metadata": {**meta, "generation": old["metadata"].get("generation", 0) + 1}}
@@ -58,6 +59,11 @@ def known(served: Served, obj: Object, old: Object) -> Object:
     """Return an object as it is decoded: without what its kind's schema does not know."""
     schema = schema_of(served.resource) if served.custom else None
     return obj if schema is None else pruned(schema, obj, old)
+
+
+def _filled(served: Served, obj: Object) -> Object:
+    schema = schema_of(served.resource) if served.custom else None
+    return obj if schema is None else defaulted(schema, obj)
 
 
 def _by_schema(served: Served, obj: Object, old: Object) -> Iterator[Cause]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from fairlead.kube.resources import Resource
 from .exchange import Object
 from .refusals import Cause
 
-__all__ = ["Schema", "pruned", "schema_of", "violations"]
+__all__ = ["Schema", "defaulted", "pruned", "schema_of", "violations"]
 
 Schema = Mapping[str, Any]
 
@@ -46,6 +47,16 @@ def _schemas() -> dict[str, Schema]:
 def schema_of(resource: Resource) -> Schema | None:
     """Return the schema of one of our kinds; None of any other."""
     return _schemas().get(resource.qualified) if resource.group == "fairlead.dev" else None
+
+
+def defaulted(schema: Schema, obj: Object) -> Object:
+    """Return an object with what its schema says of fields that it lacks; ours say so of the outermost only."""
+    missing = {
+        key: deepcopy(inner["default"])
+        for key, inner in schema["properties"].items()
+        if "default" in inner and key not in obj
+    }
+    return {**obj, **missing} if missing else obj
 
 
 def pruned(schema: Schema, obj: Object, old: Object) -> Object:

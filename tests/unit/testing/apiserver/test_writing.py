@@ -15,14 +15,14 @@ from fairlead.testing.apiserver.refusals import refusal
 SHARD = {"workflowUID": "u", "index": 0, "revision": 1, "tasks": []}
 
 
-def test_a_new_object_has_what_the_server_sets_and_no_status(api: Client) -> None:
+def test_a_new_object_has_what_the_server_sets_and_no_status_but_the_default(api: Client) -> None:
     made = api.create(WORKFLOWS, {**workflow(uid="mine", generation=7), "status": {"phase": "Succeeded"}})
     meta = made["metadata"]
     assert meta["uid"] not in ("", "mine")
     assert (meta["generation"], meta["namespace"]) == (1, NS)
     assert meta["creationTimestamp"] == "2026-11-22T08:00:00Z"
     assert meta["resourceVersion"] == str(api.server.version)
-    assert "status" not in made
+    assert made["status"] == {"observedGeneration": 0}
 
 
 def test_a_name_that_is_taken(api: Client) -> None:
@@ -107,11 +107,17 @@ def test_the_generation_counts_changes_of_the_spec(
 
 def test_the_status_is_written_through_its_subresource_only(api: Client) -> None:
     api.create(WORKFLOWS, workflow())
-    assert "status" not in api.patch(WORKFLOWS, "w", {"status": {"phase": "Running"}})
+    assert api.patch(WORKFLOWS, "w", {"status": {"phase": "Running"}})["status"] == {"observedGeneration": 0}
     both = {"metadata": {"labels": {"a": "b"}}, "spec": {"suspend": True}, "status": {"phase": "Running"}}
     after = api.patch(WORKFLOWS, "w", both, part="status")
-    assert (after["status"], after["spec"]) == ({"phase": "Running"}, {"suspend": False})
+    assert (after["status"], after["spec"]) == ({"observedGeneration": 0, "phase": "Running"}, {"suspend": False})
     assert "labels" not in after["metadata"]
+
+
+def test_a_status_that_is_taken_away_is_the_default_again(api: Client) -> None:
+    api.create(WORKFLOWS, workflow())
+    api.patch(WORKFLOWS, "w", {"status": {"phase": "Running"}}, part="status")
+    assert api.patch(WORKFLOWS, "w", {"status": None}, part="status")["status"] == {"observedGeneration": 0}
 
 
 def test_a_write_of_a_pods_status_reaches_its_labels_but_not_its_owners(api: Client) -> None:

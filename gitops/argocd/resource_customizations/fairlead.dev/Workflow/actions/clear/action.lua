@@ -1,0 +1,61 @@
+-- Generated from gitops/argocd/parts by `make gen`; do not edit.
+-- Argo CD's account in the cluster of the Workflow, which is who asks: the admission policy checks it. This is the one
+-- of a default installation. For another cluster than Argo CD's own it is often
+-- system:serviceaccount:kube-system:argocd-manager; `kubectl auth whoami` with Argo CD's credentials tells.
+local account = "system:serviceaccount:argocd:argocd-server"
+
+-- A request on this run, by name and UID: it never meets another run of the same name. It is deleted with the run.
+local function request(action, fields)
+  fields.workflowName = obj.metadata.name
+  fields.workflowUID = obj.metadata.uid
+  fields.action = action
+  fields.requestedBy = { username = account }
+  fields.reason = "asked for in Argo CD"
+  local asked = {
+    apiVersion = obj.apiVersion,
+    kind = "WorkflowAction",
+    metadata = {
+      generateName = obj.metadata.name .. "-",
+      namespace = obj.metadata.namespace,
+      ownerReferences = {
+        { apiVersion = obj.apiVersion, kind = obj.kind, name = obj.metadata.name, uid = obj.metadata.uid }
+      }
+    },
+    spec = fields
+  }
+  return { { operation = "create", resource = asked } }
+end
+
+-- A parameter of the action; a field that was left empty in the user interface counts as not given.
+local function given(name)
+  local value = (actionParams or {})[name]
+  if value == "" then
+    return nil
+  end
+  return value
+end
+
+-- The task that was named; else the only one that waits for approval.
+local function waiting()
+  local found, more = given("task"), false
+  if found == nil then
+    for _, task in ipairs((obj.status or {}).tasks or {}) do
+      if task.reason == "WaitingForApproval" then
+        more = found ~= nil
+        found = found or task.name
+      end
+    end
+  end
+  if found == nil then
+    error("no task that waits for approval is listed: name it in the parameter task", 0)
+  elseif more then
+    error("several tasks wait for approval: name one in the parameter task", 0)
+  end
+  return found
+end
+
+local task = given("task")
+if task == nil then
+  error("name the task in the parameter task", 0)
+end
+return request("Clear", { tasks = { task } })
