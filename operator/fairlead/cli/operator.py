@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fairlead.controllers.options import HistoryPolicy
 
 __all__ = ["EXAMPLES", "LogLevel", "operator"]
 
@@ -15,6 +20,7 @@ EXAMPLES = (
     "fairlead operator --kubeconfig ./kubeconfig --port 0 --log-format text",
     "fairlead operator --http-allow-private 10.96.0.0/12",
     "fairlead operator --lease-namespace fairlead",
+    "fairlead operator --archive file:///archive --keep-logs --succeeded-history-limit 100",
     "fairlead operator --webhook-port 9443 --webhook-cert tls.crt --webhook-key tls.key",
 )
 
@@ -106,6 +112,39 @@ def operator(
         str | None,
         typer.Option("--replica", metavar="NAME", help="What this replica is called there. Default: the host's name."),
     ] = None,
+    succeeded_history_limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--succeeded-history-limit",
+            metavar="[NAMESPACE=]COUNT",
+            help="How many runs that have succeeded each namespace keeps, or that one: the latest. May be given "
+            "several times. Templates may have limits of their own. Default: all of them are kept.",
+        ),
+    ] = None,
+    failed_history_limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--failed-history-limit",
+            metavar="[NAMESPACE=]COUNT",
+            help="Likewise of runs that have failed, been cancelled or been refused.",
+        ),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="URL",
+            envvar="FAIRLEAD_ARCHIVE",
+            help="Archive runs that have ended: file:///DIRECTORY on a volume, s3://BUCKET/FOLDER, gs://… or az://…; "
+            "credentials come from the environment. None is deleted by us before it is there. Default: no archive.",
+        ),
+    ] = None,
+    keep_logs: Annotated[
+        bool, typer.Option("--keep-logs", help="Keep the end of the log of each attempt in the archive.")
+    ] = False,
+    kept_log_bytes: Annotated[
+        int, typer.Option("--kept-log-bytes", min=1024, max=64 * 1024 * 1024, help="How much of each log.")
+    ] = 1024 * 1024,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -133,6 +172,8 @@ def operator(
         raise typer.BadParameter("goes together with --webhook-key", param_hint="--webhook-cert")
     if webhook_cert is not None and webhook_port is None:
         raise typer.BadParameter("needs --webhook-port", param_hint="--webhook-cert")
+    if keep_logs and archive is None:
+        raise typer.BadParameter("needs --archive", param_hint="--keep-logs")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
@@ -146,7 +187,37 @@ def operator(
         max_in_flight=max_in_flight,
         http_allow_private=networks,
         lease_namespace=lease_namespace,
-        **({} if replica is None else {"replica": replica}),
+        history=_history(succeeded_history_limit or (), failed_history_limit or ()),
+        archive=archive,
+        keep_logs=keep_logs,
+        kept_log_bytes=kept_log_bytes,
         strict_x509=strict_x509,
     )
+    if replica is not None:
+        options = replace(options, replica=replica)
     raise typer.Exit(run(options))
+
+
+def _history(succeeded: Iterable[str], failed: Iterable[str]) -> HistoryPolicy:
+    """Return what the history limits say. Raises `typer.BadParameter`."""
+    from fairlead.controllers.options import HistoryPolicy
+    from fairlead.engine.history import HistoryLimits
+
+    of_succeeded = _limits(succeeded, "--succeeded-history-limit")
+    of_failed = _limits(failed, "--failed-history-limit")
+    found = {
+        namespace: HistoryLimits(of_succeeded.get(namespace), of_failed.get(namespace))
+        for namespace in {"", *of_succeeded, *of_failed}
+    }
+    return HistoryPolicy(found.pop(""), found)
+
+
+def _limits(given: Iterable[str], option: str) -> dict[str, int]:
+    """Return limits by namespace, "" for all others."""
+    limits: dict[str, int] = {}
+    for each in given:
+        namespace, equals, count = each.rpartition("=")
+        if not count.isdecimal() or (equals and not namespace):
+            raise typer.BadParameter(f"{each!r} is neither COUNT nor NAMESPACE=COUNT", param_hint=option)
+        limits[namespace] = int(count)
+    return limits

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairlead.egress.addresses import Network
+from fairlead.engine.history import NO_LIMITS, HistoryLimits
 from fairlead.telemetry.logs import LogFormat
 
-__all__ = ["OperatorOptions"]
+__all__ = ["KEPT_LOG_BYTES", "HistoryPolicy", "OperatorOptions"]
+
+#: How much of a log is kept, unless somebody says otherwise.
+KEPT_LOG_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPolicy:
+    """How many finished runs each namespace keeps; some namespaces may have limits of their own."""
+
+    default: HistoryLimits = NO_LIMITS
+    namespaces: Mapping[str, HistoryLimits] = field(default_factory=dict)
+
+    def of(self, namespace: str) -> HistoryLimits:
+        """Return the limits of a namespace: its own, member by member, else the default."""
+        own = self.namespaces.get(namespace, NO_LIMITS)
+        return HistoryLimits(
+            self.default.succeeded if own.succeeded is None else own.succeeded,
+            self.default.failed if own.failed is None else own.failed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +53,11 @@ class OperatorOptions:
     lease_namespace, replica
         where the Leases are by which replicas divide the runs among them, None where there are no others and this
         process acts for all runs; and what this one is called there, before a suffix of its own.
+    history
+        how many finished runs are kept.
+    archive, keep_logs, kept_log_bytes
+        the URL of the store that finished runs are archived in, None for none; whether logs of attempts are kept there,
+        too, and how many bytes of each.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -49,4 +75,8 @@ class OperatorOptions:
     http_allow_private: tuple[Network, ...] = ()
     lease_namespace: str | None = None
     replica: str = field(default_factory=platform.node)
+    history: HistoryPolicy = field(default_factory=HistoryPolicy)
+    archive: str | None = None
+    keep_logs: bool = False
+    kept_log_bytes: int = KEPT_LOG_BYTES
     strict_x509: bool = True

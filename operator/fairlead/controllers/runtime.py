@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from fairlead.archive.store import ArchiveStore
 from fairlead.egress.addresses import Addresses
 from fairlead.egress.connections import Connections
 from fairlead.egress.sender import Sender
@@ -31,6 +32,7 @@ from fairlead.telemetry.metrics import Metrics
 
 from .actions import Actions
 from .apply import Applier
+from .archiver import ArchiveHealth, Archiver
 from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .carrier import Carrier
@@ -41,8 +43,11 @@ from .condition import Conditions
 from .definitions import Definitions
 from .duties import RunDuties
 from .errands import Errands
+from .expiry import Expiry
 from .gather import Gatherer
+from .history import History
 from .http_task import HttpTasks
+from .log_keeper import LogKeeper
 from .membership import LEASE_SECONDS
 from .options import OperatorOptions
 from .queue import WorkQueue
@@ -79,13 +84,16 @@ class Operator:
     Args:
         session: whose base URL is the API server's; it stays the caller's to close.
         options: of the process.
+        archive: where what is left of runs goes, None for nowhere.
 
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
         waiting_for: what is missing, or "".
     """
 
-    def __init__(self, session: aiohttp.ClientSession, options: OperatorOptions) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, options: OperatorOptions, archive: ArchiveStore | None = None
+    ) -> None:
         self._swept_at = 0.0
         self._sweep_problem = ""
         self.waiting_for = "starting"
@@ -139,12 +147,34 @@ class Operator:
         self.writer = StatusWriter(
             client, self.store, self.queue.add, self._lost, self.metrics.status_written, self.applier.record
         )
-        self.cleaner = Cleaner(client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, holds)
         self.actions = Actions(client, self.store, self.queue.add, self.metrics.action_answered, self.metrics)
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
         self.webhook = WebhookServer(client, evaluator, self.metrics, _certificate(options))
-        self.templates = Templates(client, evaluator, definitions.appeared, self.metrics, self.metrics, holds)
+        self.templates = Templates(
+            client,
+            evaluator,
+            definitions.appeared,
+            self.metrics,
+            self.metrics,
+            holds,
+            self._limits_changed,
+        )
+        self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
+        self.archiver, self.logs = self._keepers(archive, options)
+        expiry = Expiry(
+            client,
+            self.store,
+            self.gatherer,
+            self.applier,
+            self.history,
+            self.metrics,
+            self.archiver,
+            self.logs,
+        )
+        self.cleaner = Cleaner(
+            client, self.store, self.gatherer, self.applier, self.writer, self.queue.add, expiry, holds
+        )
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -166,6 +196,7 @@ class Operator:
             self._active,
             workers=max(1, options.max_in_flight // 2),
             holds=holds,
+            waits_for_log=(lambda _uid: False) if self.logs is None else self.logs.waits_for,
         )
         self.replicas = (
             None
@@ -295,6 +326,7 @@ class Operator:
             await self.controller.drain(_DRAIN_SECONDS)
         for queue in self.queues().values():
             queue.close()
+        self.history.close()
         self.subworkflows.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
         await self.errands.close()
@@ -348,7 +380,33 @@ class Operator:
         )
         return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
+    def _keepers(
+        self, archive: ArchiveStore | None, options: OperatorOptions
+    ) -> tuple[Archiver | None, LogKeeper | None]:
+        """Return what keeps runs that have ended, and logs."""
+        if archive is None:
+            return None, None
+        health, logs = ArchiveHealth(), None
+        archiver = Archiver(self._client, self.store, archive, health, self.queue.add, self.metrics, self.metrics)
+        if options.keep_logs:
+            logs = LogKeeper(
+                self._client,
+                archive,
+                health,
+                self.metrics,
+                self.metrics,
+                limit_bytes=options.kept_log_bytes,
+                holds=self.holdings.holds,
+            )
+        self.metrics.archive_health(health.failing_seconds, lambda: 0 if logs is None else len(logs))
+        return archiver, logs
+
+    def _limits_changed(self, namespace: str) -> None:
+        self.history.look_at(namespace)
+
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
+        if self.logs is not None:
+            self.logs.changed(kind, key, old, new)
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
 
@@ -366,6 +424,8 @@ class Operator:
             "resource": self.resources.queue,
             "template": self.templates.queue,
             "condition": self.conditions.queue,
+            **({} if self.archiver is None else {"archive": self.archiver.queue}),
+            **({} if self.logs is None else {"logs": self.logs.queue}),
         }
 
     def live_checks(self) -> dict[str, Callable[[], str]]:
