@@ -136,7 +136,7 @@ def operator(
             metavar="URL",
             envvar="FAIRLEAD_ARCHIVE",
             help="Archive runs that have ended: file:///DIRECTORY on a volume, s3://BUCKET/FOLDER, gs://… or az://…; "
-            "credentials come from the environment. None is deleted by us before it is there. Default: no archive.",
+            "credentials come from the environment. No run is deleted before it is there. Default: no archive.",
         ),
     ] = None,
     keep_logs: Annotated[

@@ -9,11 +9,14 @@ from fairlead.line import CLEAN_UP, Turn
 from .resources import PODS, ObjectKey
 from .transport import ApiClient
 
-__all__ = ["read_log", "read_log_end"]
+__all__ = ["read_log", "read_log_end", "read_log_lines"]
 
 #: How many of the last lines are asked for at first; of longer ones fewer fit.
 _LINES = 10_000
 _TRIES = 4
+
+#: A log of gigabytes takes its time.
+_PERSON_SECONDS = 300.0
 
 
 async def read_log(client: ApiClient, pod: ObjectKey, container: str, *, limit_bytes: int) -> str:
@@ -49,7 +52,15 @@ async def read_log_end(client: ApiClient, pod: ObjectKey, container: str, *, lim
     return answer[:limit_bytes]
 
 
-async def _ask(client: ApiClient, pod: ObjectKey, query: Mapping[str, str], turn: Turn | None = None) -> bytes:
+async def read_log_lines(client: ApiClient, pod: ObjectKey, container: str, *, last: int | None = None) -> bytes:
+    """Return a container's log, or its last lines, for a person who waits for it. Raises as :func:`read_log` does."""
+    asked = {"container": container} | ({} if last is None else {"tailLines": str(last)})
+    return await _ask(client, pod, asked, seconds=_PERSON_SECONDS)
+
+
+async def _ask(
+    client: ApiClient, pod: ObjectKey, query: Mapping[str, str], turn: Turn | None = None, seconds: float | None = None
+) -> bytes:
     return await client.request(
         "GET",
         PODS.path(pod.namespace, pod.name, "log"),
@@ -58,4 +69,5 @@ async def _ask(client: ApiClient, pod: ObjectKey, query: Mapping[str, str], turn
         params=query,
         accept="*/*",
         turn=turn,
+        seconds=seconds,
     )

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import xml.etree.ElementTree as ET
 from typing import Self
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -72,7 +72,7 @@ class Bucket:
         return web.Response(status=404)
 
     def _delete(self, body: str) -> web.Response:
-        keys = [each.text or "" for each in ElementTree.fromstring(body).iter() if each.tag.endswith("Key")]
+        keys = [each.text or "" for each in ET.fromstring(body).iter() if each.tag.endswith("Key")]
         for key in keys:
             self.objects.pop(key, None)
         told = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
