@@ -45,7 +45,7 @@ class Cluster:
     """A cluster, seen from one namespace."""
 
     def __init__(self, client: ApiClient, host: str, namespace: str) -> None:
-        self._client = client
+        self.client = client
         self._host = host
         self.namespace = namespace
         #: What keeps a watch from getting on, for people; "" while all is well.
@@ -59,11 +59,11 @@ class Cluster:
         Raises :class:`CliError`, for one that is not there with the names of those that are.
         """
         try:
-            workflow = await self._with_tasks(await self._client.get(WORKFLOWS, name, self.namespace))
+            workflow = await self._with_tasks(await self.client.get(WORKFLOWS, name, self.namespace))
         except NotFound as error:
             raise await self._not_found(name) from error
         except ApiError as error:
-            raise self._told(error) from error
+            raise self.told(error) from error
         return await self._written_out(workflow)
 
     async def _written_out(self, workflow: _Object) -> _Object:
@@ -71,7 +71,7 @@ class Cluster:
         if definition is None:
             return workflow
         try:
-            revision = await self._client.get(CONTROLLERREVISIONS, definition["revision"], self.namespace)
+            revision = await self.client.get(CONTROLLERREVISIONS, definition["revision"], self.namespace)
         except ApiError:
             return workflow  # it is the run that was asked for: without rights to the rest, that has to do
         return {**workflow, "spec": merge_definition(workflow["spec"], revision.get("data") or {})}
@@ -80,22 +80,22 @@ class Cluster:
         """Return who asks. Raises :class:`CliError`."""
         review = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind, "metadata": {}}
         try:
-            user = (await self._client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
+            user = (await self.client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
         except ApiError as error:
-            raise self._told(error) from error
+            raise self.told(error) from error
         return Person(user["username"], tuple(user.get("groups") or ()))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> _Object:
         """Create an object in the namespace. Raises :class:`CliError`."""
         try:
-            return await self._client.create(resource, body, self.namespace)
+            return await self.client.create(resource, body, self.namespace)
         except ApiError as error:
             raise self._refused(error, resource) from error
 
     async def edit(self, resource: Resource, name: str, changes: Mapping[str, Any]) -> _Object:
         """Change members of an object (a merge patch). Raises :class:`CliError`."""
         try:
-            return await self._client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
+            return await self.client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
         except ApiError as error:
             raise self._refused(error, resource) from error
 
@@ -111,7 +111,7 @@ class Cluster:
             selector = f"batch.kubernetes.io/job-name={object_name}"
             pods = [
                 str(pod["metadata"]["name"])
-                async for page in self._client.list_pages(
+                async for page in self.client.list_pages(
                     PODS, self.namespace, label_selector=selector, metadata_only=True
                 )
                 for pod in page.items
@@ -120,12 +120,12 @@ class Cluster:
         except Forbidden as error:
             raise CliError(f"not allowed: {error.message}", ExitCode.FAILED) from error
         except ApiError as error:
-            raise self._told(error) from error
+            raise self.told(error) from error
         return {pod: text for pod, text in read.items() if text is not None}
 
     async def _log(self, pod: str, last: int | None) -> bytes | None:
         try:
-            return await read_log_lines(self._client, ObjectKey(self.namespace, pod), MAIN_CONTAINER, last=last)
+            return await read_log_lines(self.client, ObjectKey(self.namespace, pod), MAIN_CONTAINER, last=last)
         except NotFound:
             return None
         except ApiError as error:
@@ -139,7 +139,7 @@ class Cluster:
             return workflow
         metadata = workflow["metadata"]
         key = ObjectKey(self.namespace, metadata["name"])
-        shards = await fetch_shards(self._client, key, metadata["uid"], status["shards"]["count"])
+        shards = await fetch_shards(self.client, key, metadata["uid"], status["shards"]["count"])
         return {**workflow, "status": {**status, "tasks": read_tasks(status, shards.found)}}
 
     async def follow(self, seen: _Object) -> AsyncGenerator[_Object, None]:
@@ -160,7 +160,7 @@ class Cluster:
                         yield await self._with_tasks(seen)
                     except ApiError as error:
                         if not error.is_transient:
-                            raise self._told(error) from error
+                            raise self.told(error) from error
                         self.trouble = f"{self._host} does not answer, trying again: {error.message}"
             except StopAsyncIteration:
                 return
@@ -180,12 +180,12 @@ class Cluster:
                         seen = each
                         yield seen
                 # The watch has ended, as each does after a while: go on from what is there now.
-                latest = await self._client.get(resource, seen["metadata"]["name"], self.namespace)
+                latest = await self.client.get(resource, seen["metadata"]["name"], self.namespace)
             except NotFound:
                 return
             except ApiError as error:
                 if not error.is_transient:
-                    raise self._told(error) from error
+                    raise self.told(error) from error
                 self.trouble = f"{self._host} does not answer, trying again: {error.message}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
@@ -200,7 +200,7 @@ class Cluster:
         """Yield the changes after `seen` until the server ends the watch or the object is deleted."""
         metadata = seen["metadata"]
         splitter = LineSplitter()
-        async with self._client.watch(
+        async with self.client.watch(
             resource,
             self.namespace,
             resource_version=metadata["resourceVersion"],
@@ -218,7 +218,7 @@ class Cluster:
     async def _not_found(self, name: str) -> CliError:
         names: list[str] = []
         try:
-            async for page in self._client.list_pages(WORKFLOWS, self.namespace, metadata_only=True):
+            async for page in self.client.list_pages(WORKFLOWS, self.namespace, metadata_only=True):
                 names += [item["metadata"]["name"] for item in page.items]
         except NotFound:
             return CliError(
@@ -249,9 +249,10 @@ class Cluster:
                     hint="bring Fairlead's definitions up to date there: kubectl apply -f crds/",
                 )
             case _:
-                return self._told(error)
+                return self.told(error)
 
-    def _told(self, error: ApiError) -> CliError:
+    def told(self, error: ApiError) -> CliError:
+        """Return what to end with when the cluster cannot be asked."""
         match error:
             case Unreachable():
                 return CliError(f"{self._host} does not answer: {error.message}", ExitCode.UNREACHABLE)

@@ -20,6 +20,7 @@ from fairlead.cli import (
     archive_prune,
     clear,
     complete,
+    doctor,
     explain,
     heartbeat,
     lint,
@@ -94,6 +95,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "archive list": (archive_list.archive_list, archive_list.EXAMPLES),
     "archive get": (archive_get.archive_get, archive_get.EXAMPLES),
     "archive prune": (archive_prune.archive_prune, archive_prune.EXAMPLES),
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
     "operator": (operator.operator, operator.EXAMPLES),
 }
 _groups = {"": app}
