@@ -29,6 +29,11 @@
 {{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
 {{- end }}
 
+{{/* Where finished runs are archived; empty for nowhere. */}}
+{{- define "fairlead.archive" -}}
+{{- .Values.archive.url | default (ternary "file:///archive" "" (ne .Values.archive.volumeClaim "")) }}
+{{- end }}
+
 {{/* Never changes during the life of a release: a Deployment's selector cannot. */}}
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "fairlead.name" . }}

@@ -8,6 +8,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,7 @@ from fairlead.kube.resources import PODS, WORKFLOWS
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 CANARY = "canary-7f3a"
+CRDS = list(crd.crds())
 
 
 def ago(minutes: float) -> str:
@@ -149,7 +151,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.objects: dict[str, list[dict[str, Any]]] = {
-            "customresourcedefinitions": [json.loads(json.dumps(each)) for each in crd.crds()],
+            "customresourcedefinitions": deepcopy(CRDS),
             "workflows": [SECRETIVE],
             "pods": [POD],
             "operators": [OPERATOR],
@@ -326,7 +328,7 @@ class TestBundle:
 def gathered(**more: Any) -> Gathered:
     """An installation in which all is well."""
     operators = [OperatorPod(OPERATOR, metrics=METRICS)]
-    return Gathered(**{"crds": [json.loads(json.dumps(each)) for each in crd.crds()], "operators": operators, **more})
+    return Gathered(**{"crds": deepcopy(CRDS), "operators": operators, **more})
 
 
 def run(name: str = "daily", minutes: float = 60, status: Any = None, **metadata: Any) -> dict[str, Any]:

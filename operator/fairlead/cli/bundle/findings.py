@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from fairlead import __version__
@@ -43,7 +44,7 @@ def _few(sentences: Iterator[str]) -> list[str]:
 
 def _of_crds(found: Gathered) -> Iterator[str]:
     known = {each["metadata"]["name"]: each for each in found.crds}
-    for ours in crd.crds():
+    for ours in _crds():
         name = ours["metadata"]["name"]
         theirs = known.get(name)
         if theirs is None:
@@ -53,6 +54,11 @@ def _of_crds(found: Gathered) -> Iterator[str]:
             yield f"{name} has fields that fairlead {__version__} does not know: it is of a newer release"
         elif _fields(ours) - _fields(theirs):
             yield f"{name} lacks fields that fairlead {__version__} knows: it is of an older release; upgrade it"
+
+
+@cache
+def _crds() -> list[_Object]:
+    return list(crd.crds())
 
 
 def _fields(definition: _Object) -> set[str]:

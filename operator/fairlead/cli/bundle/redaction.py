@@ -47,8 +47,8 @@ _SAYS_SECRET = r"(?<![\w-])[\w-]*(password|passwd|secret|token|api[_-]?key|autho
 _CREDENTIALS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
-        r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
+        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)",
+        r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*",
         r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b",
         r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
         r"\bbearer\s+[\w.~+/=-]{8,}",
