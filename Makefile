@@ -104,9 +104,9 @@ fmt: $(READY) ## Format the code
 
 lock: ## Resolve all dependencies anew into requirements/*.lock
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet 'uv>=0.9'
-	@$(COMPILE) pyproject.toml requirements/dev.in --extra demo --extra traces --upgrade -o requirements/dev.lock
+	@$(COMPILE) pyproject.toml requirements/dev.in --extra demo --extra traces --extra archive --upgrade -o requirements/dev.lock
 	@# The image gets what was tested: the versions of dev.lock, without the tools.
-	@$(COMPILE) pyproject.toml --extra traces --constraint requirements/dev.lock --no-annotate --upgrade -o requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra traces --extra archive --constraint requirements/dev.lock --no-annotate --upgrade -o requirements/runtime.lock
 	@$(COMPILE) requirements/build.in --constraint requirements/dev.lock --no-annotate --upgrade -o requirements/build.lock
 
 clean: ## Remove what the tools leave behind (not the cluster: make cluster-down)

@@ -168,6 +168,27 @@ class Http(_Closed):
     allow_private: list[Network]
 
 
+#: `COUNT`, or `NAMESPACE=COUNT`.
+Limit = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+
+
+class HistoryLimits(_Closed):
+    """How many finished runs are kept."""
+
+    succeeded: list[Limit]
+    failed: list[Limit]
+
+
+class Archive(_Closed):
+    """Where finished runs go."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^((s3|gs|az)://[^@?]+)?$")]
+    volume_claim: Name
+    credentials_secret: Name
+    keep_logs: bool
+    kept_log_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)]
+
+
 class Resources(_Closed):
     """CPU and memory; without requests or limits where one is null."""
 
@@ -204,6 +225,8 @@ class Values(_Closed):
     service_account: ServiceAccount
     http: Http
     traces: Traces
+    history_limits: HistoryLimits
+    archive: Archive
     max_in_flight: RequestsAtOnce
     strict_x509: bool
     log_level: LogLevel

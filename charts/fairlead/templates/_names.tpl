@@ -52,6 +52,11 @@
 {{- printf "%s.%s.pods" (include "fairlead.fullname" .) .Release.Namespace }}
 {{- end }}
 
+{{/* Where finished runs are archived; empty for nowhere. */}}
+{{- define "fairlead.archive" -}}
+{{- .Values.archive.url | default (ternary "file:///archive" "" (ne .Values.archive.volumeClaim "")) }}
+{{- end }}
+
 {{/* Never changes during the life of a release: a Deployment's selector cannot. */}}
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "fairlead.name" . }}

@@ -1,7 +1,7 @@
 {{/* What the operator asks for in a namespace that it serves, and no more: no Secrets, no listing of ConfigMaps. */}}
 {{- define "fairlead.rules" -}}
 # create, patch: sub-workflows, which are suspended with their parent; stop, retry: so are they, with it, by requests.
-# delete: ttlSecondsAfterFinished
+# delete: ttlSecondsAfterFinished and history limits
 - apiGroups: [fairlead.dev]
   resources: [workflows]
   verbs: [get, list, watch, create, patch, delete, stop, retry]
@@ -39,7 +39,7 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete]
-# What a task printed, where an output comes `from: Stdout`.
+# What a task printed, where an output comes `from: Stdout`, and the logs that are kept (archive.keepLogs).
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]

@@ -28,7 +28,7 @@ from fairlead.api.settings import settings_of
 from fairlead.api.task import FinalTask, Task
 from fairlead.api.task_compile import CompiledTask, TaskCompiler, compile_defaults
 from fairlead.api.task_flow import OnFailure
-from fairlead.api.template import WorkflowTemplateSpec
+from fairlead.api.template import OF_TEMPLATES_ALONE, WorkflowTemplateSpec
 from fairlead.api.workflow import LIVE_FIELDS
 from fairlead.api.workspace import Workspace, check_workspace
 from fairlead.engine import capacity
@@ -110,7 +110,7 @@ def check_template(spec: Any, *, evaluator: Evaluator) -> tuple[Problem, ...]:
         return (Problem("spec", "must be an object"),)
     raw = without_nulls(spec)
     _, problems = parse_model(WorkflowTemplateSpec, raw, "spec")
-    compilation = _Compilation.of(raw, evaluator)
+    compilation = _Compilation.of({key: raw[key] for key in raw if key not in OF_TEMPLATES_ALONE}, evaluator)
     # None stands for an argument of which nothing is known: parameters without a default need no other.
     compilation.parsed = replace(compilation.parsed, arguments=(None,))
     compilation.graph()

@@ -13,7 +13,7 @@ from typing import Any
 
 from fairlead.api.parsing import parse_model, without_nulls
 from fairlead.api.problems import InvalidSpec, Problem, listed
-from fairlead.api.template import WorkflowTemplateSpec
+from fairlead.api.template import OF_TEMPLATES_ALONE, WorkflowTemplateSpec
 from fairlead.api.workflow import OF_THE_TEMPLATE, WorkflowSpec
 
 __all__ = ["Resolved", "UnknownTemplate", "merge_definition", "resolve"]
@@ -60,7 +60,8 @@ def merge_definition(spec: _Json, definition: _Json) -> dict[str, Any]:
 
     The arguments, suspension and limits of the Workflow stay. Never changes either of them; parts are shared.
     """
-    given = {key: value for key, value in definition.items() if key in _KEPT_BY_TEMPLATES}
+    kept = _KEPT_BY_TEMPLATES - OF_TEMPLATES_ALONE
+    given = {key: value for key, value in definition.items() if key in kept}
     own = {key: value for key, value in spec.items() if key != "templateRef" and key not in OF_THE_TEMPLATE}
     return given | own
 

@@ -1,4 +1,4 @@
-"""`podRetention`: how long the pods and Jobs of a run stay once they have ended."""
+"""How long what has ended stays: `podRetention` of a run's pods and Jobs, `historyLimits` of a template's runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fairlead.api.fields import ApiModel
 
-__all__ = ["LEAST_SECONDS", "SUCCEEDED_SECONDS", "PodRetention"]
+__all__ = ["LEAST_SECONDS", "SUCCEEDED_SECONDS", "HistoryLimits", "PodRetention"]
 
 #: For how long succeeded ones stay unless the user says otherwise.
 SUCCEEDED_SECONDS = 600
@@ -27,4 +27,16 @@ class PodRetention(ApiModel):
     )
     failed_seconds: _Seconds | None = Field(
         default=None, description="Those that have not. Default: they stay until the run is deleted."
+    )
+
+
+_Kept = Annotated[int, Field(ge=0, le=100_000)]
+
+
+class HistoryLimits(ApiModel):
+    """How many runs that have ended are kept. The latest are; sub-workflows go with the run they belong to."""
+
+    succeeded: _Kept | None = Field(default=None, description="Of those that have succeeded. Default: all of them.")
+    failed: _Kept | None = Field(
+        default=None, description="Of those that have failed, been cancelled or been refused. Default: all of them."
     )

@@ -9,9 +9,13 @@ from pydantic import ConfigDict, Field
 from fairlead.api.definition import Definition, Tasks
 from fairlead.api.fields import ApiModel
 from fairlead.api.objects import ApiObject, Conditions, Generation
+from fairlead.api.retention import HistoryLimits
 from fairlead.api.workflow import ONE_KIND
 
-__all__ = ["WorkflowTemplate", "WorkflowTemplateSpec", "WorkflowTemplateStatus"]
+__all__ = ["OF_TEMPLATES_ALONE", "WorkflowTemplate", "WorkflowTemplateSpec", "WorkflowTemplateStatus"]
+
+#: The fields of a template that are about all of its runs, and no part of what one of them runs.
+OF_TEMPLATES_ALONE = frozenset({"historyLimits"})
 
 
 class WorkflowTemplateSpec(Definition):
@@ -19,6 +23,10 @@ class WorkflowTemplateSpec(Definition):
 
     tasks: Tasks = Field(
         description="The steps of the workflow, in any order; their `needs` form a directed acyclic graph."
+    )
+    history_limits: HistoryLimits | None = Field(
+        default=None,
+        description="How many Workflows of this template are kept once they have ended.",
     )
 
 

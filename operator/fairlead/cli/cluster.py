@@ -13,11 +13,13 @@ from typing import Any
 
 from fairlead.api.resolution import merge_definition
 from fairlead.api.shard import read_tasks
+from fairlead.api.work import MAIN_CONTAINER
 from fairlead.cli.exits import CliError, ExitCode
 from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from fairlead.kube.lines import LineSplitter
-from fairlead.kube.resources import CONTROLLERREVISIONS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.logs import read_log_lines
+from fairlead.kube.resources import CONTROLLERREVISIONS, PODS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.shards import fetch_shards
 from fairlead.kube.transport import ApiClient, PatchType
 
@@ -61,7 +63,7 @@ class Cluster:
         except NotFound as error:
             raise await self._not_found(name) from error
         except ApiError as error:
-            raise self._told(error) from error
+            raise self.told(error) from error
         return await self._written_out(workflow)
 
     async def _written_out(self, workflow: _Object) -> _Object:
@@ -80,7 +82,7 @@ class Cluster:
         try:
             user = (await self.client.create(SELF_SUBJECT_REVIEWS, review))["status"]["userInfo"]
         except ApiError as error:
-            raise self._told(error) from error
+            raise self.told(error) from error
         return Person(user["username"], tuple(user.get("groups") or ()))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> _Object:
@@ -96,6 +98,40 @@ class Cluster:
             return await self.client.patch(resource, name, changes, PatchType.MERGE, self.namespace)
         except ApiError as error:
             raise self._refused(error, resource) from error
+
+    async def logs(self, object_name: str, last: int | None) -> dict[str, bytes]:
+        """Return what the main containers of an attempt have logged, by pod: of a pod, or of all pods of a Job.
+
+        Empty where there is no such pod any more, or it has not started. Raises :class:`CliError`.
+        """
+        try:
+            found = await self._log(object_name, last)
+            if found is not None:
+                return {object_name: found}
+            selector = f"batch.kubernetes.io/job-name={object_name}"
+            pods = [
+                str(pod["metadata"]["name"])
+                async for page in self.client.list_pages(
+                    PODS, self.namespace, label_selector=selector, metadata_only=True
+                )
+                for pod in page.items
+            ]
+            read = {pod: await self._log(pod, last) for pod in pods}
+        except Forbidden as error:
+            raise CliError(f"not allowed: {error.message}", ExitCode.FAILED) from error
+        except ApiError as error:
+            raise self.told(error) from error
+        return {pod: text for pod, text in read.items() if text is not None}
+
+    async def _log(self, pod: str, last: int | None) -> bytes | None:
+        try:
+            return await read_log_lines(self.client, ObjectKey(self.namespace, pod), MAIN_CONTAINER, last=last)
+        except NotFound:
+            return None
+        except ApiError as error:
+            if error.status in (400, 500):  # not started yet; or the node has no log of it, or does not answer
+                return None
+            raise
 
     async def _with_tasks(self, workflow: _Object) -> _Object:
         status = workflow.get("status") or {}
@@ -124,7 +160,7 @@ class Cluster:
                         yield await self._with_tasks(seen)
                     except ApiError as error:
                         if not error.is_transient:
-                            raise self._told(error) from error
+                            raise self.told(error) from error
                         self.trouble = f"{self.host} does not answer, trying again: {error.message}"
             except StopAsyncIteration:
                 return
@@ -149,7 +185,7 @@ class Cluster:
                 return
             except ApiError as error:
                 if not error.is_transient:
-                    raise self._told(error) from error
+                    raise self.told(error) from error
                 self.trouble = f"{self.host} does not answer, trying again: {error.message}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
@@ -213,9 +249,10 @@ class Cluster:
                     hint="bring Fairlead's definitions up to date there: kubectl apply -f crds/",
                 )
             case _:
-                return self._told(error)
+                return self.told(error)
 
-    def _told(self, error: ApiError) -> CliError:
+    def told(self, error: ApiError) -> CliError:
+        """Return what to end with when the cluster cannot be asked."""
         match error:
             case Unreachable():
                 return CliError(f"{self.host} does not answer: {error.message}", ExitCode.UNREACHABLE)

@@ -19,7 +19,7 @@ from fairlead.cli.terminal import data, print_json, say, speaks_unicode
 from fairlead.cli.view import RunView, declared_final, declared_needs, view_of_object
 from fairlead.clock import utc_now
 
-__all__ = ["Request", "compiled_needs", "follow_to_end", "show_tree"]
+__all__ = ["Request", "compiled_needs", "draw_object", "follow_to_end", "show_tree"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +121,11 @@ def compiled_needs(workflow: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
     except InvalidSpec:  # refused, or written for an operator of another version
         return declared_needs(spec)
     return {name: node.needs for name, node in compiled.graph.nodes.items()}
+
+
+def draw_object(workflow: Mapping[str, Any]) -> None:
+    """Draw a run whose definition is written out."""
+    _draw(_viewer(workflow)(dict(workflow)))
 
 
 def _draw(view: RunView) -> None:

@@ -15,11 +15,16 @@ import typer
 
 from fairlead.cli import (
     approve,
+    archive_get,
+    archive_list,
+    archive_prune,
     clear,
     complete,
+    doctor,
     explain,
     heartbeat,
     lint,
+    logs,
     mark,
     operator,
     reject,
@@ -66,12 +71,18 @@ def _fairlead(
     """
 
 
+#: Commands that have commands of their own.
+GROUPS = {
+    "archive": "Look into the archive of finished runs, which the operator fills: `fairlead operator --archive URL`.",
+}
+
 #: The commands in the order of the help, each with its examples.
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "run": (run.run, run.EXAMPLES),
     "lint": (lint.lint, lint.EXAMPLES),
     "tree": (tree.tree, tree.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),
+    "logs": (logs.logs, logs.EXAMPLES),
     "retry": (retry.retry, retry.EXAMPLES),
     "clear": (clear.clear, clear.EXAMPLES),
     "mark": (mark.mark, mark.EXAMPLES),
@@ -83,11 +94,22 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "complete": (complete.complete, complete.EXAMPLES),
     "heartbeat": (heartbeat.heartbeat, heartbeat.EXAMPLES),
     "release": (release.release, release.EXAMPLES),
+    "archive list": (archive_list.archive_list, archive_list.EXAMPLES),
+    "archive get": (archive_get.archive_get, archive_get.EXAMPLES),
+    "archive prune": (archive_prune.archive_prune, archive_prune.EXAMPLES),
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
     "operator": (operator.operator, operator.EXAMPLES),
 }
+_groups = {"": app}
+for _group, _help in GROUPS.items():
+    _groups[_group] = typer.Typer(help=_help, no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(_groups[_group], name=_group)
 for _name, (_function, _examples) in COMMANDS.items():
+    _group, _, _verb = _name.rpartition(" ")
     # \b: these lines stay as they are.
-    app.command(_name, epilog="\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)]))(_function)
+    _groups[_group].command(_verb, epilog="\n".join(["\b", "Examples:", *(f"  {line}" for line in _examples)]))(
+        _function
+    )
 
 
 def program_name(argv0: str) -> str:

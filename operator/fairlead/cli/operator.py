@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fairlead.controllers.options import HistoryPolicy
 
 __all__ = ["EXAMPLES", "LogLevel", "operator"]
 
@@ -17,6 +22,7 @@ EXAMPLES = (
     "fairlead operator --http-allow-private 10.96.0.0/12",
     "fairlead operator --watch-namespace team-a --watch-namespace team-b",
     "fairlead operator --lease-namespace fairlead",
+    "fairlead operator --archive file:///archive --keep-logs --succeeded-history-limit 100",
     "fairlead operator --webhook-port 9443 --webhook-cert tls.crt --webhook-key tls.key",
 )
 
@@ -181,6 +187,39 @@ def operator(
             "`fairlead[traces]`; headers, certificates and the like are read from $OTEL_EXPORTER_OTLP_… Default: none.",
         ),
     ] = None,
+    succeeded_history_limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--succeeded-history-limit",
+            metavar="[NAMESPACE=]COUNT",
+            help="How many runs that have succeeded each namespace keeps, or that one: the latest. May be given "
+            "several times. Templates may have limits of their own. Default: all of them are kept.",
+        ),
+    ] = None,
+    failed_history_limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--failed-history-limit",
+            metavar="[NAMESPACE=]COUNT",
+            help="Likewise of runs that have failed, been cancelled or been refused.",
+        ),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="URL",
+            envvar="FAIRLEAD_ARCHIVE",
+            help="Archive runs that have ended: file:///DIRECTORY on a volume, s3://BUCKET/FOLDER, gs://… or az://…; "
+            "credentials come from the environment. No run is deleted before it is there. Default: no archive.",
+        ),
+    ] = None,
+    keep_logs: Annotated[
+        bool, typer.Option("--keep-logs", help="Keep the end of the log of each attempt in the archive.")
+    ] = False,
+    kept_log_bytes: Annotated[
+        int, typer.Option("--kept-log-bytes", min=1024, max=64 * 1024 * 1024, help="How much of each log.")
+    ] = 1024 * 1024,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -242,6 +281,8 @@ def operator(
     namespaces = tuple(dict.fromkeys(watch_namespace or ()))
     if wrong := next((each for each in namespaces if not _NAMESPACE.fullmatch(each)), None):
         raise typer.BadParameter(f"{wrong!r} is no name of a namespace", param_hint="--watch-namespace")
+    if keep_logs and archive is None:
+        raise typer.BadParameter("needs --archive", param_hint="--keep-logs")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
@@ -264,8 +305,14 @@ def operator(
         lease_namespace=lease_namespace,
         **({} if replica is None else {"replica": replica}),
         traces_endpoint=traces_endpoint,
+        history=_history(succeeded_history_limit or (), failed_history_limit or ()),
+        archive=archive,
+        keep_logs=keep_logs,
+        kept_log_bytes=kept_log_bytes,
         strict_x509=strict_x509,
     )
+    if replica is not None:
+        options = replace(options, replica=replica)
     raise typer.Exit(run(options))
 
 
@@ -278,3 +325,28 @@ def _traces_problem(endpoint: str) -> str:
     if url.scheme not in {"http", "https"} or not url.hostname:
         return "must be an http or https URL with a host, such as http://collector:4318/v1/traces"
     return "" if find_spec("opentelemetry") else "needs OpenTelemetry: pip install 'fairlead[traces]'"
+
+
+def _history(succeeded: Iterable[str], failed: Iterable[str]) -> HistoryPolicy:
+    """Return what the history limits say. Raises `typer.BadParameter`."""
+    from fairlead.controllers.options import HistoryPolicy
+    from fairlead.engine.history import HistoryLimits
+
+    of_succeeded = _limits(succeeded, "--succeeded-history-limit")
+    of_failed = _limits(failed, "--failed-history-limit")
+    found = {
+        namespace: HistoryLimits(of_succeeded.get(namespace), of_failed.get(namespace))
+        for namespace in {"", *of_succeeded, *of_failed}
+    }
+    return HistoryPolicy(found.pop(""), found)
+
+
+def _limits(given: Iterable[str], option: str) -> dict[str, int]:
+    """Return limits by namespace, "" for all others."""
+    limits: dict[str, int] = {}
+    for each in given:
+        namespace, equals, count = each.rpartition("=")
+        if not count.isdecimal() or (equals and not namespace):
+            raise typer.BadParameter(f"{each!r} is neither COUNT nor NAMESPACE=COUNT", param_hint=option)
+        limits[namespace] = int(count)
+    return limits

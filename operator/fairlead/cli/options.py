@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Archive",
     "Context",
     "Kubeconfig",
     "Latest",
@@ -21,6 +22,16 @@ __all__ = [
     "Wait",
 ]
 
+Archive = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        metavar="URL",
+        envvar="FAIRLEAD_ARCHIVE",
+        help="The operator's archive: file:///DIRECTORY, s3://BUCKET/FOLDER, gs://… or az://…; credentials come from "
+        "the environment. Default: $FAIRLEAD_ARCHIVE.",
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the Workflow.")]
 Task = Annotated[str, typer.Argument(metavar="TASK", help="A task, or an item of a `forEach` task: `load[3]`.")]
 Tasks = Annotated[list[str], typer.Argument(metavar="TASK", help="Tasks, or items of `forEach` tasks: `load[3]`.")]

@@ -91,6 +91,8 @@ def _choices(type_: Any) -> list[str]:
 
 
 def _default(type_: Any, default: Any) -> str:
+    if default is inspect.Parameter.empty:
+        return " Required."
     if type_ is bool or default is None:
         return ""
     return f" Default: `{getattr(default, 'value', default)}`."

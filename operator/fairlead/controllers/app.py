@@ -17,6 +17,8 @@ from typing import Any
 import uvloop
 
 from fairlead import __version__
+from fairlead.archive.objects import open_archive
+from fairlead.archive.store import ArchiveError
 from fairlead.kube.credentials import Credentials, CredentialsError, load_credentials, open_session
 from fairlead.kube.lean_imports import absent
 from fairlead.kube.resources import WORKFLOWS
@@ -44,6 +46,9 @@ def run(options: OperatorOptions) -> int:
     _look_for_garbage_less_often()
     try:
         return uvloop.run(_serve(options))
+    except ArchiveError as error:
+        log.error("--archive: %s", error)
+        return 2
     except CredentialsError as error:
         log.error("%s", error)
         return 3
@@ -78,7 +83,8 @@ class _Process:
         self._stop = asyncio.Event()
         self._kopf_ready = asyncio.Event()
         self._session = open_session(credentials)
-        self._operator = Operator(self._session, options)
+        archive = None if options.archive is None else open_archive(options.archive)
+        self._operator = Operator(self._session, options, archive)
 
     async def serve(self) -> int:
         """Serve until told to stop. Returns 0 after a clean end, 1 when a part ended by itself."""

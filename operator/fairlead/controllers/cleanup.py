@@ -1,4 +1,4 @@
-"""Runs that are over or gone: letting go of what is held, TTL, and the sweep that finds what no watch told.
+"""Runs that are over or gone: letting go of what is held, and the sweep that finds what no watch told.
 
 A pod or Job of ours is held by our finalizer until its outcome is recorded. Once its run is over, being deleted, or
 gone, nothing is left to be recorded, and everything is released, so that deletion always completes. The shards that
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Container, Mapping
-from datetime import timedelta
 from typing import Any
 
 from fairlead.api import labels
@@ -26,10 +25,11 @@ from .apply import Applier
 from .buckets import Holds, everything
 from .caches import View
 from .children import ChildView, observe_child
+from .expiry import Expiry
 from .gather import Gatherer
 from .shard_release import ShardReleaser
 from .start import RESOURCES
-from .status import condition, finished_at
+from .status import condition
 from .store import Workflow, WorkflowStore
 from .tracing import Tracing
 from .writer import StatusWriter
@@ -44,14 +44,6 @@ _RECHECK_SECONDS = 60.0
 #: How many runs that are gone are kept in mind.
 _REMEMBERED = 10_000
 
-#: Metadata by which Argo CD and Flux track what they have applied.
-_TRACKING = (
-    "argocd.argoproj.io/tracking-id",
-    "argocd.argoproj.io/instance",
-    "kustomize.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/name",
-)
-
 
 class Cleaner:
     """Cleans up after runs. `notify(uid)` asks for a run to be looked at."""
@@ -64,10 +56,12 @@ class Cleaner:
         applier: Applier,
         writer: StatusWriter,
         notify: Callable[[str], None],
+        expiry: Expiry,
         holds: Holds = everything,
         tracing: Tracing | None = None,
         scope: Scope | None = None,
     ) -> None:
+        self._expiry = expiry
         self._holds = holds
         self._tracing = tracing
         self._scope = scope or Scope()
@@ -84,7 +78,7 @@ class Cleaner:
         self._released: dict[str, None] = {}
 
     async def finished(self, workflow: Workflow) -> float | None:
-        """Look at a run that is over: release what is held, keep its status current, and delete it after its TTL."""
+        """Look at a run that is over: release what is held, keep its status current, and see whether it is due."""
         changed = self._gatherer.take(workflow.uid)
         objects = changed or self._gatherer.objects(workflow.uid)
         if not (_all_on_record(workflow, objects) or await self._is_newest(workflow)):
@@ -94,7 +88,7 @@ class Cleaner:
             await self._tracing.over(workflow)
         if workflow.status.get("observedGeneration") != workflow.generation:
             await self._observe_generation(workflow)
-        expires = await self._expire(workflow)
+        expires = await self._expiry.look(workflow)
         # A release that failed for longer than it was retried is tried again, until nothing is held. What has changed
         # does not tell about the rest: once nothing changes any more, all is looked at.
         due = (expires, _RECHECK_SECONDS if held or changed else None)
@@ -297,41 +291,6 @@ class Cleaner:
         except (Conflict, NotFound):
             await self.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
 
-    async def _expire(self, workflow: Workflow) -> float | None:
-        ttl = workflow.spec.get("ttlSecondsAfterFinished")
-        if ttl is None:
-            ttl = (workflow.status.get("definition") or {}).get("ttlSecondsAfterFinished")
-        completed = finished_at(workflow.status)
-        if ttl is None or completed is None or workflow.parent_uid:
-            return None  # a sub-workflow goes with its parent, which may still have to read how it ended
-        left = (completed + timedelta(seconds=ttl) - utc_now()).total_seconds()
-        if left > 0:
-            return left
-        if _is_tracked(workflow):
-            # Deleting it would make the GitOps controller apply it again, and so run it again: only its children go.
-            for (kind, key), view in self._gatherer.objects(workflow.uid).items():
-                if view.deleting_at is None:
-                    self._applier.remove(kind, _key_of(key, view), view)
-            return None
-        try:
-            # By its version: it may have been retried, or given more time, since we heard of it last.
-            await self._client.delete(
-                WORKFLOWS,
-                workflow.name,
-                workflow.namespace,
-                uid=workflow.uid,
-                resource_version=str(workflow.version),
-            )
-        except NotFound:
-            self._store.remove(workflow.uid)
-        except ApiError as error:
-            if isinstance(error, Conflict) and error.is_wrong_uid:
-                self._store.remove(workflow.uid)
-                return None
-            log.warning("cannot delete it after its TTL: %s", error, extra=workflow.owner.fields())
-            return 10.0
-        return None
-
 
 def _key_of(key: ObjectKey, view: View) -> ObjectKey:
     """Return the key of an object; that of the attempt which it carries is another one where it was run again."""
@@ -366,8 +325,3 @@ def _remember(uids: dict[str, None], uid: str) -> None:
     uids[uid] = None
     while len(uids) > _REMEMBERED:
         del uids[next(iter(uids))]
-
-
-def _is_tracked(workflow: Workflow) -> bool:
-    metadata = workflow.raw["metadata"]
-    return any(key in metadata.get(kind, {}) for key in _TRACKING for kind in ("labels", "annotations"))

@@ -12,10 +12,22 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from fairlead.egress.addresses import Network
+from fairlead.engine.history import NO_LIMITS, HistoryLimits
 from fairlead.kube.resources import ObjectKey
 from fairlead.telemetry.logs import LogFormat
 
-__all__ = ["CertificateKeeping", "LogLevel", "NamespaceName", "OperatorOptions", "RequestsAtOnce"]
+__all__ = [
+    "KEPT_LOG_BYTES",
+    "CertificateKeeping",
+    "HistoryPolicy",
+    "LogLevel",
+    "NamespaceName",
+    "OperatorOptions",
+    "RequestsAtOnce",
+]
+
+#: How much of a log is kept, unless somebody says otherwise.
+KEPT_LOG_BYTES = 1024 * 1024
 
 # The types that are also those of values of the chart, whose schema is generated from them.
 
@@ -55,6 +67,22 @@ class CertificateKeeping:
         return f"{self.service}.{self.secret.namespace}.svc"
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPolicy:
+    """How many finished runs each namespace keeps; some namespaces may have limits of their own."""
+
+    default: HistoryLimits = NO_LIMITS
+    namespaces: Mapping[str, HistoryLimits] = field(default_factory=dict)
+
+    def of(self, namespace: str) -> HistoryLimits:
+        """Return the limits of a namespace: its own, member by member, else the default."""
+        own = self.namespaces.get(namespace, NO_LIMITS)
+        return HistoryLimits(
+            self.default.succeeded if own.succeeded is None else own.succeeded,
+            self.default.failed if own.failed is None else own.failed,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorOptions:
     """The operator's settings.
@@ -85,6 +113,11 @@ class OperatorOptions:
         process acts for all runs; and what this one is called there, before a suffix of its own.
     traces_endpoint
         where to send traces of runs by OTLP over HTTP, None for nowhere.
+    history
+        how many finished runs are kept.
+    archive, keep_logs, kept_log_bytes
+        the URL of the store that finished runs are archived in, None for none; whether logs of attempts are kept there,
+        too, and how many bytes of each.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -110,4 +143,8 @@ class OperatorOptions:
     lease_namespace: str | None = None
     replica: str = field(default_factory=platform.node)
     traces_endpoint: str | None = None
+    history: HistoryPolicy = field(default_factory=HistoryPolicy)
+    archive: str | None = None
+    keep_logs: bool = False
+    kept_log_bytes: int = KEPT_LOG_BYTES
     strict_x509: bool = True

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 #: When to look again at what could not be judged, or not be deleted.
 _AGAIN_SECONDS = 60.0
 
+#: When to look again at what is to be deleted and whose log is still being kept: that does not take for ever.
+_LOG_SECONDS = 10.0
+
 _KEPT_LIKE_FAILED = frozenset({Result.FAILED, Result.CANCELLED})
 
 
@@ -59,6 +62,8 @@ class _Entry:
 class Retention:
     """Deletes what has been kept for long enough, `workers` objects at a time. `active(uid)` returns a run in memory.
 
+    `waits_for_log(uid)` tells that an object has a log which is still to be kept.
+
     Half of the requests that may be under way at once are enough for `workers`: each object that is created needs at
     least one more request, so that objects go as fast as they come.
     """
@@ -72,8 +77,10 @@ class Retention:
         *,
         workers: int,
         holds: Holds = everything,
+        waits_for_log: Callable[[str], bool] = lambda _uid: False,
     ) -> None:
         self._holds = holds
+        self._waits_for_log = waits_for_log
         self._client = client
         self._store = store
         self._informers = informers
@@ -160,6 +167,8 @@ class Retention:
         held = entry.seen + LEAST_SECONDS - asyncio.get_running_loop().time()
         if max(seconds, held) > 0:
             return max(seconds, held)
+        if self._waits_for_log(entry.uid):
+            return _LOG_SECONDS
         try:
             await self._client.delete(RESOURCES[entry.kind], entry.key.name, entry.key.namespace, uid=entry.uid)
         except (NotFound, Conflict):

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from fairlead.archive.store import ArchiveStore
 from fairlead.egress.addresses import Addresses, Network
 from fairlead.egress.connections import Connections
 from fairlead.egress.sender import Sender
@@ -35,6 +36,7 @@ from fairlead.telemetry.traces import SpanSink
 
 from .actions import Actions
 from .apply import Applier
+from .archiver import ArchiveHealth, Archiver
 from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .callers import Callers
@@ -47,8 +49,11 @@ from .condition import Conditions
 from .definitions import Definitions
 from .duties import RunDuties
 from .errands import Errands
+from .expiry import Expiry
 from .gather import Gatherer
+from .history import History
 from .http_task import HttpTasks
+from .log_keeper import LogKeeper
 from .membership import LEASE_SECONDS
 from .namespaces import WatchedNamespaces
 from .options import OperatorOptions
@@ -92,13 +97,20 @@ class Operator:
         session: whose base URL is the API server's; it stays the caller's to close.
         options: of the process.
         spans: takes traces of runs; by default the receiver that the options name.
+        archive: where what is left of runs goes, None for nowhere.
 
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
         waiting_for: what is missing, or "".
     """
 
-    def __init__(self, session: aiohttp.ClientSession, options: OperatorOptions, spans: SpanSink | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        options: OperatorOptions,
+        spans: SpanSink | None = None,
+        archive: ArchiveStore | None = None,
+    ) -> None:
         self._swept_at = 0.0
         self._sweep_problem = ""
         self.waiting_for = "starting"
@@ -165,17 +177,6 @@ class Operator:
         if spans is None and options.traces_endpoint is not None:
             spans = _sink(options.traces_endpoint, self.metrics)
         self.tracing = None if spans is None else Tracing(client, spans)
-        self.cleaner = Cleaner(
-            client,
-            self.store,
-            self.gatherer,
-            self.applier,
-            self.writer,
-            self.queue.add,
-            holds,
-            self.tracing,
-            self.scope,
-        )
         self.actions = Actions(
             client, self.store, self.queue.add, self.metrics.action_answered, self.metrics, self.scope
         )
@@ -189,7 +190,38 @@ class Operator:
             if options.webhook_keeping is not None:
                 self._certificate_keeper = CertificateKeeper(client, options.webhook_keeping, certificate)
         self.templates = Templates(
-            client, evaluator, definitions.appeared, self.metrics, self.metrics, holds, self.scope
+            client,
+            evaluator,
+            definitions.appeared,
+            self.metrics,
+            self.metrics,
+            holds,
+            self.scope,
+            self._limits_changed,
+        )
+        self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
+        self.archiver, self.logs = self._keepers(archive, options)
+        expiry = Expiry(
+            client,
+            self.store,
+            self.gatherer,
+            self.applier,
+            self.history,
+            self.metrics,
+            self.archiver,
+            self.logs,
+        )
+        self.cleaner = Cleaner(
+            client,
+            self.store,
+            self.gatherer,
+            self.applier,
+            self.writer,
+            self.queue.add,
+            expiry,
+            holds,
+            self.tracing,
+            self.scope,
         )
         self.controller = WorkflowController(
             store=self.store,
@@ -213,6 +245,7 @@ class Operator:
             self._active,
             workers=max(1, options.max_in_flight // 2),
             holds=holds,
+            waits_for_log=(lambda _uid: False) if self.logs is None else self.logs.waits_for,
         )
         self.replicas = (
             None
@@ -387,6 +420,7 @@ class Operator:
             await self.controller.drain(_DRAIN_SECONDS)
         for queue in self.queues().values():
             queue.close()
+        self.history.close()
         self.subworkflows.close()
         await self.actions.close(_DRAIN_SECONDS / 2)
         await self.errands.close()
@@ -442,7 +476,33 @@ class Operator:
         )
         return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
+    def _keepers(
+        self, archive: ArchiveStore | None, options: OperatorOptions
+    ) -> tuple[Archiver | None, LogKeeper | None]:
+        """Return what keeps runs that have ended, and logs."""
+        if archive is None:
+            return None, None
+        health, logs = ArchiveHealth(), None
+        archiver = Archiver(self._client, self.store, archive, health, self.queue.add, self.metrics, self.metrics)
+        if options.keep_logs:
+            logs = LogKeeper(
+                self._client,
+                archive,
+                health,
+                self.metrics,
+                self.metrics,
+                limit_bytes=options.kept_log_bytes,
+                holds=self.holdings.holds,
+            )
+        self.metrics.archive_health(health.failing_seconds, lambda: 0 if logs is None else len(logs))
+        return archiver, logs
+
+    def _limits_changed(self, namespace: str) -> None:
+        self.history.look_at(namespace)
+
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
+        if self.logs is not None:
+            self.logs.changed(kind, key, old, new)
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
 
@@ -465,6 +525,8 @@ class Operator:
             "resource": self.resources.queue,
             "template": self.templates.queue,
             "condition": self.conditions.queue,
+            **({} if self.archiver is None else {"archive": self.archiver.queue}),
+            **({} if self.logs is None else {"logs": self.logs.queue}),
         }
 
     def live_checks(self) -> dict[str, Callable[[], str]]:

@@ -18,6 +18,7 @@ from fairlead.api.compile import check_template
 from fairlead.api.problems import Problem, Severity
 from fairlead.clock import utc_now
 from fairlead.engine.expressions import Evaluator
+from fairlead.engine.history import NO_LIMITS, HistoryLimits
 from fairlead.kube.errors import Conflict, NotFound
 from fairlead.kube.observer import Observer
 from fairlead.kube.resources import WORKFLOWTEMPLATES, ObjectKey
@@ -39,11 +40,12 @@ _WORKERS = 1
 
 @dataclass(frozen=True, slots=True)
 class TemplateView:
-    """What is kept of a template: which one it is, and whether its status is about the present spec."""
+    """What is kept of a template: which one it is, whether its status is about the present spec, and its limits."""
 
     uid: str
     generation: int
     judged: bool
+    history: HistoryLimits = NO_LIMITS
 
 
 def template_view(raw: Mapping[str, Any]) -> TemplateView:
@@ -54,7 +56,18 @@ def template_view(raw: Mapping[str, Any]) -> TemplateView:
         each.get("type") == "Valid" and each.get("observedGeneration") == generation
         for each in status.get("conditions") or ()
     )
-    return TemplateView(metadata["uid"], generation, judged)
+    return TemplateView(metadata["uid"], generation, judged, _history((raw.get("spec") or {}).get("historyLimits")))
+
+
+def _history(written: Any) -> HistoryLimits:
+    """Return the limits in a spec; what is no limit counts as none, rather than as a reason to delete anything."""
+    limits = written if isinstance(written, Mapping) else {}
+
+    def of(name: str) -> int | None:
+        value = limits.get(name)
+        return value if type(value) is int and value >= 0 else None
+
+    return HistoryLimits(of("succeeded"), of("failed"))
 
 
 def template_status(problems: Sequence[Problem], *, generation: int, previous: Mapping[str, Any], now: datetime) -> Any:
@@ -74,7 +87,10 @@ def template_status(problems: Sequence[Problem], *, generation: int, previous: M
 
 
 class Templates:
-    """Judges all templates. `appeared(key)` hears of each that comes to be known."""
+    """Judges all templates. `appeared(key)` hears of each that comes to be known.
+
+    `limited(namespace)` hears where the limits of one have changed.
+    """
 
     def __init__(
         self,
@@ -85,8 +101,10 @@ class Templates:
         queue_observer: QueueObserver,
         holds: Holds = everything,
         scope: Scope | None = None,
+        limited: Callable[[str], None] = lambda _namespace: None,
     ) -> None:
         self._holds = holds
+        self._limited = limited
         self._client = client
         self._evaluator = evaluator
         self._appeared = appeared
@@ -96,12 +114,19 @@ class Templates:
         )
 
     def _changed(self, key: ObjectKey, old: TemplateView | None, new: TemplateView | None) -> None:
+        if (NO_LIMITS if old is None else old.history) != (NO_LIMITS if new is None else new.history):
+            self._limited(key.namespace)
         if new is None:
             return
         if old is None or old.uid != new.uid:
             self._appeared(key)
         if not new.judged and self._holds(new.uid):
             self.queue.add(str(key))
+
+    def limits(self, namespace: str, name: str) -> HistoryLimits:
+        """Return the history limits of a template; none of one that is not there."""
+        view = self.informer.get(ObjectKey(namespace, name))
+        return NO_LIMITS if view is None else view.history
 
     def look_again(self) -> None:
         """Judge what nobody has: others have become ours to judge."""

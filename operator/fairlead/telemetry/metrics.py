@@ -178,6 +178,32 @@ SPECS: tuple[MetricSpec, ...] = (
         "Errors the worker caught, by family: user, transient or bug.",
         ("controller", "family"),
     ),
+    MetricSpec(
+        "counter",
+        "fairlead_runs_deleted_total",
+        "Finished runs that were deleted, by cause: their ttl, or a history limit.",
+        ("cause",),
+    ),
+    MetricSpec(
+        "counter",
+        "fairlead_archive_runs_total",
+        "Runs that have ended, by what came of archiving them: written, present (it was there already) or error (it is "
+        "tried again).",
+        ("result",),
+    ),
+    MetricSpec(
+        "counter",
+        "fairlead_archive_logs_total",
+        "Logs of attempts that have ended, by what came of keeping them: written, present, partial (as far as it was "
+        "known when the pod was deleted), unavailable (the node has none to give) or lost (the archive took none).",
+        ("result",),
+    ),
+    MetricSpec(
+        "gauge",
+        "fairlead_archive_failing_seconds",
+        "For how long nothing could be written to the archive; 0 while all is well.",
+    ),
+    MetricSpec("gauge", "fairlead_archive_logs_waiting", "Logs that are still to be kept."),
     MetricSpec("gauge", "fairlead_build_info", "Always 1; the labels say what is running.", ("version", "python")),
     MetricSpec("gauge", "workqueue_depth", "Keys waiting in the queue.", ("name", "controller")),
     MetricSpec(
@@ -320,6 +346,25 @@ class Metrics:
         """A status write of `size` bytes; `kind` is `summary` or `shard`."""
         self._counters["fairlead_status_writes_total"].labels(kind).inc()
         self._counters["fairlead_status_written_bytes_total"].labels(kind).inc(size)
+
+    # -- what is left of runs
+
+    def run_deleted(self, cause: str) -> None:
+        """A run was deleted: `ttl` or `history`."""
+        self._counters["fairlead_runs_deleted_total"].labels(cause).inc()
+
+    def run_archived(self, result: str) -> None:
+        """A run was to be archived; see `SPECS` for the results."""
+        self._counters["fairlead_archive_runs_total"].labels(result).inc()
+
+    def log_kept(self, result: str) -> None:
+        """A log was to be kept; see `SPECS` for the results."""
+        self._counters["fairlead_archive_logs_total"].labels(result).inc()
+
+    def archive_health(self, failing_seconds: Callable[[], float], logs_waiting: Callable[[], int]) -> None:
+        """Ask these at every scrape."""
+        self._gauges["fairlead_archive_failing_seconds"].set_function(failing_seconds)
+        self._gauges["fairlead_archive_logs_waiting"].set_function(logs_waiting)
 
     # -- the API server
 

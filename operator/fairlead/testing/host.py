@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from fairlead.archive.store import ArchiveStore
 from fairlead.clock import set_clock
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.runtime import Operator
@@ -45,6 +46,7 @@ class Host:
         name: str,
         clock: Callable[[], datetime],
         options: OperatorOptions | None = None,
+        archive: ArchiveStore | None = None,
         on_start: Callable[[Operator], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -56,6 +58,7 @@ class Host:
         self._network = network
         self._clock = clock
         self._options = options or OperatorOptions()
+        self._archive = archive
         self._tasks: set[asyncio.Task[Any]] = set()
         self._held: list[asyncio.Future[None]] | None = None
         self._process: asyncio.Task[None] | None = None
@@ -89,6 +92,7 @@ class Host:
         if self.operator is not None:
             for queue in self.operator.queues().values():
                 queue.close()
+            self.operator.history.close()
         tasks, self._tasks, self._process = self._tasks, set(), None
         for task in tasks:
             task.cancel()
@@ -116,7 +120,7 @@ class Host:
 
     async def _serve(self) -> None:
         session = cast("aiohttp.ClientSession", self._session)
-        operator = self.operator = Operator(session, self._options)
+        operator = self.operator = Operator(session, self._options, self._archive)
         self.on_start(operator)
         operator.begin()
         await operator.become_ready()

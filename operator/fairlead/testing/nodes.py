@@ -163,7 +163,12 @@ class Nodes:
             pod.stirred.set()
 
     async def _live(self, pod: _Pod) -> None:
-        act = self._program(self._read(pod))
+        found = self._read(pod)
+        if found.get("status", {}).get("phase") in ("Succeeded", "Failed"):  # as a backup has it
+            pod.node = found["spec"].get("nodeName", "")
+            await self._leave(pod)
+            return
+        act = self._program(found)
         pod.fits = act.fits
         if act.fits and not self.accepts and self.refused is not None:
             self.refused()
@@ -172,7 +177,9 @@ class Nodes:
         await self._until(pod, lambda: self.accepts and act.fits)
         if pod.leaving:
             return  # the API server lets an unplaced pod go by itself
-        await self._place(pod)
+        pod.node = found["spec"].get("nodeName", "")
+        if not pod.node:
+            await self._place(pod)
         await self._step(pod)
         if not pod.leaving and not act.waiting:
             started = self._now()

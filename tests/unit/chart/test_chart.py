@@ -97,6 +97,10 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"http": {"allowPrivate": "10.0.0.0/8"}},
         {"http": {"allowPrivate": ["internal.example"]}},
         {"podLabels": {"a": 1}},
+        {"historyLimits": {"succeeded": [100]}},
+        {"historyLimits": {"failed": ["data="]}},
+        {"archive": {"url": "file:///archive"}},
+        {"archive": {"url": "s3://key:secret@bucket"}},
         {"resources": {"request": {}}},
     ],
     ids=json.dumps,
@@ -156,6 +160,8 @@ def test_every_setting_of_the_operator_is_a_value_or_follows_from_some() -> None
         "webhook_port", "webhook_cert", "webhook_key", "webhook_keeping",  # of `webhook`
         "metrics_port", "metrics_cert", "metrics_key", "metrics_auth",  # of `metrics`
         "http_allow_private_in",  # of `http.allowPrivate`
+        "history",  # of `historyLimits`
+        "archive", "keep_logs", "kept_log_bytes",  # of `archive`
         "traces_endpoint",  # of `traces.endpoint`: none is ""
         "kubeconfig", "context",  # outside of a pod
     }  # fmt: skip

@@ -18,12 +18,14 @@ PATH = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
 ACTIONS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflowactions"
 REVISIONS = "/apis/apps/v1/namespaces/{namespace}/controllerrevisions"
 SHARDS = "/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/taskstatusshards"
+PODS = "/api/v1/namespaces/{namespace}/pods"
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class FakeApiServer:
     """Serves `workflows`; `watches` has the events of one watch after the other, or what is to happen meanwhile.
 
+    `logs` are those of pods by name, `job_pods` the names of a Job's.
     `shards` are TaskStatusShards by name, `revisions` the definitions that runs of templates keep to. `actions` are
     those that were created. `operator` is called with each, and what it returns is its status; None leaves it without
     an answer. `refusal` is what a write, or the read of a shard, is answered with, if anything. The user is ann.
@@ -38,6 +40,8 @@ class FakeApiServer:
         self.actions: list[dict[str, Any]] = []
         self.operator: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None
         self.refusal: tuple[int, str, str] | None = None
+        self.logs: dict[str, str] = {}
+        self.job_pods: dict[str, list[str]] = {}
         self.seen: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -106,6 +110,18 @@ class FakeApiServer:
         found = self.revisions.get(request.match_info["name"])
         return web.json_response({"data": found}) if found else _not_found()
 
+    async def _log(self, request: web.Request) -> web.StreamResponse:
+        text = self.logs.get(request.match_info["name"])
+        if text is None:
+            return _not_found()
+        lines, tail = text.splitlines(keepends=True), int(request.query.get("tailLines", 10**6))
+        return web.Response(text="".join(lines[-tail:] if tail else ()))
+
+    async def _list_pods(self, request: web.Request) -> web.StreamResponse:
+        job = request.query["labelSelector"].partition("=")[2]
+        items = [{"metadata": {"name": name}} for name in self.job_pods.get(job, ())]
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+
     async def _review(self, request: web.Request) -> web.StreamResponse:
         user = {"username": "ann", "groups": ["leads", "system:authenticated"]}
         return web.json_response(await request.json() | {"status": {"userInfo": user}}, status=201)
@@ -152,6 +168,8 @@ class FakeApiServer:
         app.router.add_patch(PATH + "/{name}", self._patch)
         app.router.add_get(REVISIONS + "/{name}", self._get_revision)
         app.router.add_get(SHARDS + "/{name}", self._get_shard)
+        app.router.add_get(PODS, self._list_pods)
+        app.router.add_get(PODS + "/{name}/log", self._log)
         app.router.add_post(REVIEWS, self._review)
         app.router.add_post(ACTIONS, self._ask)
         app.router.add_get(ACTIONS, self._watch_actions)

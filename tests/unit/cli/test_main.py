@@ -42,7 +42,7 @@ def test_the_program_starts_without_anything_heavy() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_a_help_with_examples(command: str) -> None:
-    result = CliRunner().invoke(app, [command, "--help"])
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == ExitCode.OK
     assert f"Examples:\n    fairlead {command}" in result.stdout
 

@@ -202,7 +202,7 @@ class FakeApi(ApiClient):
     async def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, **_: Any) -> bytes:
         """Answer what is not about objects: questions of `kube.discovery`, and for the log of a pod."""
         if path.endswith("/log"):
-            return await self._log(path, int((params or {})["limitBytes"]))
+            return await self._log(path, params or {})
         self.asked.append(Asked(method.lower(), "discovery", path, self.actor))
         await asyncio.sleep(0.001)
         version = path.removeprefix("/apis/").removeprefix("/api/")
@@ -214,12 +214,12 @@ class FakeApi(ApiClient):
         ]
         return orjson.dumps({"resources": names})
 
-    async def _log(self, path: str, limit: int) -> bytes:
+    async def _log(self, path: str, query: Mapping[str, str]) -> bytes:
         namespace, _, pod, _ = path.split("/")[-4:]
         async with self._asked("get", LOGS, pod):
             self._found(PODS, pod, namespace)
-            whole = self.logs.get(pod, "").encode()
-        return whole[:limit]
+            lines = self.logs.get(pod, "").encode().splitlines(keepends=True)
+        return b"".join(lines[-int(query.get("tailLines", len(lines))) :])[: int(query["limitBytes"])]
 
     async def get(
         self,
@@ -313,8 +313,11 @@ class FakeApi(ApiClient):
         grace_period_seconds: int | None = None,
     ) -> None:
         async with self._asked("delete", resource, name):
-            if self._found(resource, name, namespace)["metadata"]["uid"] != uid:
+            metadata = self._found(resource, name, namespace)["metadata"]
+            if metadata["uid"] != uid:
                 raise Conflict(409, "Conflict", "Precondition failed: UID in precondition does not match")
+            if resource_version not in (None, metadata["resourceVersion"]):
+                raise Conflict(409, "Conflict", "Precondition failed: ResourceVersion in precondition does not match")
             self.drop(resource, name, grace_period_seconds)
 
     @asynccontextmanager

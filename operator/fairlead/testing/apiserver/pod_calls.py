@@ -90,5 +90,8 @@ def _log(store: Store, call: Call, logs: LogSource) -> Answer:
     text = logs(ObjectKey(call.namespace, call.name), container)
     if isinstance(text, Answer):
         raise Refused(text)
+    tail = call.query.get("tailLines")
+    if tail is not None:
+        text = b"".join(text.splitlines(keepends=True)[-int(tail) :]) if int(tail) else b""
     limit = call.query.get("limitBytes")
     return Answer(code=200, text=text if limit is None else text[: int(limit)])

@@ -10,14 +10,14 @@ from fairlead.kube.resources import NAMESPACES
 from .collector import Collector
 from .deleting import delete, delete_all
 from .discovery import discovered
-from .exchange import Answer, Request
+from .exchange import Answer, Object, Request
 from .pod_calls import LogSource, answer_pod_call
 from .reading import get, list_, selector_of, version_in
 from .refusals import Refused, method_not_allowed, refusal
 from .reviews import REVIEWS, Reviews
 from .routes import Call, Routes
 from .served import SERVED, Served
-from .store import Change, Store
+from .store import Author, Change, Store
 from .watches import Watch
 from .writing import Admission, Writer
 
@@ -107,6 +107,13 @@ class ApiServer:
     def collect(self) -> bool:
         """Do one step of the cluster's own clean-up: garbage collection by owners, and of namespaces that go away."""
         return self._collector.step()
+
+    def restore(self, obj: Object) -> None:
+        """Store an object as a backup has it: with its UID, its times and its status. No rule is applied to it."""
+        served = self._routes.of_kind(obj["apiVersion"], obj["kind"])
+        if served is None:
+            raise ValueError(f"no such kind: {obj['apiVersion']} {obj['kind']}")
+        self._store.write(served, {}, obj, Author(actor="restore"))
 
     def compact(self, keep: int) -> None:
         """Forget all but the last `keep` changes: older versions are answered by 410 from now on."""
