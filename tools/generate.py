@@ -15,7 +15,7 @@ from tests.mutants import document as mutants
 
 from fairlead.api import crd
 from fairlead.cli import reference
-from fairlead.telemetry import metrics
+from fairlead.telemetry import specs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,7 @@ CRD_FOLDERS = ("crds", "charts/fairlead/files/crds")
 _METRICS = """\
 # Metrics
 
-<!-- Generated from operator/fairlead/telemetry/metrics.py by `make gen`. Do not edit. -->
+<!-- Generated from operator/fairlead/telemetry/specs.py by `make gen`. Do not edit. -->
 
 The operator serves them at `/metrics`, on the port of its probes (8080), in Prometheus' text format.
 
@@ -35,7 +35,7 @@ The operator serves them at `/metrics`, on the port of its probes (8080), in Pro
 def generated() -> dict[str, str]:
     """Return the text of each generated file, by its path in the repository."""
     files = {
-        "docs/metrics.md": _METRICS + metrics.table(),
+        "docs/metrics.md": _METRICS + specs.table(),
         "docs/cli.md": reference.document(),
         "docs/mutants.md": mutants.document(),
         "docs/benchmark.md": bench.document(json.loads((ROOT / "docs/benchmark/latest.json").read_text())),

@@ -106,6 +106,15 @@ def operator(
         str | None,
         typer.Option("--replica", metavar="NAME", help="What this replica is called there. Default: the host's name."),
     ] = None,
+    template_metrics: Annotated[
+        int,
+        typer.Option(
+            "--template-metrics",
+            min=0,
+            metavar="N",
+            help="Count the runs of up to N WorkflowTemplates apart, by namespace and name: about 60 series each.",
+        ),
+    ] = 0,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -147,6 +156,7 @@ def operator(
         http_allow_private=networks,
         lease_namespace=lease_namespace,
         **({} if replica is None else {"replica": replica}),
+        template_metrics=template_metrics,
         strict_x509=strict_x509,
     )
     raise typer.Exit(run(options))

@@ -32,6 +32,8 @@ class OperatorOptions:
     lease_namespace, replica
         where the Leases are by which replicas divide the runs among them, None where there are no others and this
         process acts for all runs; and what this one is called there, before a suffix of its own.
+    template_metrics
+        how many WorkflowTemplates have metrics of their own, by namespace and name; 0 for none.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -49,4 +51,5 @@ class OperatorOptions:
     http_allow_private: tuple[Network, ...] = ()
     lease_namespace: str | None = None
     replica: str = field(default_factory=platform.node)
+    template_metrics: int = 0
     strict_x509: bool = True

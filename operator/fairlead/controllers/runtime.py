@@ -34,6 +34,7 @@ from .apply import Applier
 from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .carrier import Carrier
+from .census import Census
 from .certificate import ServingCertificate
 from .cleanup import Cleaner
 from .concurrency import Concurrency
@@ -93,7 +94,6 @@ class Operator:
         self.metrics = Metrics()
         client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._check_lease)
         self._client = client
-        self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
         self.store = WorkflowStore()
         self.holdings = Holdings(asyncio.get_running_loop().time, self.store.bucket_of)
         if options.lease_namespace is None:
@@ -167,6 +167,8 @@ class Operator:
             workers=max(1, options.max_in_flight // 2),
             holds=holds,
         )
+        self.metrics.templates.most = options.template_metrics
+        self.census = Census(self.store, lambda: self.controller.active, self.holdings)
         self.replicas = (
             None
             if options.lease_namespace is None
@@ -183,7 +185,7 @@ class Operator:
 
     def begin(self) -> None:
         """Begin to follow the cluster; nothing is done about it yet."""
-        self._observe_caches()
+        self._let_metrics_ask()
         for informer in self.caches.values():
             self._background(informer.run())
         self._background(self.recorder.run())
@@ -270,11 +272,6 @@ class Operator:
         loop = asyncio.get_running_loop()
         while True:
             self._swept_at = loop.time()
-            by_phase: dict[str, int] = {}
-            for workflow in filter(lambda each: self.holdings.holds(each.uid), self.store):
-                phase = workflow.status.get("phase", "Pending")
-                by_phase[phase] = by_phase.get(phase, 0) + 1
-            self.metrics.runs(by_phase)
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self.cleaner.sweep()
@@ -352,12 +349,18 @@ class Operator:
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
 
-    def _observe_caches(self) -> None:
-        for plural, informer in self.caches.items():
-            self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
-        self.metrics.groups_held(lambda: len(self.holdings.groups) if self.holdings.count else 0)
+    def _let_metrics_ask(self) -> None:
+        ask, slots, caches = self.metrics.ask, self._client.slots, self.caches
+        ask("fairlead_cache_staleness_seconds", lambda: {(name,): each.staleness() for name, each in caches.items()})
+        ask("fairlead_cache_objects", lambda: {(name,): len(each) for name, each in caches.items()})
+        ask("fairlead_api_requests_limit", lambda: {(): slots.limit})
+        ask("fairlead_api_requests_in_flight", lambda: {(): slots.busy})
+        ask("fairlead_api_requests_waiting", lambda: {(): slots.waiting})
+        checks = self.ready_checks()
+        ask("fairlead_ready", lambda: {(name,): float(not check()) for name, check in checks.items()})
         for name, queue in self.queues().items():
-            self.metrics.queue_depth(name, queue.__len__)
+            self.metrics.watch_queue(name, queue)
+        self.census.tell(self.metrics)
 
     def queues(self) -> dict[str, WorkQueue]:
         """Return all lines of work by name."""

@@ -23,6 +23,7 @@ from fairlead.engine.wording import few
 __all__ = [
     "blocked",
     "condition",
+    "condition_of",
     "encode",
     "finished_at",
     "invalid_status",
@@ -173,7 +174,7 @@ def condition(
     now: datetime,
 ) -> _Json:
     """Return one metav1.Condition; its transition time moves only with its status (API conventions)."""
-    before = _find(previous, kind)
+    before = condition_of(previous, kind)
     changed_at = before["lastTransitionTime"] if before.get("status") == value else text_of(now)
     return {
         "type": kind,
@@ -213,22 +214,22 @@ def finished_at(status: Mapping[str, Any]) -> datetime | None:
     """Return when a run ended, or was refused; None while it has not."""
     if not is_finished(status):
         return None
-    return time_of(status.get("completionTime") or _find(status, "Finished")["lastTransitionTime"])
+    return time_of(status.get("completionTime") or condition_of(status, "Finished")["lastTransitionTime"])
 
 
 def is_finished(status: Mapping[str, Any]) -> bool:
     """Tell whether a run is over, by its recorded status."""
-    return _find(status, "Finished").get("status") == "True"
+    return condition_of(status, "Finished").get("status") == "True"
 
 
 def is_invalid(status: Mapping[str, Any]) -> bool:
     """Tell whether the definition was refused, so that a corrected one may still run."""
-    return is_finished(status) and _find(status, "Succeeded").get("reason") == "InvalidSpec"
+    return is_finished(status) and condition_of(status, "Succeeded").get("reason") == "InvalidSpec"
 
 
 def suspension(status: Mapping[str, Any]) -> tuple[datetime | None, float]:
     """Return since when a run is suspended (None: it is not) and for how many seconds it was before that."""
-    found = _find(status, "Suspended")
+    found = condition_of(status, "Suspended")
     since = time_of(found["lastTransitionTime"]) if found.get("status") == "True" else None
     return since, float(status.get("suspendedSeconds", 0))
 
@@ -238,7 +239,7 @@ def recorded_outcome(status: Mapping[str, Any]) -> RunOutcome | None:
     moment = finished_at(status)
     if moment is None:
         return None
-    verdict = _find(status, "Succeeded")
+    verdict = condition_of(status, "Succeeded")
     return RunOutcome(
         succeeded=verdict["status"] == "True",
         reason=verdict["reason"],
@@ -320,7 +321,8 @@ def _conditions(
     return result
 
 
-def _find(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def condition_of(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return one condition of a status; empty where it has none."""
     for each in status.get("conditions") or ():
         if each.get("type") == kind:
             return each  # type: ignore[no-any-return]

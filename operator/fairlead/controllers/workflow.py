@@ -22,6 +22,7 @@ from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator, ExpressionError
 from fairlead.engine.plan import plan
+from fairlead.engine.state import EndedAttempt
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
 from fairlead.kube.transport import ApiClient
@@ -124,27 +125,20 @@ class WorkflowController:
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
-        started = time.perf_counter()
         if not self._holds(uid):
             self._drop(uid)
             return None
         try:
             delay = await self._reconcile(uid)
         except ApiError:
-            self._metrics.reconcile_error(_CONTROLLER, "transient")
-            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
             raise
         except Exception:
-            self._metrics.reconcile_error(_CONTROLLER, "bug")
-            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
             # Whatever state the bug left in memory is not to be trusted: the next try reads it afresh.
             self.forget(uid)
             raise
         if not self._holds(uid):
             self._drop(uid)  # it was lost meanwhile
             return None
-        result = "success" if delay is None else "requeue_after"
-        self._metrics.reconciled(_CONTROLLER, result, time.perf_counter() - started)
         return delay
 
     def forget(self, uid: str) -> None:
@@ -280,6 +274,7 @@ class WorkflowController:
             if not await self._begin(run):
                 await self._reread(workflow)
                 return None
+            self._metrics.run_started((now - workflow.created_at).total_seconds())
             started = RecordEvent(
                 type=EventType.NORMAL, reason="Started", message=_count(len(run.state.nodes)), key="start"
             )
@@ -353,8 +348,8 @@ class WorkflowController:
             self._applier.dispatch(run, command)
         if in_full:
             self._applier.resync(run)
-        for failure_class in planned.ended:
-            self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
+        for ended in planned.ended:
+            self._count(run, ended)
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
         urgent = changed or run.state.outcome is not None or run.state.awaits_record or is_unrecorded(run)
         self._writer.request(run, urgent=urgent)
@@ -396,13 +391,24 @@ class WorkflowController:
             params = newer.compiled.graph.params
             run.service_account = service_account_of(newer.definition.spec, params, self._evaluator)
 
+    def _count(self, run: Run, ended: EndedAttempt) -> None:
+        class_ = ended.told.lower()
+        self._metrics.attempt_ended(class_, ended.kind.value, ended.starting_seconds, ended.running_seconds)
+        if run.definition is not None:
+            template = run.definition.template
+            self._metrics.templates.attempt_ended(run.owner.namespace, template, class_, ended.running_seconds)
+
     def _conclude(self, run: Run) -> float | None:
         """Count each end of a run once, and let go of it when its end is persisted."""
         outcome = run.state.outcome
         assert outcome is not None
         if run.counted is not outcome:
             run.counted = outcome
-            self._metrics.run_finished("succeeded" if outcome.succeeded else "failed", outcome.reason)
+            told = "succeeded" if outcome.succeeded else "failed"
+            seconds = (outcome.finished_at - run.state.started_at).total_seconds()
+            self._metrics.run_finished(told, outcome.reason, seconds)
+            if run.definition is not None:
+                self._metrics.templates.run_finished(run.owner.namespace, run.definition.template, told, seconds)
         if run.dirty or run.inbox or run.probes:
             return _RESYNC_SECONDS
         self.forget(run.uid)

@@ -35,6 +35,12 @@ class Notes:
     def queue_retried(self, queue: str) -> None:
         self.counts["retried"] += 1
 
+    def reconciled(self, controller: str, result: str, seconds: float) -> None:
+        self.counts[result] += 1
+
+    def reconcile_error(self, controller: str, family: str) -> None:
+        self.counts[family] += 1
+
 
 class Handler:
     """Remembers when it was called, takes `takes` seconds, and answers or fails as told."""
@@ -110,7 +116,7 @@ async def test_a_key_that_waits_is_not_added_again() -> None:
         assert len(queue) == 1
         await asyncio.sleep(1)
     assert handle.times() == [0]
-    assert notes.counts == {"added": 1, "done": 1}
+    assert notes.counts == {"added": 1, "done": 1, "success": 1}
 
 
 async def test_a_key_that_is_added_while_it_is_worked_on_is_handled_once_more() -> None:
