@@ -10,17 +10,26 @@ import json
 import sys
 from pathlib import Path
 
+import yaml
 from e2e.bench import table as bench
 from tests.mutants import document as mutants
 
 from fairlead.api import crd
 from fairlead.cli import reference
 from fairlead.telemetry import specs
+from tools.monitoring import alerts, boards, panels
 
 ROOT = Path(__file__).resolve().parent.parent
 
 #: The chart has copies: it is packaged without the rest, and its crds/ would never be upgraded by Helm.
 CRD_FOLDERS = ("crds", "charts/fairlead/files/crds")
+
+DASHBOARDS = "charts/fairlead/files/dashboards"
+
+_ALERTS = """\
+# Generated from tools/monitoring/alerts.py by `make gen`. A Prometheus rule file; what each alert means is in
+# docs/runbooks/alerts.md.
+"""
 
 _METRICS = """\
 # Metrics
@@ -40,6 +49,9 @@ def generated() -> dict[str, str]:
         "docs/mutants.md": mutants.document(),
         "docs/benchmark.md": bench.document(json.loads((ROOT / "docs/benchmark/latest.json").read_text())),
     }
+    files["charts/fairlead/files/alerts.yaml"] = _ALERTS + yaml.safe_dump(alerts.rules(), sort_keys=False, width=118)
+    for board in boards.BOARDS:
+        files[f"{DASHBOARDS}/{board.file}.json"] = panels.to_json(board)
     for each in crd.crds():
         for folder in CRD_FOLDERS:
             files[f"{folder}/{crd.file_name(each)}"] = crd.to_yaml(each)
@@ -57,8 +69,9 @@ def drift(root: Path, files: dict[str, str]) -> list[str]:
 
 
 def leftover(root: Path, files: dict[str, str]) -> list[str]:
-    """Return the files in the folders of CRDs that are none of ours."""
-    present = (path.relative_to(root).as_posix() for folder in CRD_FOLDERS for path in (root / folder).glob("*"))
+    """Return the files in folders of generated ones that are none of ours."""
+    folders = (*CRD_FOLDERS, DASHBOARDS)
+    present = (path.relative_to(root).as_posix() for folder in folders for path in (root / folder).glob("*"))
     return sorted(name for name in present if name not in files)
 
 

@@ -24,7 +24,16 @@ VALUES = CHART / "values.yaml"
 TEMPLATES = {path.name: path.read_text() for path in (CHART / "templates").iterdir()}
 
 #: Objects whose keys are the user's: labels, a pod's own fields, and Helm's `global`.
-FREE = {"global", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "affinity"}
+FREE = {"global", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "affinity"} | {
+    f"metrics.{each}"
+    for each in (
+        "serviceMonitor.labels",
+        "podMonitor.labels",
+        "prometheusRule.labels",
+        "dashboards.labels",
+        "dashboards.annotations",
+    )
+}
 
 
 def values() -> dict[str, Any]:
