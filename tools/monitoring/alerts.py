@@ -83,8 +83,8 @@ ALERTS: tuple[Alert, ...] = (
         name="FairleadStatusNotWritten",
         severity="critical",
         expr=(
-            "sum by (namespace, job, resource) (rate(fairlead_api_requests_total{verb=~'patch|create', "
-            "resource=~'workflows/status|taskstatusshards', code!~'2..|404|409|429'}[$window])) > 0"
+            "sum by (namespace, job, resource) (rate(fairlead_api_requests_total{verb=~'patch|create', code=~'4..', "
+            "resource=~'workflows/status|taskstatusshards', code!~'404|409|429'}[$window])) > 0"
         ),
         window="5m",
         hold="5m",
