@@ -1,4 +1,7 @@
-"""Charts of what Prometheus answered: the main panels of each dashboard, over the whole test; no pictures of Grafana."""
+"""Charts of what Prometheus answered: the main panels of each dashboard, over the whole test.
+
+They are charts of data, not pictures of Grafana.
+"""
 
 from __future__ import annotations
 
