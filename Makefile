@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install chaos bench scale image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-observe chaos bench scale image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ e2e: $(READY) cluster ## The end-to-end suite: real pods, real faults
 e2e-install: $(READY) cluster ## Build the image, install the chart with the real Helm, run hello, uninstall
 	@$(BIN)/python -m e2e.install
 
+e2e-observe: $(READY) ## A real Prometheus on an operator under load: every dashboard panel answers, every alert fires for its fault (CHARTS=folder)
+	@$(DEVCLUSTER) up --kwok-nodes 1
+	@$(BIN)/python -m e2e.observe $(if $(CHARTS),--charts $(CHARTS))
+
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.chaos $(addprefix --only ,$(ONLY)) $(if $(SEED),--seed $(SEED))
@@ -76,7 +80,7 @@ check: $(READY) ## Import contracts, lint, types, layout, generated files withou
 	@$(BIN)/python tools/checks.py
 	@$(BIN)/python -m tools.generate --check
 
-gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference, list of mutants
+gen: $(READY) ## Write the generated files: CRDs, dashboards, alerts, metric table, CLI reference, list of mutants
 	@$(BIN)/python -m tools.generate
 
 fmt: $(READY) ## Format the code

@@ -356,7 +356,7 @@ class Operator:
         ask("fairlead_api_requests_limit", lambda: {(): slots.limit})
         ask("fairlead_api_requests_in_flight", lambda: {(): slots.busy})
         ask("fairlead_api_requests_waiting", lambda: {(): slots.waiting})
-        checks = self.ready_checks()
+        checks = self.live_checks() | self.ready_checks()
         ask("fairlead_ready", lambda: {(name,): float(not check()) for name, check in checks.items()})
         for name, queue in self.queues().items():
             self.metrics.watch_queue(name, queue)

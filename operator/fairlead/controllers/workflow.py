@@ -22,7 +22,6 @@ from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.events import UserAction
 from fairlead.engine.expressions import Evaluator, ExpressionError
 from fairlead.engine.plan import plan
-from fairlead.engine.state import EndedAttempt
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
 from fairlead.kube.transport import ApiClient
@@ -47,6 +46,7 @@ from .status import (
     unready_status,
 )
 from .store import Workflow, WorkflowStore
+from .tally import count_attempts, count_end
 from .views import time_of
 from .writer import StatusWriter
 
@@ -130,7 +130,7 @@ class WorkflowController:
             return None
         try:
             delay = await self._reconcile(uid)
-        except ApiError:
+        except ApiError:  # an outage: what is known is true
             raise
         except Exception:
             # Whatever state the bug left in memory is not to be trusted: the next try reads it afresh.
@@ -348,8 +348,7 @@ class WorkflowController:
             self._applier.dispatch(run, command)
         if in_full:
             self._applier.resync(run)
-        for ended in planned.ended:
-            self._count(run, ended)
+        count_attempts(self._metrics, run, planned.ended)
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
         urgent = changed or run.state.outcome is not None or run.state.awaits_record or is_unrecorded(run)
         self._writer.request(run, urgent=urgent)
@@ -391,24 +390,9 @@ class WorkflowController:
             params = newer.compiled.graph.params
             run.service_account = service_account_of(newer.definition.spec, params, self._evaluator)
 
-    def _count(self, run: Run, ended: EndedAttempt) -> None:
-        class_ = ended.told.lower()
-        self._metrics.attempt_ended(class_, ended.kind.value, ended.starting_seconds, ended.running_seconds)
-        if run.definition is not None:
-            template = run.definition.template
-            self._metrics.templates.attempt_ended(run.owner.namespace, template, class_, ended.running_seconds)
-
     def _conclude(self, run: Run) -> float | None:
         """Count each end of a run once, and let go of it when its end is persisted."""
-        outcome = run.state.outcome
-        assert outcome is not None
-        if run.counted is not outcome:
-            run.counted = outcome
-            told = "succeeded" if outcome.succeeded else "failed"
-            seconds = (outcome.finished_at - run.state.started_at).total_seconds()
-            self._metrics.run_finished(told, outcome.reason, seconds)
-            if run.definition is not None:
-                self._metrics.templates.run_finished(run.owner.namespace, run.definition.template, told, seconds)
+        count_end(self._metrics, run)
         if run.dirty or run.inbox or run.probes:
             return _RESYNC_SECONDS
         self.forget(run.uid)

@@ -121,6 +121,12 @@ def test_the_build_sets_the_version() -> None:
     assert f"-X k8s.io/component-base/version.gitVersion={version}" in command[command.index("-ldflags") + 1]
 
 
+def test_prometheus_is_built_without_the_clouds_that_it_could_discover() -> None:
+    command = binaries.build_command(binaries.PROMETHEUS, ["prometheus", "promtool"], Path("/out"))
+    assert command[command.index("-tags") + 1] == "netgo,remove_all_sd"
+    assert "-tags" not in binaries.build_command(binaries.HELM, ["helm"], Path("/out"))
+
+
 _WHITELIST = parse("# only these\n*\n!README.md\n!operator\n\n**/__pycache__\n**/*.pyc\n")
 
 
