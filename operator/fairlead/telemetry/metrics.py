@@ -33,11 +33,12 @@ log = logging.getLogger(__name__)
 
 _METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
-#: How an attempt may end, the families of errors, and the definitions that were let in unchecked. They are there from
-#: the beginning, at 0: what appears with its first count has, for Prometheus, not grown.
+#: How an attempt may end, the families of errors, definitions that were let in unchecked, Events that were not recorded.
+#: They are there from the beginning, at 0: what appears with its first count has, for Prometheus, not grown.
 _CLASSES = ("succeeded", "skipped", "cancelled", "user", "infrastructure", "configuration", "timeout")
 _FAMILIES = ("user", "transient", "bug")
 _UNCHECKED = ("timeout", "error", "unreadable")
+_DROPPED = ("queue_full", "spam", "refused", "closing")
 _JUDGED = ("Workflow", "WorkflowTemplate", "WorkflowAction", "other", "unknown")
 
 #: Values of a gauge by those of its labels, in their order.
@@ -113,6 +114,8 @@ class Metrics:
         for kind in _JUDGED:
             for result in _UNCHECKED:
                 self._counters["fairlead_admission_requests_total"].labels(kind, result)
+        for reason in _DROPPED:
+            self._counters["fairlead_events_dropped_total"].labels(reason)
         for outcome, reason in (("succeeded", "Succeeded"), ("failed", "TaskFailed")):
             self._counters["fairlead_runs_finished_total"].labels(outcome, reason)
         self._ends: dict[tuple[str, str], tuple[Counter, Histogram, Histogram]] = {}

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from tests.perf.counting import calls
-from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
 from fairlead.controllers.census import _TASK_WAITS
-from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.resources import WORKFLOWS, WORKFLOWTEMPLATES
 from fairlead.kube.transport import JsonObject
 
 pytestmark = looptime
@@ -121,9 +121,26 @@ async def test_what_this_replica_does_not_hold_is_another_ones_to_count(stage: S
 async def test_runs_of_a_template_are_counted_apart_where_that_was_asked_for(stage: Stage) -> None:
     await stage.begin()
     stage.operator.metrics.templates.most = 1
-    stage.apply(tasks("a"))
+    for name in ("sales", "stock"):
+        metadata = {"namespace": NAMESPACE, "name": name}
+        stage.api.put(WORKFLOWTEMPLATES, {"kind": "WorkflowTemplate", "metadata": metadata, "spec": tasks("a", "b")})
+        stage.apply({"templateRef": {"name": name}}, name=f"{name}-1")
+        await asyncio.sleep(1)
+    stage.apply(tasks("a"), name="of-no-template")
     await asyncio.sleep(1)
-    assert "fairlead_template_runs_active{" not in stage.operator.metrics.render()[0].decode()
+    sales = {"namespace": NAMESPACE, "template": "sales"}
+    assert value(stage, "fairlead_template_runs_active", **sales) == 1
+    assert value(stage, "fairlead_template_tasks", **sales, phase="Starting") == 2
+    assert value(stage, "fairlead_template_tasks_waiting", **sales, reason="Starting") == 2
+    for pod in list(stage.pods()):
+        stage.runs(pod)
+        stage.ends(pod)
+    await asyncio.sleep(2)
+    assert value(stage, "fairlead_template_runs_finished_total", **sales, outcome="succeeded") == 1
+    assert value(stage, "fairlead_template_attempts_total", **sales, **{"class": "succeeded"}) == 2
+    assert value(stage, "fairlead_template_runs_active", **sales) is None
+    assert value(stage, "fairlead_runs_finished_total", outcome="succeeded", reason="Succeeded") == 3
+    assert "stock" not in stage.operator.metrics.render()[0].decode()
 
 
 async def test_a_run_and_its_attempts_are_counted_with_their_times(stage: Stage) -> None:
