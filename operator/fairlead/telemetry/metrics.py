@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 
-#: How an attempt may end, the families of errors, definitions that were let in unchecked, Events that were not recorded.
+#: How an attempt may end, the families of errors, definitions that were let in unchecked, Events that were dropped.
 #: They are there from the beginning, at 0: what appears with its first count has, for Prometheus, not grown.
 _CLASSES = ("succeeded", "skipped", "cancelled", "user", "infrastructure", "configuration", "timeout")
 _FAMILIES = ("user", "transient", "bug")
