@@ -13,7 +13,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --generate-hashes --universal --pytho
 
 include e2e/devcluster/devcluster.mk
 
-.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-helm e2e-gitops chaos bench scale fuzz sbom audit image clean
+.PHONY: help demo test check gen lock wheels fmt unit differential sim mutants contract conformance e2e e2e-install e2e-helm e2e-gitops e2e-observe chaos bench scale fuzz sbom audit image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}'
@@ -56,6 +56,10 @@ e2e-helm: $(READY) cluster ## The image and the chart from installation over upg
 e2e-gitops: $(READY) cluster ## A real Argo CD installs Fairlead from git, and runs workflows: waves, hooks, self-heal, prune, drift, actions
 	@$(BIN)/pytest e2e/gitops/tests $(if $(K),-k '$(K)')
 
+e2e-observe: $(READY) ## A real Prometheus on an operator under load: every dashboard panel answers, every alert fires for its fault (CHARTS=folder)
+	@$(DEVCLUSTER) up --kwok-nodes 1
+	@$(BIN)/python -m e2e.observe $(if $(CHARTS),--charts $(CHARTS))
+
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/python -m e2e.chaos $(addprefix --only ,$(ONLY)) $(if $(SEED),--seed $(SEED))
@@ -95,7 +99,7 @@ check: $(READY) ## Import contracts, lint, types, layout, generated files withou
 	@$(BIN)/python tools/checks.py
 	@$(BIN)/python -m tools.generate --check
 
-gen: $(READY) ## Write the generated files: CRDs, metric table, CLI reference, list of mutants, the chart's schema and README
+gen: $(READY) ## Write the generated files: CRDs, dashboards, alerts, metric table, CLI reference, list of mutants, the chart's schema and README, …
 	@$(BIN)/python -m tools.generate
 
 fmt: $(READY) ## Format the code

@@ -21,6 +21,7 @@ __all__ = ["SETTINGS", "Values"]
 SETTINGS = {
     "watch_namespaces": "watchNamespaces",
     "http_allow_private": "http.allowPrivate",
+    "template_metrics": "metrics.templates",
     "max_in_flight": "maxInFlight",
     "strict_x509": "strictX509",
     "log_level": "logLevel",
@@ -33,10 +34,9 @@ Objects = list[dict[str, Any]]
 Name = Annotated[str, Field(max_length=253)]
 Quantities = dict[str, str | float]
 Port = Annotated[int, Field(ge=1, le=65535)]
-#: Written as an address with an optional length, after `namespace=` where only that namespace may reach it; that it is a network, and no host in one, the operator says.
-Network = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9a-fA-F.:]+(/[0-9]{1,3})?$")
-]
+#: Written as an address with an optional length, after `namespace=` where only that namespace may reach it; that it is a
+#: network, and no host in one, the operator says.
+Network = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9a-fA-F.:]+(/[0-9]{1,3})?$")]
 Percentage = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}%$")]
 
 
@@ -118,11 +118,40 @@ class PodPolicy(_Closed):
     host_access: bool
 
 
+class Labelled(Enabled):
+    """What is found by its labels."""
+
+    labels: Strings
+
+
+class Monitor(Labelled):
+    """Where a Prometheus of the Prometheus Operator finds the metrics."""
+
+    interval: Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]
+
+
+class PrometheusRule(Labelled):
+    """The alerts."""
+
+    runbook_url: Annotated[str, StringConstraints(pattern="^$|^https?://")]
+
+
+class Dashboards(Labelled):
+    """The dashboards."""
+
+    annotations: Strings
+
+
 class Metrics(_Closed):
-    """How the metrics are served."""
+    """How the metrics are served, and who is told of them."""
 
     secure: bool
     cert_secret_name: Name
+    templates: Annotated[int, Field(ge=0, le=10_000)]
+    service_monitor: Monitor
+    pod_monitor: Monitor
+    prometheus_rule: PrometheusRule
+    dashboards: Dashboards
 
 
 class Traces(_Closed):

@@ -10,13 +10,15 @@ import json
 import sys
 from pathlib import Path
 
+import yaml
 from e2e.bench import table as bench
 from tests.mutants import document as mutants
 
 from fairlead.api import crd
 from fairlead.cli import reference
-from fairlead.telemetry import metrics
+from fairlead.telemetry import specs
 from tools import chart_documents as chart
+from tools.monitoring import alerts, boards, panels
 
 from . import argocd
 
@@ -27,10 +29,17 @@ CHART = "charts/fairlead"
 #: The chart has copies: it is packaged without the rest, and its crds/ would never be upgraded by Helm.
 CRD_FOLDERS = ("crds", "charts/fairlead/files/crds")
 
+DASHBOARDS = "charts/fairlead/files/dashboards"
+
+_ALERTS = """\
+# Generated from tools/monitoring/alerts.py by `make gen`. A Prometheus rule file; what each alert means is in
+# docs/runbooks/alerts.md.
+"""
+
 _METRICS = """\
 # Metrics
 
-<!-- Generated from operator/fairlead/telemetry/metrics.py by `make gen`. Do not edit. -->
+<!-- Generated from operator/fairlead/telemetry/specs.py by `make gen`. Do not edit. -->
 
 The operator serves them at `/metrics`, on the port of its probes (8080), in Prometheus' text format.
 
@@ -40,7 +49,7 @@ The operator serves them at `/metrics`, on the port of its probes (8080), in Pro
 def generated() -> dict[str, str]:
     """Return the text of each generated file, by its path in the repository."""
     files = {
-        "docs/metrics.md": _METRICS + metrics.table(),
+        "docs/metrics.md": _METRICS + specs.table(),
         "docs/cli.md": reference.document(),
         "docs/mutants.md": mutants.document(),
         "docs/benchmark.md": bench.document(json.loads((ROOT / "docs/benchmark/latest.json").read_text())),
@@ -48,6 +57,9 @@ def generated() -> dict[str, str]:
     values = (ROOT / CHART / "values.yaml").read_text(encoding="utf-8")
     files[f"{CHART}/values.schema.json"] = chart.schema(values)
     files[f"{CHART}/README.md"] = chart.readme(values)
+    files["charts/fairlead/files/alerts.yaml"] = _ALERTS + yaml.safe_dump(alerts.rules(), sort_keys=False, width=118)
+    for board in boards.BOARDS:
+        files[f"{DASHBOARDS}/{board.file}.json"] = panels.to_json(board)
     for each in crd.crds():
         for folder in CRD_FOLDERS:
             files[f"{folder}/{crd.file_name(each)}"] = crd.to_yaml(each)
@@ -65,8 +77,8 @@ def drift(root: Path, files: dict[str, str]) -> list[str]:
 
 
 def leftover(root: Path, files: dict[str, str]) -> list[str]:
-    """Return the files in the folders of CRDs and of recorded objects that are none of ours."""
-    folders = (*CRD_FOLDERS, *argocd.FOLDERS)
+    """Return the files in folders of generated ones that are none of ours."""
+    folders = (*CRD_FOLDERS, *argocd.FOLDERS, DASHBOARDS)
     present = (path.relative_to(root).as_posix() for folder in folders for path in (root / folder).glob("*"))
     return sorted(name for name in present if name not in files)
 

@@ -305,3 +305,65 @@ def test_the_api_server_takes_the_webhook(helm: Path, cluster: Cluster, restrict
             "create", "--dry-run=server", "--validate=strict", *namespace, "-f", "-", stdin=json.dumps(part)
         )
         assert "created (server dry run)" in printed
+
+
+class TestMonitoring:
+    """What Prometheus and Grafana find, which is nothing unless it was asked for."""
+
+    def test_nothing_by_default(self, helm: Path) -> None:
+        kinds = {each["kind"] for each in render(helm)}
+        assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"}
+        assert "--template-metrics" not in str(pod(render(helm)))
+
+    def test_each_dashboard_is_a_config_map_that_the_sidecar_finds(self, helm: Path) -> None:
+        maps = [each for each in render(helm, metrics__dashboards__enabled="true") if each["kind"] == "ConfigMap"]
+        found = {name: text for each in maps for name, text in each["data"].items()}
+        files = {f"fairlead-{path.name}": path.read_text() for path in (CHART / "files" / "dashboards").iterdir()}
+        assert len(files) == 4
+        assert found == files
+        assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in maps)
+
+    def test_labels_and_folder_of_dashboards_can_be_others(self, helm: Path) -> None:
+        settings = {
+            "metrics__dashboards__enabled": "true",
+            "metrics__dashboards__labels": '{"grafana_dashboard": "yes", "team": "data"}',
+            "metrics__dashboards__annotations": '{"grafana_folder": "Fairlead"}',
+        }
+        metadata = next(each["metadata"] for each in render(helm, **settings) if each["kind"] == "ConfigMap")
+        assert (metadata["labels"]["grafana_dashboard"], metadata["labels"]["team"]) == ("yes", "data")
+        assert metadata["annotations"] == {"grafana_folder": "Fairlead"}
+
+    def test_the_alerts_are_those_of_the_rule_file(self, helm: Path) -> None:
+        rule = only(render(helm, metrics__prometheusRule__enabled="true"), "PrometheusRule")
+        assert rule["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+
+    def test_runbooks_can_be_elsewhere(self, helm: Path) -> None:
+        url = "https://wiki.example/fairlead"
+        settings = {"metrics__prometheusRule__enabled": "true", "metrics__prometheusRule__runbookUrl": f'"{url}"'}
+        rules = only(render(helm, **settings), "PrometheusRule")["spec"]["groups"][0]["rules"]
+        assert rules
+        assert all(each["annotations"]["runbook_url"] == f"{url}#{each['alert'].lower()}" for each in rules)
+
+    @pytest.mark.parametrize("kind", ["serviceMonitor", "podMonitor"])
+    def test_the_monitors_select_what_there_is(self, helm: Path, kind: str) -> None:
+        documents = render(
+            helm, **{f"metrics__{kind}__enabled": "true", f"metrics__{kind}__labels": '{"release": "k"}'}
+        )
+        monitor = only(documents, kind[0].upper() + kind[1:])
+        wanted = monitor["spec"]["selector"]["matchLabels"]
+        labels = pod(documents)["metadata"]["labels"]
+        assert wanted.items() <= labels.items()
+        services = [each for each in documents if each["kind"] == "Service"]
+        assert any(wanted.items() <= each["metadata"]["labels"].items() for each in services)
+        [endpoint] = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
+        assert endpoint["port"] in {port["name"] for each in services for port in each["spec"]["ports"]}
+        assert endpoint["honorLabels"] is True
+        assert monitor["metadata"]["labels"]["release"] == "k"
+
+    def test_both_monitors_at_once_would_count_everything_twice(self, helm: Path) -> None:
+        with pytest.raises(AssertionError, match="enable one of them"):
+            render(helm, metrics__serviceMonitor__enabled="true", metrics__podMonitor__enabled="true")
+
+    def test_templates_are_counted_on_request(self, helm: Path) -> None:
+        arguments = pod(render(helm, metrics__templates="25"))["spec"]["containers"][0]["args"]
+        assert "--template-metrics=25" in arguments

@@ -83,7 +83,8 @@ MUTANTS = (
         broken="An attempt that is seen again after its end is counted again.",
         file="engine/observe.py",
         old="            # Its end is known already. Seen again after a crash",
-        new="            p.ended.append(attempt)\n            # Its end is known already. Seen again after a crash",
+        new="            if seen.outcome is not None:\n                record_end(p, state, attempt, seen.outcome)\n"
+        "            # Its end is known already. Seen again after a crash",
         caught_by=(f"{_ENGINE}/test_observe.py::test_each_attempt_is_counted_once",),
     ),
     Mutant(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fairlead.controllers.options import HistoryPolicy
+    from fairlead.controllers.options import CertificateKeeping, HistoryPolicy
+    from fairlead.egress.addresses import Network
 
 __all__ = ["EXAMPLES", "LogLevel", "operator"]
 
@@ -220,6 +221,15 @@ def operator(
     kept_log_bytes: Annotated[
         int, typer.Option("--kept-log-bytes", min=1024, max=64 * 1024 * 1024, help="How much of each log.")
     ] = 1024 * 1024,
+    template_metrics: Annotated[
+        int,
+        typer.Option(
+            "--template-metrics",
+            min=0,
+            metavar="N",
+            help="Count the runs of up to N WorkflowTemplates apart, by namespace and name: about 60 series each.",
+        ),
+    ] = 0,
     strict_x509: Annotated[
         bool,
         typer.Option(
@@ -236,48 +246,21 @@ def operator(
     """
     from fairlead.controllers import options as settings
     from fairlead.controllers.app import run
-    from fairlead.controllers.options import CertificateKeeping, OperatorOptions
-    from fairlead.egress.addresses import Network, parse_network
-    from fairlead.kube.resources import ObjectKey
+    from fairlead.controllers.options import OperatorOptions
     from fairlead.telemetry.logs import LogFormat
 
-    try:
-        networks: dict[str, tuple[Network, ...]] = {}
-        for text in http_allow_private or ():
-            namespace, equals, network = text.rpartition("=")
-            if equals and not namespace.strip():
-                raise ValueError(f"{text!r} names no namespace before the '='")
-            networks[namespace] = (*networks.get(namespace, ()), parse_network(network))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None
-    if (webhook_cert is None) is not (webhook_key is None):
-        raise typer.BadParameter("goes together with --webhook-key", param_hint="--webhook-cert")
-    if webhook_cert is not None and webhook_port is None:
-        raise typer.BadParameter("needs --webhook-port", param_hint="--webhook-cert")
-    if traces_endpoint is not None and (problem := _traces_problem(traces_endpoint)):
-        raise typer.BadParameter(problem, param_hint="--traces-endpoint")
-    if (metrics_cert is None) is not (metrics_key is None):
-        raise typer.BadParameter("goes together with --metrics-key", param_hint="--metrics-cert")
-    if metrics_cert is not None and metrics_port is None:
-        raise typer.BadParameter("needs --metrics-port", param_hint="--metrics-cert")
+    networks = _networks(http_allow_private or ())
+    _check_certificate("webhook", webhook_port, webhook_cert, webhook_key)
+    _check_certificate("metrics", metrics_port, metrics_cert, metrics_key)
     if metrics_auth and metrics_cert is None:
         raise typer.BadParameter(
             "needs --metrics-cert: a token must not be sent in the clear", param_hint="--metrics-auth"
         )
-    keeping = None
-    if webhook_secret is not None or webhook_service is not None or webhook_configuration is not None:
-        if not (webhook_secret and webhook_service and webhook_configuration):
-            raise typer.BadParameter(
-                "goes together with --webhook-service and --webhook-configuration", param_hint="--webhook-secret"
-            )
-        if webhook_port is None or webhook_cert is not None:
-            raise typer.BadParameter("needs --webhook-port, and no --webhook-cert", param_hint="--webhook-secret")
-        namespace, _, name = webhook_secret.partition("/")
-        if not (namespace and name):
-            raise typer.BadParameter("reads NAMESPACE/NAME", param_hint="--webhook-secret")
-        keeping = CertificateKeeping(
-            secret=ObjectKey(namespace, name), service=webhook_service, configuration=webhook_configuration
-        )
+    keeping = _keeping(webhook_secret, webhook_service, webhook_configuration)
+    if keeping is not None and (webhook_port is None or webhook_cert is not None):
+        raise typer.BadParameter("needs --webhook-port, and no --webhook-cert", param_hint="--webhook-secret")
+    if traces_endpoint is not None and (problem := _traces_problem(traces_endpoint)):
+        raise typer.BadParameter(problem, param_hint="--traces-endpoint")
     namespaces = tuple(dict.fromkeys(watch_namespace or ()))
     if wrong := next((each for each in namespaces if not _NAMESPACE.fullmatch(each)), None):
         raise typer.BadParameter(f"{wrong!r} is no name of a namespace", param_hint="--watch-namespace")
@@ -303,17 +286,58 @@ def operator(
         http_allow_private=networks.pop("", ()),
         http_allow_private_in=networks,
         lease_namespace=lease_namespace,
-        **({} if replica is None else {"replica": replica}),
         traces_endpoint=traces_endpoint,
         history=_history(succeeded_history_limit or (), failed_history_limit or ()),
         archive=archive,
         keep_logs=keep_logs,
         kept_log_bytes=kept_log_bytes,
+        template_metrics=template_metrics,
         strict_x509=strict_x509,
     )
     if replica is not None:
         options = replace(options, replica=replica)
     raise typer.Exit(run(options))
+
+
+def _networks(given: Iterable[str]) -> dict[str, tuple[Network, ...]]:
+    """Return networks by the namespace that may reach them, "" for all. Raises `typer.BadParameter`."""
+    from fairlead.egress.addresses import parse_network
+
+    networks: dict[str, tuple[Network, ...]] = {}
+    try:
+        for text in given:
+            namespace, equals, network = text.rpartition("=")
+            if equals and not namespace.strip():
+                raise ValueError(f"{text!r} names no namespace before the '='")
+            networks[namespace] = (*networks.get(namespace, ()), parse_network(network))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--http-allow-private") from None
+    return networks
+
+
+def _check_certificate(server: str, port: int | None, cert: Path | None, key: Path | None) -> None:
+    """Raise `typer.BadParameter` where what is said about the certificate of a server does not fit together."""
+    if (cert is None) is not (key is None):
+        raise typer.BadParameter(f"goes together with --{server}-key", param_hint=f"--{server}-cert")
+    if cert is not None and port is None:
+        raise typer.BadParameter(f"needs --{server}-port", param_hint=f"--{server}-cert")
+
+
+def _keeping(secret: str | None, service: str | None, configuration: str | None) -> CertificateKeeping | None:
+    """Return where the operators keep the webhook's certificate, None for nowhere. Raises `typer.BadParameter`."""
+    from fairlead.controllers.options import CertificateKeeping
+    from fairlead.kube.resources import ObjectKey
+
+    if secret is None and service is None and configuration is None:
+        return None
+    if not (secret and service and configuration):
+        raise typer.BadParameter(
+            "goes together with --webhook-service and --webhook-configuration", param_hint="--webhook-secret"
+        )
+    namespace, _, name = secret.partition("/")
+    if not (namespace and name):
+        raise typer.BadParameter("reads NAMESPACE/NAME", param_hint="--webhook-secret")
+    return CertificateKeeping(secret=ObjectKey(namespace, name), service=service, configuration=configuration)
 
 
 def _traces_problem(endpoint: str) -> str:

@@ -24,11 +24,12 @@ from fairlead.kube.lean_imports import absent
 from fairlead.kube.resources import WORKFLOWS
 from fairlead.telemetry.logs import configure
 
-from .certificate import ServingCertificate
+from .certificate import CertificateFiles
 from .metrics_server import MetricsServer
 from .options import OperatorOptions
 from .probes import ProbeServer
 from .runtime import Operator
+from .vitals import live_checks, ready_checks
 
 with absent("kubernetes"):
     import kopf
@@ -84,14 +85,14 @@ class _Process:
         self._kopf_ready = asyncio.Event()
         self._session = open_session(credentials)
         archive = None if options.archive is None else open_archive(options.archive)
-        self._operator = Operator(self._session, options, archive)
+        self._operator = Operator(self._session, options, archive=archive)
 
     async def serve(self) -> int:
         """Serve until told to stop. Returns 0 after a clean end, 1 when a part ended by itself."""
         operator = self._operator
         apart = self._options.metrics_port is not None
         shown = None if apart else operator.metrics
-        probes = ProbeServer(shown, live=operator.live_checks(), ready=operator.ready_checks())
+        probes = ProbeServer(shown, live=live_checks(operator), ready=ready_checks(operator))
         port = await probes.start(self._options.listen, self._options.port)
         what = "probes" if apart else "probes and metrics"
         log.info("fairlead %s serves %s; %s on port %d", __version__, self._credentials.host, what, port)
@@ -139,7 +140,7 @@ class _Process:
     def _metrics_server(self) -> MetricsServer:
         options, context = self._options, None
         if options.metrics_cert is not None and options.metrics_key is not None:
-            context = ServingCertificate(options.metrics_cert, options.metrics_key).context
+            context = CertificateFiles(options.metrics_cert, options.metrics_key).context
         return MetricsServer(self._operator.metrics, context, self._operator.callers if options.metrics_auth else None)
 
     def _take_signals(self) -> None:

@@ -13,7 +13,18 @@ from math import inf
 from fairlead.api import labels
 from fairlead.engine.names import BUCKETS, bucket, bucket_of_key
 
-__all__ = ["ALL", "GROUPS", "Holdings", "Holds", "assign", "everything", "group_of", "group_of_key", "selector_of"]
+__all__ = [
+    "ALL",
+    "GROUPS",
+    "Holdings",
+    "Holds",
+    "assign",
+    "everything",
+    "group_of",
+    "group_of_bucket",
+    "group_of_key",
+    "selector_of",
+]
 
 #: How many groups there are. Their Leases are named by number: it never changes.
 GROUPS = 16
@@ -39,6 +50,11 @@ def group_of(uid: str) -> int:
 def group_of_key(namespace: str, key: str) -> int:
     """Return the group of all runs with a `concurrencyKey`."""
     return bucket_of_key(namespace, key) // _SIZE
+
+
+def group_of_bucket(number: int) -> int:
+    """Return the group that a bucket is in."""
+    return number // _SIZE
 
 
 def selector_of(groups: Collection[int]) -> str:

@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["CertificateFiles", "ServingCertificate"]
+from .options import OperatorOptions
+
+__all__ = ["CertificateFiles", "ServingCertificate", "serving_certificate"]
 
 log = logging.getLogger(__name__)
 
@@ -103,3 +105,12 @@ def _new_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def serving_certificate(options: OperatorOptions) -> ServingCertificate | None:
+    """Return the certificate of the webhook as the options say; None where it is to be plain HTTP."""
+    if options.webhook_keeping is not None:
+        return ServingCertificate()
+    if options.webhook_cert is None or options.webhook_key is None:
+        return None
+    return CertificateFiles(options.webhook_cert, options.webhook_key)

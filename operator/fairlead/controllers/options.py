@@ -118,6 +118,8 @@ class OperatorOptions:
     archive, keep_logs, kept_log_bytes
         the URL of the store that finished runs are archived in, None for none; whether logs of attempts are kept there,
         too, and how many bytes of each.
+    template_metrics
+        how many WorkflowTemplates have metrics of their own, by namespace and name; 0 for none.
     strict_x509
         whether certificates must satisfy RFC 5280 to the letter, which some clusters' authorities do not.
     """
@@ -147,4 +149,5 @@ class OperatorOptions:
     archive: str | None = None
     keep_logs: bool = False
     kept_log_bytes: int = KEPT_LOG_BYTES
+    template_metrics: int = 0
     strict_x509: bool = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from fairlead.kube.errors import ApiError
@@ -44,6 +44,14 @@ class QueueObserver(Protocol):
         """A key failed and will be tried again."""
         ...
 
+    def reconciled(self, controller: str, result: str, seconds: float) -> None:
+        """A handler has returned: `success`, `requeue_after` or `error`."""
+        ...
+
+    def reconcile_error(self, controller: str, family: str) -> None:
+        """A handler has raised: an outage (`transient`), or something unexpected (`bug`)."""
+        ...
+
 
 class WorkQueue:
     """Keys waiting for `handle`, which returns in how many seconds to look again (None: when something changes).
@@ -65,12 +73,12 @@ class WorkQueue:
         self._name = name
         self._handle = handle
         self._observer = observer
-        self._workers = workers
+        self.workers = workers
         self._waiting: dict[str, float] = {}
         self._turn = turn
         self._about = about
         self._line: Line[str] = Line()
-        self._working: set[str] = set()
+        self._working: dict[str, float] = {}
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, Timer] = {}
@@ -81,6 +89,11 @@ class WorkQueue:
     def __len__(self) -> int:
         """Return how many keys wait."""
         return len(self._line)
+
+    def working(self) -> Collection[float]:
+        """Return for how many seconds each key has been worked on that is not done."""
+        now = asyncio.get_running_loop().time()
+        return [now - since for since in self._working.values()]
 
     def add(self, key: str) -> None:
         """Look at `key` as soon as a worker is free."""
@@ -134,7 +147,7 @@ class WorkQueue:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
+            for number in range(self.workers):
                 group.create_task(self._work(), name=f"{self._name}-worker-{number}")
 
     async def _work(self) -> None:
@@ -145,20 +158,20 @@ class WorkQueue:
                 continue
             key = self._line.next()
             self._observer.queue_started(self._name, loop.time() - self._waiting.pop(key))
-            self._working.add(key)
+            started = self._working[key] = loop.time()
             if (gathering := self._gathering.pop(key, None)) is not None:
                 gathering.cancel()
-            started = loop.time()
             try:
-                await self._handle_once(key)
+                await self._handle_once(key, started)
             finally:
-                self._working.discard(key)
+                del self._working[key]
                 self._observer.queue_done(self._name, loop.time() - started)
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
 
-    async def _handle_once(self, key: str) -> None:
+    async def _handle_once(self, key: str, started: float) -> None:
+        result = "error"
         try:
             delay = await self._handle(key)
         except asyncio.CancelledError:
@@ -167,11 +180,14 @@ class WorkQueue:
             # An outage, or a bug: this key is put aside for a while, all others go on.
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             trace = None if isinstance(error, ApiError) else error
+            self._observer.reconcile_error(self._name, "transient" if trace is None else "bug")
             about = {**self._about(key), "key": key, "failures": failures}
             log.error("cannot reconcile: %s", error, exc_info=trace, extra=about)
             self._observer.queue_retried(self._name)
             self.add_after(key, min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16), _LAST_RETRY_SECONDS))
         else:
             self._failures.pop(key, None)
+            result = "success" if delay is None else "requeue_after"
             if delay is not None:
                 self.add_after(key, delay)
+        self._observer.reconciled(self._name, result, asyncio.get_running_loop().time() - started)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -36,12 +35,12 @@ from fairlead.telemetry.traces import SpanSink
 
 from .actions import Actions
 from .apply import Applier
-from .archiver import ArchiveHealth, Archiver
 from .buckets import GROUPS, Holdings, selector_of
 from .caches import Cache
 from .callers import Callers
 from .carrier import Carrier
-from .certificate import CertificateFiles, ServingCertificate
+from .census import Census
+from .certificate import serving_certificate
 from .certificate_keeper import CertificateKeeper
 from .cleanup import Cleaner
 from .concurrency import Concurrency
@@ -53,7 +52,7 @@ from .expiry import Expiry
 from .gather import Gatherer
 from .history import History
 from .http_task import HttpTasks
-from .log_keeper import LogKeeper
+from .keepers import keepers
 from .membership import LEASE_SECONDS
 from .namespaces import WatchedNamespaces
 from .options import OperatorOptions
@@ -67,6 +66,7 @@ from .subworkflow import SubworkflowCarrier
 from .templates import Templates
 from .tracing import Tracing
 from .views import job_view, pod_view
+from .vitals import tell_metrics
 from .webhook import WebhookServer
 from .workflow import WorkflowController
 from .writer import StatusWriter
@@ -82,12 +82,6 @@ _SWEEP_SECONDS = 60.0
 _SETTLE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 _TRACES_SECONDS = 2.0
-#: A loop of ours that has not come round for so long hangs.
-_HUNG_SECONDS = 150.0
-#: A lease that was not even tried to be renewed for so long is lost.
-_UNSEEN_SECONDS = 30.0
-#: A watch that has not been heard for so long is deaf.
-_DEAF_SECONDS = 120.0
 
 
 class Operator:
@@ -102,6 +96,7 @@ class Operator:
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
         waiting_for: what is missing, or "".
+        swept_at, sweep_problem: when the last sweep began, by the loop's clock, and what was wrong with it, or "".
     """
 
     def __init__(
@@ -111,14 +106,13 @@ class Operator:
         spans: SpanSink | None = None,
         archive: ArchiveStore | None = None,
     ) -> None:
-        self._swept_at = 0.0
-        self._sweep_problem = ""
+        self.swept_at = 0.0
+        self.sweep_problem = ""
         self.waiting_for = "starting"
         self.tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
         client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._check_lease)
-        self._client = client
-        self.metrics.request_slots(lambda: client.slots.limit, lambda: client.slots.waiting)
+        self.client = client
         self.callers = Callers(client)
         self.scope = Scope(options.watch_namespaces)
         self.store = WorkflowStore()
@@ -182,11 +176,12 @@ class Operator:
         )
         evaluator = CelEvaluator()
         definitions = Definitions(client, self.queue.add)
-        certificate = _certificate(options)
-        self.webhook = WebhookServer(client, evaluator, self.metrics, certificate)
+        self.webhook = WebhookServer(client, evaluator, self.metrics, certificate := serving_certificate(options))
         self._certificate_keeper: CertificateKeeper | None = None
         if certificate is not None:
-            self.metrics.certificate_expiry(lambda: certificate.expires_at)
+            self.metrics.ask(
+                "fairlead_webhook_certificate_expiry_timestamp_seconds", lambda: {(): certificate.expires_at}
+            )
             if options.webhook_keeping is not None:
                 self._certificate_keeper = CertificateKeeper(client, options.webhook_keeping, certificate)
         self.templates = Templates(
@@ -197,10 +192,12 @@ class Operator:
             self.metrics,
             holds,
             self.scope,
-            self._limits_changed,
+            lambda namespace: self.history.look_at(namespace),  # noqa: PLW0108  (it is made below)
         )
         self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
-        self.archiver, self.logs = self._keepers(archive, options)
+        self.archiver, self.logs = keepers(
+            client, self.store, archive, options, self.queue.add, self.metrics, self.holdings.holds
+        )
         expiry = Expiry(
             client,
             self.store,
@@ -247,6 +244,8 @@ class Operator:
             holds=holds,
             waits_for_log=(lambda _uid: False) if self.logs is None else self.logs.waits_for,
         )
+        self.metrics.templates.most = options.template_metrics
+        self.census = Census(self.store, lambda: self.controller.active, self.holdings)
         self.replicas = (
             None
             if options.lease_namespace is None
@@ -272,7 +271,7 @@ class Operator:
 
     def begin(self) -> None:
         """Begin to follow the cluster; nothing is done about it yet."""
-        self._observe_caches()
+        tell_metrics(self)
         for plural, informer in self.caches.items():
             if self.namespaces is None or plural != "workflows":
                 self._background(informer.run())
@@ -300,7 +299,7 @@ class Operator:
         while True:
             try:
                 # By listing, not by discovery: without the right to it, kopf would end and take us along.
-                await anext(self._client.list_pages(WORKFLOWS, limit=1, metadata_only=True))
+                await anext(self.client.list_pages(WORKFLOWS, limit=1, metadata_only=True))
                 break
             except ApiError as error:
                 if error.status == 404:
@@ -394,19 +393,14 @@ class Operator:
     async def _sweep_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._swept_at = loop.time()
-            by_phase: dict[str, int] = {}
-            for workflow in filter(lambda each: self.holdings.holds(each.uid), self.store):
-                phase = workflow.status.get("phase", "Pending")
-                by_phase[phase] = by_phase.get(phase, 0) + 1
-            self.metrics.runs(by_phase)
+            self.swept_at = loop.time()
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self.cleaner.sweep()
-                self._sweep_problem = ""
+                self.sweep_problem = ""
             except ApiError as error:
-                self._sweep_problem = f"the Workflows cannot be read: {error}"
-                log.warning("%s", self._sweep_problem)
+                self.sweep_problem = f"the Workflows cannot be read: {error}"
+                log.warning("%s", self.sweep_problem)
 
     async def shut_down(self) -> None:
         """Write what is known, start nothing, and end everything; bounded by some seconds."""
@@ -449,7 +443,7 @@ class Operator:
             return project(raw)
 
         return self.scope.informer(
-            self._client,
+            self.client,
             resource,
             project=view,
             on_change=lambda key, old, new: self._changed(kind, key, old, new),
@@ -476,47 +470,11 @@ class Operator:
         )
         return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
-    def _keepers(
-        self, archive: ArchiveStore | None, options: OperatorOptions
-    ) -> tuple[Archiver | None, LogKeeper | None]:
-        """Return what keeps runs that have ended, and logs."""
-        if archive is None:
-            return None, None
-        health, logs = ArchiveHealth(), None
-        archiver = Archiver(self._client, self.store, archive, health, self.queue.add, self.metrics, self.metrics)
-        if options.keep_logs:
-            logs = LogKeeper(
-                self._client,
-                archive,
-                health,
-                self.metrics,
-                self.metrics,
-                limit_bytes=options.kept_log_bytes,
-                holds=self.holdings.holds,
-            )
-        self.metrics.archive_health(health.failing_seconds, lambda: 0 if logs is None else len(logs))
-        return archiver, logs
-
-    def _limits_changed(self, namespace: str) -> None:
-        self.history.look_at(namespace)
-
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
         if self.logs is not None:
             self.logs.changed(kind, key, old, new)
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
-
-    def _observe_caches(self) -> None:
-        for plural, informer in self.caches.items():
-            self.metrics.watch_cache(plural, informer.staleness, informer.__len__)
-        for namespace in self.scope.namespaces:
-            self.metrics.namespace_served(namespace, partial(self._is_served, namespace))
-        self.metrics.groups_held(lambda: len(self.holdings.groups) if self.holdings.count else 0)
-        for name, queue in self.queues().items():
-            self.metrics.queue_depth(name, queue.__len__)
-
-    def _is_served(self, namespace: str) -> bool:
-        return self.namespaces is not None and not self.namespaces.missing_in(namespace)
 
     def queues(self) -> dict[str, WorkQueue]:
         """Return all lines of work by name."""
@@ -529,45 +487,6 @@ class Operator:
             **({} if self.logs is None else {"logs": self.logs.queue}),
         }
 
-    def live_checks(self) -> dict[str, Callable[[], str]]:
-        """Return what has to go on for the process to be worth keeping: each tells what is wrong, or ""."""
-
-        def loop_of(informer: Following[Any]) -> Callable[[], str]:
-            return lambda: _too_long(informer.idle(), _HUNG_SECONDS, "the watch loop has not come round")
-
-        def sweep() -> str:
-            since = asyncio.get_running_loop().time() - self._swept_at if self._swept_at else 0.0
-            return _too_long(since, _HUNG_SECONDS + _SWEEP_SECONDS, "the sweep has not come round")
-
-        return {f"{plural}-loop": loop_of(each) for plural, each in self.caches.items()} | {
-            "sweep": sweep,
-            "replicas": lambda: self._replicas_hang(_HUNG_SECONDS),
-        }
-
-    def _lease_problem(self) -> str:
-        """Return why this replica acts for nobody; a renewal that fails now and then is no reason yet."""
-        return "" if self.replicas is None or self.holdings.count else self.replicas.problem
-
-    def _replicas_hang(self, limit: float) -> str:
-        if self.replicas is None or self.waiting_for:
-            return ""
-        return _too_long(self.replicas.idle(), limit, "the lease has not been seen to")
-
-    def ready_checks(self) -> dict[str, Callable[[], str]]:
-        """Return what has to hold for the operator to do its work; likewise."""
-
-        def heard(informer: Following[Any]) -> Callable[[], str]:
-            return lambda: (
-                informer.last_error
-                or _too_long(informer.staleness(), _DEAF_SECONDS, "nothing heard from the API server")
-            )
-
-        return {f"{plural}-watch": heard(each) for plural, each in self.caches.items()} | {
-            "start": lambda: self.waiting_for,
-            "workflows": lambda: self._sweep_problem,
-            "replicas": lambda: self._lease_problem() or self._replicas_hang(_UNSEEN_SECONDS),
-        }
-
 
 def _sink(endpoint: str, metrics: Metrics) -> SpanSink:
     # Imported only where it is used: OpenTelemetry is an optional extra, and takes 170 ms and some megabytes.
@@ -578,15 +497,3 @@ def _sink(endpoint: str, metrics: Metrics) -> SpanSink:
 
 def _sender(private: Iterable[Network]) -> Sender:
     return Sender(Connections(Addresses(private)))
-
-
-def _certificate(options: OperatorOptions) -> ServingCertificate | None:
-    if options.webhook_keeping is not None:
-        return ServingCertificate()
-    if options.webhook_cert is None or options.webhook_key is None:
-        return None
-    return CertificateFiles(options.webhook_cert, options.webhook_key)
-
-
-def _too_long(seconds: float, limit: float, what: str) -> str:
-    return f"{what} for {seconds:.0f} s" if seconds > limit else ""

@@ -323,7 +323,7 @@ def _conditions(
 
 
 def condition_of(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a condition of a status, {} where there is none."""
+    """Return one condition of a status; empty where it has none."""
     for each in status.get("conditions") or ():
         if each.get("type") == kind:
             return each  # type: ignore[no-any-return]

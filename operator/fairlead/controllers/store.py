@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -94,6 +95,11 @@ class Workflow:
     def status(self) -> Mapping[str, Any]:
         """What was last recorded."""
         return self.raw.get("status") or {}
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, by the API server's clock and in whole seconds."""
+        return datetime.fromisoformat(self.raw["metadata"]["creationTimestamp"])
 
     @property
     def turn(self) -> Turn:

@@ -46,6 +46,7 @@ from .status import (
     unready_status,
 )
 from .store import Workflow, WorkflowStore
+from .tally import count_attempts, count_end
 from .tracing import trace_of
 from .views import time_of
 from .writer import StatusWriter
@@ -127,27 +128,20 @@ class WorkflowController:
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
-        started = time.perf_counter()
         if not self._holds(uid):
             self._drop(uid)
             return None
         try:
             delay = await self._reconcile(uid)
-        except ApiError:
-            self._metrics.reconcile_error(_CONTROLLER, "transient")
-            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
+        except ApiError:  # an outage: what is known is true
             raise
         except Exception:
-            self._metrics.reconcile_error(_CONTROLLER, "bug")
-            self._metrics.reconciled(_CONTROLLER, "error", time.perf_counter() - started)
             # Whatever state the bug left in memory is not to be trusted: the next try reads it afresh.
             self.forget(uid)
             raise
         if not self._holds(uid):
             self._drop(uid)  # it was lost meanwhile
             return None
-        result = "success" if delay is None else "requeue_after"
-        self._metrics.reconciled(_CONTROLLER, result, time.perf_counter() - started)
         return delay
 
     def forget(self, uid: str) -> None:
@@ -284,6 +278,7 @@ class WorkflowController:
             if not await self._begin(run):
                 await self._reread(workflow)
                 return None
+            self._metrics.run_started((now - workflow.created_at).total_seconds())
             started = RecordEvent(
                 type=EventType.NORMAL, reason="Started", message=_count(len(run.state.nodes)), key="start"
             )
@@ -357,8 +352,7 @@ class WorkflowController:
             self._applier.dispatch(run, command)
         if in_full:
             self._applier.resync(run)
-        for failure_class in planned.ended:
-            self._metrics.node_attempt(failure_class.value.lower() if failure_class else "succeeded")
+        count_attempts(self._metrics, run, planned.ended)
         changed = run.persisted_generation != run.generation or run.persisted_stalled != run.stalled
         urgent = changed or run.state.outcome is not None or run.state.awaits_record or is_unrecorded(run)
         self._writer.request(run, urgent=urgent)
@@ -402,11 +396,7 @@ class WorkflowController:
 
     def _conclude(self, run: Run) -> float | None:
         """Count each end of a run once, and let go of it when its end is persisted."""
-        outcome = run.state.outcome
-        assert outcome is not None
-        if run.counted is not outcome:
-            run.counted = outcome
-            self._metrics.run_finished("succeeded" if outcome.succeeded else "failed", outcome.reason)
+        count_end(self._metrics, run)
         if run.dirty or run.inbox or run.probes:
             return _RESYNC_SECONDS
         self.forget(run.uid)

@@ -17,7 +17,7 @@ from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phas
 from fairlead.engine.outputs import OutputError, check_values, read_outputs
 from fairlead.engine.passes import Pass, arm, end_node, give_back, note
 from fairlead.engine.retry import RetryDecision, decide_retry
-from fairlead.engine.state import Attempt, NodeState, Outcome, Result, RunState
+from fairlead.engine.state import Attempt, EndedAttempt, NodeState, Outcome, Result, RunState
 from fairlead.engine.transitions import move
 from fairlead.engine.wording import shorten
 
@@ -103,7 +103,7 @@ def conclude(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) -> N
             end_node(p, state, Phase.CANCELLED, reason=reason, message=message, at=outcome.finished_at)
         case Result.FAILED:
             _fail_or_retry(p, state, attempt)
-    _count(p, state, attempt)
+    _count(p, state, attempt, result)
 
 
 def _remember_deadline(run: RunState, reason: str) -> None:
@@ -120,12 +120,12 @@ def record_end(p: Pass, state: NodeState, attempt: Attempt, outcome: Outcome) ->
     attempt.reason, attempt.message = outcome.reason, shorten(outcome.message)
     attempt.rule = None
     p.run.touch(state)
-    _count(p, state, attempt)
+    _count(p, state, attempt, outcome.result)
 
 
-def _count(p: Pass, state: NodeState, attempt: Attempt) -> None:
+def _count(p: Pass, state: NodeState, attempt: Attempt, result: Result) -> None:
     attempt.revision = p.run.revision
-    p.ended.append(attempt)
+    p.ended.append(EndedAttempt.of(attempt, state.node.work.kind, result))
     p.run.ended_attempts += 1
     keep_until_recorded(p, state, attempt)
 

@@ -14,7 +14,7 @@ from fairlead.engine import capacity, triggers
 from fairlead.engine.commands import Command, EventType, RecordEvent
 from fairlead.engine.model import TERMINAL, Graph, Json, Phase, Scope, Settings, StopMode
 from fairlead.engine.scopes import scope_of
-from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
+from fairlead.engine.state import EndedAttempt, NodeState, QueueEntry, RunState
 from fairlead.engine.transitions import move
 from fairlead.engine.wording import shorten
 
@@ -33,7 +33,7 @@ class Pass:
     settings: Settings
     now: datetime
     commands: list[Command] = field(default_factory=list)
-    ended: list[Attempt] = field(default_factory=list)
+    ended: list[EndedAttempt] = field(default_factory=list)
     stop_asked: bool = False
     room: int | None = None
 

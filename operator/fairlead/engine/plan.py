@@ -22,7 +22,6 @@ from fairlead.engine.model import (
     OBJECT_KINDS,
     TERMINAL,
     ActionKind,
-    FailureClass,
     Graph,
     Json,
     Phase,
@@ -36,7 +35,7 @@ from fairlead.engine.outputs import OutputError, check_values
 from fairlead.engine.passes import Pass, end_node, enqueue
 from fairlead.engine.restore import begin, unfold
 from fairlead.engine.retry import next_resources
-from fairlead.engine.state import Attempt, NodeState, QueueEntry, RunState
+from fairlead.engine.state import Attempt, EndedAttempt, NodeState, QueueEntry, RunState
 from fairlead.engine.stops import STOPS
 from fairlead.engine.transitions import move
 from fairlead.engine.triggers import Verdict
@@ -53,13 +52,12 @@ _PROBE = timedelta(seconds=30)
 class Plan:
     """What is to be done now, and when to look again without being told anything (None: not before a fact comes).
 
-    `ended` has, for each attempt whose end was counted by this call, the class of its failure (None: it succeeded or
-    was cancelled).
+    `ended` are the attempts whose end was counted by this call.
     """
 
     commands: tuple[Command, ...]
     wake_at: datetime | None
-    ended: tuple[FailureClass | None, ...] = ()
+    ended: tuple[EndedAttempt, ...] = ()
 
 
 def plan(
@@ -96,7 +94,7 @@ def plan(
         actions.apply(p, action)
         _advance(p, start=action is asked[-1])
     podless.send(p)
-    return Plan(tuple(p.commands), _wake_at(p), tuple(attempt.failure_class for attempt in p.ended))
+    return Plan(tuple(p.commands), _wake_at(p), tuple(p.ended))
 
 
 def _place(event: Event) -> tuple[int, str, int, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from fairlead.engine.items import limit_of
-from fairlead.engine.model import ACTIVE, OBJECT_KINDS, Phase, Settings, WorkKind
+from fairlead.engine.model import ACTIVE, OBJECT_KINDS, TERMINAL, Phase, Settings, WorkKind
 from fairlead.engine.state import Attempt, NodeState, RunState
 from fairlead.engine.wording import few, timestamp
 
-__all__ = ["why"]
+__all__ = ["waits", "why"]
+
+_WAITING_ITEM, _WAITING_TASK = "WaitingForParallelism", "WaitingForTasks"
 
 
 def why(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
@@ -31,14 +33,36 @@ def why(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
             return ("", "") if attempt is None else _why_active(run, state, attempt)
 
 
+def waits(run: RunState, settings: Settings) -> dict[str, int]:
+    """Return how many tasks and items do not run, by the reason that :func:`why` gives. O(nodes).
+
+    Without the messages, and most reasons are the same for all: of ten thousand nodes it takes a few milliseconds.
+    """
+    found: dict[str, int] = {}
+    queued = ""
+    for state in run.nodes.values():
+        phase = state.phase
+        if phase in TERMINAL or state.items is not None:
+            continue
+        if phase is Phase.WAITING:
+            reason = _WAITING_ITEM if state.parent is not None else _WAITING_TASK
+        elif phase is Phase.QUEUED and not state.reason:
+            reason = queued = queued or _why_queued(run, settings, state)[0]
+        else:
+            reason = why(run, settings, state)[0]
+        if reason:
+            found[reason] = found.get(reason, 0) + 1
+    return found
+
+
 def _why_waiting(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:
     if state.parent is not None:
         items = state.parent.items
         used = items.open if items is not None else 0
-        return "WaitingForParallelism", f"{used}/{limit_of(state.parent, settings)} items of {state.parent.name}"
+        return _WAITING_ITEM, f"{used}/{limit_of(state.parent, settings)} items of {state.parent.name}"
     if state.node.final and not run.is_finalizing:
-        return "WaitingForTasks", "`finally` comes when all other tasks have ended"
-    return "WaitingForTasks", few([name for name in state.node.needs if not run.nodes[name].is_over])
+        return _WAITING_TASK, "`finally` comes when all other tasks have ended"
+    return _WAITING_TASK, few([name for name in state.node.needs if not run.nodes[name].is_over])
 
 
 def _why_queued(run: RunState, settings: Settings, state: NodeState) -> tuple[str, str]:

@@ -12,7 +12,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fairlead.engine.model import SLOT_KINDS, TERMINAL, ActionKind, FailureClass, Json, Node, Override, Phase, StopMode
+from fairlead.engine.model import (
+    SLOT_KINDS,
+    TERMINAL,
+    ActionKind,
+    FailureClass,
+    Json,
+    Node,
+    Override,
+    Phase,
+    StopMode,
+    WorkKind,
+)
 
 if TYPE_CHECKING:
     from fairlead.engine.events import AttemptSeen
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionRecord",
     "Attempt",
+    "EndedAttempt",
     "Items",
     "NodeRecord",
     "NodeState",
@@ -126,6 +138,31 @@ class Attempt:
     def succeeded(self) -> bool:
         """Whether it has ended well: an end without a class and without a reason."""
         return self.finished_at is not None and self.failure_class is None and not self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """What is counted of an attempt whose end was decided.
+
+    `told` is Succeeded, Skipped, Cancelled or the class of its failure. The seconds are None where it never was there,
+    or never ran.
+    """
+
+    kind: WorkKind
+    told: str
+    starting_seconds: float | None
+    running_seconds: float | None
+
+    @classmethod
+    def of(cls, attempt: Attempt, kind: WorkKind, result: Result) -> EndedAttempt:
+        """Read an attempt that has ended."""
+        created, began, ended = attempt.started_at, attempt.running_at, attempt.finished_at
+        return cls(
+            kind,
+            result.value if attempt.failure_class is None else attempt.failure_class.value,
+            None if created is None or began is None else max(0.0, (began - created).total_seconds()),
+            None if ended is None or began is None else max(0.0, (ended - began).total_seconds()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

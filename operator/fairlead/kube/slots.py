@@ -58,6 +58,11 @@ class Slots:
         return int(self._limit)
 
     @property
+    def busy(self) -> int:
+        """How many requests are under way."""
+        return self._busy
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for a place."""
         return len(self._line)

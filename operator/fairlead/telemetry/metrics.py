@@ -1,265 +1,85 @@
-"""Every metric, with its help text, in one place.
+"""The collectors of one process, made from the table of `specs.py`.
 
-The table below is the truth: `Metrics` builds its collectors from it and `python -m fairlead.telemetry.metrics`
-prints it for docs/metrics.md. Ours are called `fairlead_…`; what controllers commonly measure keeps the names
-that existing dashboards know (`workqueue_…`, `controller_runtime_…`, `rest_client_…`). No label takes the name
-of a run, a pod or a namespace: the number of series is bounded by the program, not by its users.
+Counters and histograms are moved when something happens. What can be told at any moment is asked when somebody reads
+the metrics, and costs nothing in between.
 """
 
 from __future__ import annotations
 
+import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from fairlead import __version__
 
-__all__ = ["SPECS", "MetricSpec", "Metrics", "table"]
+from .specs import SPECS, MetricSpec
 
+__all__ = ["Metrics", "TemplateMetrics", "WatchedQueue"]
 
-@dataclass(frozen=True, slots=True)
-class MetricSpec:
-    """One metric: its kind, help and label names; `buckets` in its own unit, for histograms."""
-
-    kind: Literal["counter", "gauge", "histogram"]
-    name: str
-    help: str
-    labels: Sequence[str] = ()
-    buckets: Sequence[float] = ()
-
-
-_FAST = (0.00001, 0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_USUAL = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-SPECS: tuple[MetricSpec, ...] = (
-    MetricSpec(
-        "counter",
-        "fairlead_runs_finished_total",
-        "Runs that reached their end, by outcome and the reason of the Succeeded condition.",
-        ("outcome", "reason"),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_actions_total",
-        "WorkflowActions that were answered, by what was asked for and whether it was accepted.",
-        ("action", "result"),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_admission_requests_total",
-        "Questions of the API server about new definitions, by kind and result: allowed or refused; and timeout, error "
-        "and unreadable, which let the object in.",
-        ("kind", "result"),
-    ),
-    MetricSpec(
-        "histogram",
-        "fairlead_admission_duration_seconds",
-        "Time from such a question to its answer.",
-        ("kind",),
-        _USUAL,
-    ),
-    MetricSpec("gauge", "fairlead_runs", "Runs that this replica acts for, by phase.", ("phase",)),
-    MetricSpec(
-        "gauge",
-        "fairlead_namespace_served",
-        "Whether one of the namespaces that are served by name is: 0 while something in it may not be read.",
-        ("namespace",),
-    ),
-    MetricSpec(
-        "gauge",
-        "fairlead_webhook_certificate_expiry_timestamp_seconds",
-        "When the certificate of the webhook expires; 0 while there is none.",
-    ),
-    MetricSpec(
-        "gauge",
-        "fairlead_bucket_groups",
-        "Groups of buckets that this replica holds, of 16; 0 while its lease is over.",
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_bucket_groups_taken_over_total",
-        "Groups of buckets that this replica took over from one that has ended or died.",
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_node_attempts_total",
-        "Attempts at tasks that ended, by the class of their outcome.",
-        ("class",),
-    ),
-    MetricSpec(
-        "histogram",
-        "fairlead_plan_duration_seconds",
-        "Time the engine takes to decide what to do about one workflow.",
-        buckets=_FAST,
-    ),
-    MetricSpec(
-        "histogram",
-        "fairlead_hop_duration_seconds",
-        "Time from seeing a task's last dependency end to sending the request that creates its pod.",
-        buckets=_USUAL,
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_api_requests_total",
-        "Requests to the API server, every retry counted; code <error> means that no answer came.",
-        ("verb", "resource", "code"),
-    ),
-    MetricSpec(
-        "histogram",
-        "fairlead_api_request_duration_seconds",
-        "Time from sending a request to the last byte of its answer (of a watch: to its first).",
-        ("verb", "resource"),
-        _USUAL,
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_api_sent_bytes_total",
-        "Bytes of request bodies sent to the API server.",
-        ("verb", "resource"),
-    ),
-    MetricSpec(
-        "gauge",
-        "fairlead_api_requests_limit",
-        "Requests to the API server that may be under way at once now; it follows how fast the server answers.",
-    ),
-    MetricSpec("gauge", "fairlead_api_requests_waiting", "Requests that wait for others to be answered."),
-    MetricSpec(
-        "counter",
-        "fairlead_watch_restarts_total",
-        "Watches that ended and were opened again: closed, expired, silent or error.",
-        ("resource", "reason"),
-    ),
-    MetricSpec(
-        "gauge",
-        "fairlead_cache_staleness_seconds",
-        "Time since the API server last proved that our watch of a resource is alive.",
-        ("resource",),
-    ),
-    MetricSpec("gauge", "fairlead_cache_objects", "Objects held in the cache of a resource.", ("resource",)),
-    MetricSpec(
-        "counter",
-        "fairlead_status_writes_total",
-        "Writes of run status, by what was written: the summary on the Workflow, or a shard.",
-        ("object",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_status_written_bytes_total",
-        "Bytes of run status sent to the API server.",
-        ("object",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_events_dropped_total",
-        "Kubernetes Events that were not recorded: queue_full, refused, closing; and spam, which are told together.",
-        ("reason",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_trace_spans_total",
-        "Spans of traces by result: sent to the receiver, or dropped because it did not take them in time.",
-        ("result",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_reconcile_errors_total",
-        "Errors the worker caught, by family: user, transient or bug.",
-        ("controller", "family"),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_runs_deleted_total",
-        "Finished runs that were deleted, by cause: their ttl, or a history limit.",
-        ("cause",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_archive_runs_total",
-        "Runs that have ended, by what came of archiving them: written, present (it was there already) or error (it is "
-        "tried again).",
-        ("result",),
-    ),
-    MetricSpec(
-        "counter",
-        "fairlead_archive_logs_total",
-        "Logs of attempts that have ended, by what came of keeping them: written, present, partial (as far as it was "
-        "known when the pod was deleted), unavailable (the node has none to give) or lost (the archive took none).",
-        ("result",),
-    ),
-    MetricSpec(
-        "gauge",
-        "fairlead_archive_failing_seconds",
-        "For how long nothing could be written to the archive; 0 while all is well.",
-    ),
-    MetricSpec("gauge", "fairlead_archive_logs_waiting", "Logs that are still to be kept."),
-    MetricSpec("gauge", "fairlead_build_info", "Always 1; the labels say what is running.", ("version", "python")),
-    MetricSpec("gauge", "workqueue_depth", "Keys waiting in the queue.", ("name", "controller")),
-    MetricSpec(
-        "counter",
-        "workqueue_adds_total",
-        "Keys added to the queue, not counting those that were waiting already.",
-        ("name", "controller"),
-    ),
-    MetricSpec(
-        "histogram",
-        "workqueue_queue_duration_seconds",
-        "Time a key waits in the queue before a worker takes it.",
-        ("name", "controller"),
-        _USUAL,
-    ),
-    MetricSpec(
-        "histogram",
-        "workqueue_work_duration_seconds",
-        "Time a worker spends on a key.",
-        ("name", "controller"),
-        _USUAL,
-    ),
-    MetricSpec(
-        "counter",
-        "workqueue_retries_total",
-        "Keys put back after a failure, to be tried again later.",
-        ("name", "controller"),
-    ),
-    MetricSpec(
-        "counter",
-        "controller_runtime_reconcile_total",
-        "Reconciliations by result: success, requeue_after or error.",
-        ("controller", "result"),
-    ),
-    MetricSpec(
-        "counter",
-        "controller_runtime_reconcile_errors_total",
-        "Reconciliations that failed.",
-        ("controller",),
-    ),
-    MetricSpec(
-        "histogram",
-        "controller_runtime_reconcile_time_seconds",
-        "Time a reconciliation takes.",
-        ("controller",),
-        _USUAL,
-    ),
-    MetricSpec(
-        "counter",
-        "rest_client_requests_total",
-        "Requests to the API server by HTTP method and status code.",
-        ("code", "method"),
-    ),
-)
+log = logging.getLogger(__name__)
 
 _METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
+
+#: How an attempt may end, the families of errors, definitions that were let in unchecked, Events that were dropped.
+#: They are there from the beginning, at 0: what appears with its first count has, for Prometheus, not grown.
+_CLASSES = ("succeeded", "skipped", "cancelled", "user", "infrastructure", "configuration", "timeout")
+_FAMILIES = ("user", "transient", "bug")
+_UNCHECKED = ("timeout", "error", "unreadable")
+_DROPPED = ("queue_full", "spam", "refused", "closing")
+_JUDGED = ("Workflow", "WorkflowTemplate", "WorkflowAction", "other", "unknown")
+
+#: Values of a gauge by those of its labels, in their order.
+Values = Mapping[tuple[str, ...], float]
+
+
+class WatchedQueue(Protocol):
+    """What can be asked of a queue of work at any moment."""
+
+    def __len__(self) -> int:
+        """Return how many keys wait."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many keys are worked on at once at most."""
+        ...
+
+    def working(self) -> Collection[float]:
+        """Return for how many seconds each key has been worked on that is not done."""
+        ...
+
+
+class _Asked(Collector):
+    """A gauge whose values are asked for at each scrape, from everybody who has some."""
+
+    def __init__(self, spec: MetricSpec) -> None:
+        self._spec = spec
+        self.sources: list[Callable[[], Values]] = []
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._spec.name, self._spec.help, labels=self._spec.labels)
+        for source in self.sources:
+            try:
+                values = source()
+            except Exception:  # a defect of one source must not keep all the others from being told
+                log.exception("cannot tell %s", self._spec.name)
+                continue
+            for labels, value in values.items():
+                family.add_metric(labels, value)
+        yield family
 
 
 class Metrics:
@@ -273,28 +93,50 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
+        self._asked: dict[str, _Asked] = {}
         self._histograms: dict[str, Histogram] = {}
         for spec in SPECS:
             match spec.kind:
                 case "counter":
                     self._counters[spec.name] = Counter(spec.name, spec.help, spec.labels, registry=self.registry)
                 case "gauge":
-                    self._gauges[spec.name] = Gauge(spec.name, spec.help, spec.labels, registry=self.registry)
+                    self._asked[spec.name] = _Asked(spec)
+                    self.registry.register(self._asked[spec.name])
                 case "histogram":
                     self._histograms[spec.name] = Histogram(
                         spec.name, spec.help, spec.labels, buckets=spec.buckets, registry=self.registry
                     )
         ProcessCollector(registry=self.registry)  # process_cpu_seconds_total, process_resident_memory_bytes, …
-        self._gauges["fairlead_build_info"].labels(__version__, platform.python_version()).set(1)
-        self._phases: set[str] = set()
+        version = (__version__, platform.python_version())
+        self.ask("fairlead_build_info", lambda: {version: 1.0})
+        for class_ in _CLASSES:
+            self._counters["fairlead_node_attempts_total"].labels(class_)
+        for kind in _JUDGED:
+            for result in _UNCHECKED:
+                self._counters["fairlead_admission_requests_total"].labels(kind, result)
+        for reason in _DROPPED:
+            self._counters["fairlead_events_dropped_total"].labels(reason)
+        for outcome, reason in (("succeeded", "Succeeded"), ("failed", "TaskFailed")):
+            self._counters["fairlead_runs_finished_total"].labels(outcome, reason)
+        self._ends: dict[tuple[str, str], tuple[Counter, Histogram, Histogram]] = {}
+        self.templates = TemplateMetrics(self._counters, self._histograms)
         self._exchanges: dict[tuple[str, str, str], tuple[Counter, Histogram, Counter, Counter]] = {}
+
+    def ask(self, name: str, source: Callable[[], Values]) -> None:
+        """Ask `source` for values of a gauge at each scrape. Several may be asked for one gauge."""
+        self._asked[name].sources.append(source)
 
     # -- runs
 
-    def run_finished(self, outcome: str, reason: str) -> None:
-        """A run ended; `reason` is one of the constants of the Succeeded condition."""
+    def run_finished(self, outcome: str, reason: str, seconds: float | None = None) -> None:
+        """A run ended; `reason` is one of the constants of the Succeeded condition, `seconds` since it has started."""
         self._counters["fairlead_runs_finished_total"].labels(outcome, reason).inc()
+        if seconds is not None:
+            self._histograms["fairlead_run_duration_seconds"].labels(outcome).observe(seconds)
+
+    def run_started(self, seconds: float) -> None:
+        """A run has started, so long after its creation."""
+        self._histograms["fairlead_run_start_delay_seconds"].observe(max(0.0, seconds))
 
     def action_answered(self, action: str, accepted: bool) -> None:
         """Somebody who asked something of a run was told whether it is done."""
@@ -305,34 +147,28 @@ class Metrics:
         self._counters["fairlead_admission_requests_total"].labels(kind, result).inc()
         self._histograms["fairlead_admission_duration_seconds"].labels(kind).observe(seconds)
 
-    def runs(self, by_phase: Mapping[str, int]) -> None:
-        """How many runs are in each phase now; a phase no longer mentioned has none."""
-        gauge = self._gauges["fairlead_runs"]
-        for phase in self._phases - by_phase.keys():
-            gauge.labels(phase).set(0)
-        for phase, count in by_phase.items():
-            gauge.labels(phase).set(count)
-        self._phases |= by_phase.keys()
-
-    def namespace_served(self, namespace: str, served: Callable[[], bool]) -> None:
-        """Ask this at every scrape."""
-        self._gauges["fairlead_namespace_served"].labels(namespace).set_function(served)
-
-    def certificate_expiry(self, expires: Callable[[], float]) -> None:
-        """Ask this at every scrape."""
-        self._gauges["fairlead_webhook_certificate_expiry_timestamp_seconds"].set_function(expires)
-
-    def groups_held(self, count: Callable[[], int]) -> None:
-        """Ask this at every scrape."""
-        self._gauges["fairlead_bucket_groups"].set_function(count)
-
     def groups_taken_over(self, count: int) -> None:
         """Groups of a replica that is no more are ours now."""
         self._counters["fairlead_bucket_groups_taken_over_total"].inc(count)
 
-    def node_attempt(self, class_: str) -> None:
-        """An attempt at a task ended: `succeeded`, or the class of its failure."""
-        self._counters["fairlead_node_attempts_total"].labels(class_).inc()
+    def attempt_ended(self, class_: str, kind: str, starting: float | None, running: float | None) -> None:
+        """An attempt at a task ended: `succeeded`, `skipped`, `cancelled` or the class of its failure.
+
+        `starting` and `running` are how many seconds that took, None for one that never got so far.
+        """
+        found = self._ends.get((class_, kind))
+        if found is None:
+            found = self._ends[class_, kind] = (
+                self._counters["fairlead_node_attempts_total"].labels(class_),
+                self._histograms["fairlead_attempt_startup_seconds"].labels(kind),
+                self._histograms["fairlead_attempt_duration_seconds"].labels(class_),
+            )
+        ends, startups, durations = found
+        ends.inc()
+        if starting is not None:
+            startups.observe(starting)
+        if running is not None:
+            durations.observe(running)
 
     def plan_took(self, seconds: float) -> None:
         """One call of the engine's `plan`."""
@@ -361,11 +197,6 @@ class Metrics:
         """A log was to be kept; see `SPECS` for the results."""
         self._counters["fairlead_archive_logs_total"].labels(result).inc()
 
-    def archive_health(self, failing_seconds: Callable[[], float], logs_waiting: Callable[[], int]) -> None:
-        """Ask these at every scrape."""
-        self._gauges["fairlead_archive_failing_seconds"].set_function(failing_seconds)
-        self._gauges["fairlead_archive_logs_waiting"].set_function(logs_waiting)
-
     # -- the API server
 
     def request_finished(self, *, verb: str, resource: str, code: str, seconds: float, sent_bytes: int) -> None:
@@ -389,19 +220,9 @@ class Metrics:
             )
         return found
 
-    def request_slots(self, limit: Callable[[], int], waiting: Callable[[], int]) -> None:
-        """Ask these at every scrape."""
-        self._gauges["fairlead_api_requests_limit"].set_function(limit)
-        self._gauges["fairlead_api_requests_waiting"].set_function(waiting)
-
     def watch_restarted(self, *, resource: str, reason: str) -> None:
         """A watch ended and another follows."""
         self._counters["fairlead_watch_restarts_total"].labels(resource, reason).inc()
-
-    def watch_cache(self, resource: str, staleness: Callable[[], float], size: Callable[[], int]) -> None:
-        """Ask these at every scrape: an informer's `staleness` and `__len__`."""
-        self._gauges["fairlead_cache_staleness_seconds"].labels(resource).set_function(staleness)
-        self._gauges["fairlead_cache_objects"].labels(resource).set_function(size)
 
     def event_dropped(self, *, reason: str) -> None:
         """A Kubernetes Event was not recorded."""
@@ -413,9 +234,18 @@ class Metrics:
 
     # -- the queue and its workers; the name of a queue is that of its controller
 
-    def queue_depth(self, queue: str, depth: Callable[[], int]) -> None:
-        """Ask this at every scrape."""
-        self._gauges["workqueue_depth"].labels(queue, queue).set_function(depth)
+    def watch_queue(self, queue: str, watched: WatchedQueue) -> None:
+        """Ask a queue at every scrape."""
+        name = (queue, queue)
+        for family in _FAMILIES:
+            self._counters["fairlead_reconcile_errors_total"].labels(queue, family)
+        for each in ("reconcile_errors", "reconcile_panics", "terminal_reconcile_errors"):
+            self._counters[f"controller_runtime_{each}_total"].labels(queue)
+        self.ask("workqueue_depth", lambda: {name: len(watched)})
+        self.ask("workqueue_unfinished_work_seconds", lambda: {name: sum(watched.working())})
+        self.ask("workqueue_longest_running_processor_seconds", lambda: {name: max(watched.working(), default=0.0)})
+        self.ask("controller_runtime_max_concurrent_reconciles", lambda: {(queue,): watched.workers})
+        self.ask("controller_runtime_active_workers", lambda: {(queue,): len(watched.working())})
 
     def queue_added(self, queue: str) -> None:
         """A key that was not waiting yet was added."""
@@ -443,20 +273,45 @@ class Metrics:
     def reconcile_error(self, controller: str, family: str) -> None:
         """The worker caught an error; `family` is `user`, `transient` or `bug`."""
         self._counters["fairlead_reconcile_errors_total"].labels(controller, family).inc()
+        if family == "bug":
+            self._counters["controller_runtime_reconcile_panics_total"].labels(controller).inc()
+        elif family == "user":
+            self._counters["controller_runtime_terminal_reconcile_errors_total"].labels(controller).inc()
 
     def render(self) -> tuple[bytes, str]:
         """The exposition text, and its content type, for the HTTP handler."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
-def table() -> str:
-    """The Markdown table of docs/metrics.md, sorted by name."""
-    rows = ["| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |"]
-    for spec in sorted(SPECS, key=lambda spec: spec.name):
-        labels = ", ".join(f"`{label}`" for label in spec.labels)
-        rows.append(f"| `{spec.name}` | {spec.kind} | {labels} | {spec.help} |")
-    return "\n".join(rows) + "\n"
+class TemplateMetrics:
+    """What is counted for each template of its own: at most `most` of them, the first that are heard of; none at first.
 
+    Who must not be counted is told by :meth:`knows`, and is in the metrics of all runs only.
+    """
 
-if __name__ == "__main__":
-    print(table(), end="")
+    def __init__(self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram]) -> None:
+        self.most = 0
+        self._known: set[tuple[str, str]] = set()
+        self._runs = counters["fairlead_template_runs_finished_total"]
+        self._attempts = counters["fairlead_template_attempts_total"]
+        self._seconds = counters["fairlead_template_attempt_seconds_total"]
+        self._durations = histograms["fairlead_template_run_duration_seconds"]
+
+    def knows(self, namespace: str, template: str) -> bool:
+        """Tell whether a template is counted; one that is new is, while there is room."""
+        key = (namespace, template)
+        if key not in self._known and len(self._known) < self.most:
+            self._known.add(key)
+        return key in self._known
+
+    def run_finished(self, namespace: str, template: str, outcome: str, seconds: float) -> None:
+        """A run of a template ended."""
+        if self.knows(namespace, template):
+            self._runs.labels(namespace, template, outcome).inc()
+            self._durations.labels(namespace, template).observe(seconds)
+
+    def attempt_ended(self, namespace: str, template: str, class_: str, running: float | None) -> None:
+        """An attempt of a run of a template ended."""
+        if self.knows(namespace, template):
+            self._attempts.labels(namespace, template, class_).inc()
+            self._seconds.labels(namespace, template, class_).inc(max(0.0, running or 0.0))

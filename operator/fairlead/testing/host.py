@@ -120,7 +120,7 @@ class Host:
 
     async def _serve(self) -> None:
         session = cast("aiohttp.ClientSession", self._session)
-        operator = self.operator = Operator(session, self._options, self._archive)
+        operator = self.operator = Operator(session, self._options, archive=self._archive)
         self.on_start(operator)
         operator.begin()
         await operator.become_ready()

@@ -39,6 +39,11 @@ FREE = {
     "affinity",
     "resources.requests",
     "resources.limits",
+    "metrics.serviceMonitor.labels",
+    "metrics.podMonitor.labels",
+    "metrics.prometheusRule.labels",
+    "metrics.dashboards.labels",
+    "metrics.dashboards.annotations",
 }
 
 

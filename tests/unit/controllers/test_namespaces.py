@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.controllers.vitals import ready_checks
 from fairlead.kube.resources import NAMESPACES, PODS, WORKFLOWS
 from fairlead.testing.apiserver import Answer, Request
 from fairlead.testing.cluster import Cluster
@@ -73,7 +74,7 @@ class Scene:
     def ready(self) -> list[str]:
         """What is wrong, as /readyz says it."""
         assert self.host.operator is not None
-        return [said for check in self.host.operator.ready_checks().values() if (said := check())]
+        return [said for check in ready_checks(self.host.operator).values() if (said := check())]
 
 
 def play(scene: Callable[[Scene], Awaitable[None]], *, leases: bool = False) -> None:

@@ -65,15 +65,15 @@ async def _writes_past_the_deadline() -> None:
     operator = Operator(session, OperatorOptions(lease_namespace=LEASE_NAMESPACE))
     operator.holdings.groups = ALL
     for write in (
-        lambda: operator._client.delete(PODS, "p", "default", uid=uid),
-        lambda: operator._client.patch(PODS, "p", {}, PatchType.MERGE, "default"),
-        lambda: operator._client.acting_as("default", "default").create(PODS, {"metadata": {"name": "q"}}, "default"),
+        lambda: operator.client.delete(PODS, "p", "default", uid=uid),
+        lambda: operator.client.patch(PODS, "p", {}, PatchType.MERGE, "default"),
+        lambda: operator.client.acting_as("default", "default").create(PODS, {"metadata": {"name": "q"}}, "default"),
     ):
         with pytest.raises(Unreachable, match="lease is over"):
             await write()
     assert [each["metadata"]["name"] for each in cluster.list(PODS)] == ["p"]
     operator.holdings.deadline = inf
-    await operator._client.delete(PODS, "p", "default", uid=uid)
+    await operator.client.delete(PODS, "p", "default", uid=uid)
     assert cluster.list(PODS) == []
 
 

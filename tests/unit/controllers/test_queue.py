@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fairlead.controllers.queue import WorkQueue
+from fairlead.kube.errors import Unreachable
 from fairlead.line import Turn
 
 pytestmark = pytest.mark.looptime
@@ -34,6 +35,12 @@ class Notes:
 
     def queue_retried(self, queue: str) -> None:
         self.counts["retried"] += 1
+
+    def reconciled(self, controller: str, result: str, seconds: float) -> None:
+        self.counts[result] += 1
+
+    def reconcile_error(self, controller: str, family: str) -> None:
+        self.counts[family] += 1
 
 
 class Handler:
@@ -110,7 +117,7 @@ async def test_a_key_that_waits_is_not_added_again() -> None:
         assert len(queue) == 1
         await asyncio.sleep(1)
     assert handle.times() == [0]
-    assert notes.counts == {"added": 1, "done": 1}
+    assert notes.counts == {"added": 1, "done": 1, "success": 1}
 
 
 async def test_a_key_that_is_added_while_it_is_worked_on_is_handled_once_more() -> None:
@@ -284,3 +291,39 @@ async def test_a_cancelled_worker_is_not_a_failure() -> None:
         queue.add("a")
         await asyncio.sleep(1)
     assert notes.counts["retried"] == 0
+
+
+# What is told of it.
+
+
+async def test_what_came_of_each_is_told() -> None:
+    def answer(key: str) -> float | None:
+        match key:
+            case "late":
+                return 600.0
+            case "outage":
+                raise Unreachable("nobody there", maybe_applied=False)
+            case "defect":
+                raise ValueError(key)
+            case _:
+                return None
+
+    notes = Notes()
+    async with working(Handler(answers=answer), notes=notes) as queue:
+        for key in ("fine", "late", "outage", "defect"):
+            queue.add(key)
+        await asyncio.sleep(0.2)
+    told = {name: notes.counts[name] for name in ("success", "requeue_after", "error", "transient", "bug")}
+    assert told == {"success": 1, "requeue_after": 1, "error": 2, "transient": 1, "bug": 1}
+
+
+async def test_for_how_long_each_has_been_worked_on_can_be_asked() -> None:
+    async with working(Handler(takes=10)) as queue:
+        queue.add("a")
+        await asyncio.sleep(3)
+        queue.add("b")
+        await asyncio.sleep(2)
+        assert sorted(queue.working()) == [2, 5]
+        assert queue.workers == 4
+        await asyncio.sleep(10)
+        assert list(queue.working()) == []

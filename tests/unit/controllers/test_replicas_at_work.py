@@ -11,6 +11,7 @@ import pytest
 
 from fairlead.api import labels
 from fairlead.controllers.buckets import ALL, group_of
+from fairlead.controllers.vitals import live_checks, ready_checks
 from fairlead.engine.names import bucket
 from fairlead.kube.resources import LEASES, PODS, WORKFLOWS, WORKFLOWTEMPLATES
 from fairlead.testing.apiserver import Request
@@ -341,11 +342,11 @@ def test_the_probes_tell_of_a_membership_that_hangs() -> None:
         assert operator is not None
         await asyncio.sleep(5)
         assert operator.replicas is not None
-        assert operator.ready_checks()["replicas"]() == operator.live_checks()["replicas"]() == ""
+        assert ready_checks(operator)["replicas"]() == live_checks(operator)["replicas"]() == ""
         operator.replicas._moved_at = now() - 40
-        assert operator.ready_checks()["replicas"]() == "the lease has not been seen to for 40 s"
-        assert operator.live_checks()["replicas"]() == ""
-        assert "leases-watch" in operator.ready_checks()
+        assert ready_checks(operator)["replicas"]() == "the lease has not been seen to for 40 s"
+        assert live_checks(operator)["replicas"]() == ""
+        assert "leases-watch" in ready_checks(operator)
 
     play(scene)
 

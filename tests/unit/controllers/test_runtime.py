@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 
+from fairlead.controllers.vitals import live_checks, ready_checks
 from fairlead.kube.errors import ServerError
 from fairlead.kube.resources import WORKFLOWS
 
@@ -36,48 +37,48 @@ def silent_for(stage: Stage, watch: str, seconds: float) -> None:
 
 async def test_all_is_well(stage: Stage) -> None:
     await ready(stage)
-    assert problems(stage.operator.ready_checks()) == {}
-    assert problems(stage.operator.live_checks()) == {}
+    assert problems(ready_checks(stage.operator)) == {}
+    assert problems(live_checks(stage.operator)) == {}
 
 
 async def test_it_is_not_ready_before_it_has_come_up(stage: Stage) -> None:
-    assert problems(stage.operator.ready_checks())["start"] == "starting"
+    assert problems(ready_checks(stage.operator))["start"] == "starting"
 
 
 @pytest.mark.parametrize("watch", ["pods", "jobs", "workflowactions", "workflowtemplates"])
 async def test_a_watch_that_has_not_been_heard_for_long_makes_it_unready(stage: Stage, watch: str) -> None:
     await ready(stage)
     silent_for(stage, watch, 130)
-    assert problems(stage.operator.ready_checks()) == {f"{watch}-watch": "nothing heard from the API server for 130 s"}
-    assert problems(stage.operator.live_checks()) == {}
+    assert problems(ready_checks(stage.operator)) == {f"{watch}-watch": "nothing heard from the API server for 130 s"}
+    assert problems(live_checks(stage.operator)) == {}
 
 
 async def test_a_minute_of_silence_is_nothing_special(stage: Stage) -> None:
     await ready(stage)
     silent_for(stage, "pods", 100)
-    assert problems(stage.operator.ready_checks()) == {}
+    assert problems(ready_checks(stage.operator)) == {}
 
 
 async def test_a_watch_whose_loop_hangs_makes_it_dead(stage: Stage) -> None:
     await ready(stage)
     silent_for(stage, "pods", 200)
-    assert problems(stage.operator.live_checks()) == {"pods-loop": "the watch loop has not come round for 200 s"}
+    assert problems(live_checks(stage.operator)) == {"pods-loop": "the watch loop has not come round for 200 s"}
 
 
 async def test_a_watch_that_says_what_is_wrong_makes_it_unready(stage: Stage) -> None:
     await ready(stage)
     stage.operator.caches["pods"].last_error = "not allowed to list and watch pods"
-    assert problems(stage.operator.ready_checks()) == {"pods-watch": "not allowed to list and watch pods"}
+    assert problems(ready_checks(stage.operator)) == {"pods-watch": "not allowed to list and watch pods"}
 
 
 async def test_workflows_that_cannot_be_read_make_it_unready_until_they_can(stage: Stage) -> None:
     await ready(stage)
     broken = stage.api.fail(BROKEN, "list", WORKFLOWS)
     await asyncio.sleep(61)
-    assert "workflows" in problems(stage.operator.ready_checks())
+    assert "workflows" in problems(ready_checks(stage.operator))
     broken.lift()
     await asyncio.sleep(61)
-    assert "workflows" not in problems(stage.operator.ready_checks())
+    assert "workflows" not in problems(ready_checks(stage.operator))
 
 
 async def test_a_sweep_that_hangs_makes_it_dead(stage: Stage) -> None:
@@ -85,6 +86,6 @@ async def test_a_sweep_that_hangs_makes_it_dead(stage: Stage) -> None:
     stage.apply(tasks("a"))
     stage.api.hold("list", WORKFLOWS)
     await asyncio.sleep(200)
-    assert "sweep" not in problems(stage.operator.live_checks())
+    assert "sweep" not in problems(live_checks(stage.operator))
     await asyncio.sleep(80)
-    assert "sweep" in problems(stage.operator.live_checks())
+    assert "sweep" in problems(live_checks(stage.operator))

@@ -125,6 +125,12 @@ def test_a_program_of_ours_is_built_from_the_sources_beside_its_go_mod() -> None
     assert binaries.build_command(binaries.KSTATUS, ["kstatus"], Path("/out"))[-1] == "./kstatus"
 
 
+def test_prometheus_is_built_without_the_clouds_that_it_could_discover() -> None:
+    command = binaries.build_command(binaries.PROMETHEUS, ["prometheus", "promtool"], Path("/out"))
+    assert command[command.index("-tags") + 1] == "netgo,remove_all_sd"
+    assert "-tags" not in binaries.build_command(binaries.HELM, ["helm"], Path("/out"))
+
+
 _WHITELIST = parse("# only these\n*\n!README.md\n!operator\n\n**/__pycache__\n**/*.pyc\n")
 
 

@@ -121,7 +121,7 @@ def test_a_fact_about_an_attempt_that_is_over_is_no_news(fact: Event) -> None:
 def test_each_attempt_is_counted_once() -> None:
     on = bench(node("a", retry=retries(infrastructure=3)))
     first = on.tell(failed("a", 1, INFRA), failed("a", 1, INFRA), gone("a"), after=1)
-    assert first.ended == (INFRA,)
+    assert [each.told for each in first.ended] == [INFRA]
     assert on.tell(failed("a", 1, INFRA)).ended == ()
     on.tell(StatusRecorded(revision=on.run.revision))  # no object shows the end any more: it is recorded first
     assert [a.number for a in on.state("a").attempts] == [1, 2]
@@ -170,7 +170,7 @@ def test_a_final_refusal_fails_the_node_in_the_servers_words() -> None:
         "ObjectRefused",
         "the server said no",
     )
-    assert planned.ended == (FailureClass.CONFIGURATION,)
+    assert [each.told for each in planned.ended] == [FailureClass.CONFIGURATION]
 
 
 def test_a_refusal_that_comes_after_the_object_was_seen_is_wrong() -> None:
@@ -382,7 +382,7 @@ def test_a_lost_attempt_that_turns_up_gets_its_true_end_and_is_released_once_tha
     on.tell(seen("a", 2, started=30))
     planned = on.tell(failed("a", 1, end=20))
     assert planned.commands == ()
-    assert planned.ended == (FailureClass.USER,)
+    assert [each.told for each in planned.ended] == [FailureClass.USER]
     assert (on.state("a").attempts[0].reason, on.phase("a")) == ("ExitCode", "Starting")
     assert on.released(StatusRecorded(revision=on.run.revision)) == ["a/1"]
     # The user's budget is used up by these two.

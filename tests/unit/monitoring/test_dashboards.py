@@ -1,0 +1,67 @@
+"""The dashboards as Grafana reads them: complete, without a name twice, and with a sentence for each panel."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tools.monitoring.boards import BOARDS
+from tools.monitoring.panels import Board, to_json
+
+CHART = Path(__file__).resolve().parents[3] / "charts" / "fairlead"
+
+
+def read(board: Board) -> dict[str, Any]:
+    return json.loads(to_json(board))
+
+
+def test_there_are_four() -> None:
+    assert [board.title.removeprefix("Fairlead / ") for board in BOARDS] == [
+        "Fleet",
+        "One workflow",
+        "Operator health",
+        "Capacity and cost",
+    ]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.file)
+class TestEach:
+    def test_every_panel_is_there_and_says_what_it_shows(self, board: Board) -> None:
+        panels = [panel for panel in read(board)["panels"] if panel["type"] != "row"]
+        assert [panel["title"] for panel in panels] == [panel.title for panel in board.panels]
+        assert all(panel["description"] for panel in panels)
+
+    def test_titles_and_numbers_are_unique(self, board: Board) -> None:
+        panels = read(board)["panels"]
+        for key in ("id", "title"):
+            assert [name for name, count in Counter(panel[key] for panel in panels).items() if count > 1] == []
+
+    def test_the_data_source_can_be_chosen(self, board: Board) -> None:
+        found = read(board)
+        assert found["templating"]["list"][0]["type"] == "datasource"
+        for panel in found["panels"]:
+            for target in panel.get("targets", ()):
+                assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+    def test_queries_of_a_panel_have_names_of_their_own(self, board: Board) -> None:
+        for panel in read(board)["panels"]:
+            references = [target["refId"] for target in panel.get("targets", ())]
+            assert references == list("ABCDEF"[: len(references)])
+
+    def test_each_query_is_of_the_operators_that_were_chosen(self, board: Board) -> None:
+        for panel in board.panels:
+            for query in panel.queries:
+                assert query.expr.count('job=~"$job"') >= 1, panel.title
+
+    def test_it_is_drawn_on_the_page_about_monitoring(self, board: Board) -> None:
+        assert any(panel.main for panel in board.panels)
+        page = (CHART.parents[1] / "docs" / "monitoring.md").read_text()
+        assert f"monitoring/{board.file}.png" in page
+        assert (CHART.parents[1] / "docs" / "monitoring" / f"{board.file}.png").exists()
+
+
+def test_a_dashboard_is_the_same_each_time() -> None:
+    assert to_json(BOARDS[0]) == to_json(BOARDS[0])

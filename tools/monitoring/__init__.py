@@ -1,0 +1,1 @@
+"""What watches an operator: dashboards and alerts as code, from which `tools.generate` writes the files that ship."""
