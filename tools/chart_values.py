@@ -34,8 +34,8 @@ Objects = list[dict[str, Any]]
 Name = Annotated[str, Field(max_length=253)]
 Quantities = dict[str, str | float]
 Port = Annotated[int, Field(ge=1, le=65535)]
-#: Written as an address with an optional length, after `namespace=` where only that namespace may reach it; that it is a
-#: network, and no host in one, the operator says.
+#: Written as an address with an optional length, after `namespace=` where only that namespace may reach it; that it is
+#: a network, and no host in one, the operator says.
 Network = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9a-fA-F.:]+(/[0-9]{1,3})?$")]
 Percentage = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}%$")]
 
