@@ -189,8 +189,8 @@ def operator(
             secret=ObjectKey(namespace, name), service=webhook_service, configuration=webhook_configuration
         )
     namespaces = tuple(dict.fromkeys(watch_namespace or ()))
-    if wrong := next((each for each in namespaces if not _NAMESPACE.fullmatch(each)), None):
-        raise typer.BadParameter(f"{wrong!r} is no name of a namespace", param_hint="--watch-namespace")
+    if wrong := [each for each in namespaces if not _NAMESPACE.fullmatch(each)]:
+        raise typer.BadParameter(f"{wrong[0]!r} is no name of a namespace", param_hint="--watch-namespace")
     options = OperatorOptions(
         kubeconfig=kubeconfig,
         context=context,
