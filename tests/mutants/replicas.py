@@ -115,7 +115,7 @@ MUTANTS = (
         name="what-waits-is-written",
         broken="What has waited for a slot until the lease was over is written all the same.",
         file="controllers/runtime.py",
-        old='        if not self.holdings.count and resource != EVENTS.plural and not resource.endswith("reviews"):\n',
+        old='        if not self.holdings.count and resource not in _FREE and not resource.endswith("reviews"):\n',
         new="        if False:\n",
         caught_by=(f"{_CONTROLLERS}/test_not_held.py::test_whatever_is_about_to_be_written_past_the_deadline_is_not",),
     ),

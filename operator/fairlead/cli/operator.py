@@ -262,8 +262,8 @@ def operator(
     if traces_endpoint is not None and (problem := _traces_problem(traces_endpoint)):
         raise typer.BadParameter(problem, param_hint="--traces-endpoint")
     namespaces = tuple(dict.fromkeys(watch_namespace or ()))
-    if wrong := next((each for each in namespaces if not _NAMESPACE.fullmatch(each)), None):
-        raise typer.BadParameter(f"{wrong!r} is no name of a namespace", param_hint="--watch-namespace")
+    if wrong := [each for each in namespaces if not _NAMESPACE.fullmatch(each)]:
+        raise typer.BadParameter(f"{wrong[0]!r} is no name of a namespace", param_hint="--watch-namespace")
     if keep_logs and archive is None:
         raise typer.BadParameter("needs --archive", param_hint="--keep-logs")
     options = OperatorOptions(

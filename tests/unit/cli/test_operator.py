@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fairlead.cli import operator as command_line
 from fairlead.cli.exits import ExitCode
 from fairlead.cli.main import app
 from fairlead.controllers import app as controllers
-from fairlead.controllers.options import OperatorOptions
+from fairlead.controllers.options import LogLevel, OperatorOptions
 
 
 @pytest.fixture
@@ -115,3 +116,48 @@ def test_parts_of_metrics_apart(started: list[OperatorOptions], arguments: list[
     result = CliRunner().invoke(app, ["operator", *arguments])
     assert (result.exit_code, started) == (ExitCode.USAGE, [])
     assert words in " ".join(result.output.split())
+
+
+def test_all_namespaces_unless_some_are_named(started: list[OperatorOptions]) -> None:
+    assert CliRunner().invoke(app, ["operator"]).exit_code == ExitCode.OK
+    arguments = ["operator", "--watch-namespace", "b", "--watch-namespace", "a", "--watch-namespace", "b"]
+    assert CliRunner().invoke(app, arguments).exit_code == ExitCode.OK
+    assert [options.watch_namespaces for options in started] == [(), ("b", "a")]
+
+
+@pytest.mark.parametrize("name", ["team-*", "", "Team", "a.b", "x" * 64])
+def test_what_is_no_namespace(started: list[OperatorOptions], name: str) -> None:
+    result = CliRunner().invoke(app, ["operator", "--watch-namespace", name])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert "--watch-namespace" in result.output
+
+
+KEPT = ("--webhook-secret", "ns/tls", "--webhook-service", "hook", "--webhook-configuration", "conf")
+
+
+def test_a_certificate_that_the_operators_keep(started: list[OperatorOptions]) -> None:
+    assert CliRunner().invoke(app, ["operator", "--webhook-port", "1", *KEPT]).exit_code == ExitCode.OK
+    keeping = started[0].webhook_keeping
+    assert keeping is not None
+    assert (keeping.secret, keeping.configuration, keeping.host) == (("ns", "tls"), "conf", "hook.ns.svc")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        KEPT,
+        ("--webhook-port", "1", *KEPT[:4]),
+        ("--webhook-port", "1", *KEPT[2:]),
+        ("--webhook-port", "1", "--webhook-cert", "c", "--webhook-key", "k", *KEPT),
+        ("--webhook-port", "1", "--webhook-secret", "tls", *KEPT[2:]),
+    ],
+    ids=["no port", "no configuration", "no secret", "two certificates", "no namespace"],
+)
+def test_parts_of_such_a_certificate(started: list[OperatorOptions], arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["operator", *arguments])
+    assert (result.exit_code, started) == (ExitCode.USAGE, [])
+    assert "--webhook-secret" in result.output
+
+
+def test_the_levels_are_those_of_the_settings() -> None:
+    assert {each.value for each in command_line.LogLevel} == {each.value for each in LogLevel}
