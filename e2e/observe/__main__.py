@@ -183,7 +183,7 @@ def _healthy(scene: Scene, prometheus: Prometheus) -> None:
     runs.wait_finished("large", 120)
     time.sleep(max(0.0, _HEALTHY_SECONDS - (time.time() - began)))
     fired = prometheus.fired_since(began)
-    assert not fired, f"all was well, and {sorted(fired)} fired"
+    assert not fired, f"all was well, and {sorted(fired)} fired:\n{prometheus.evidence(fired, began)}"
     print(f"{time.time() - began:4.0f} s of work: no alert fired", flush=True)
 
 
@@ -233,7 +233,7 @@ def _try(group: Group, scene: Scene, prometheus: Prometheus) -> charts.Span:
     group.lift(scene)
     wait_until(f"nothing to fire after {group.name!r}", lambda: not prometheus.firing(), _CLEAR_SECONDS)
     strange = prometheus.fired_since(began) - so_far
-    assert not strange, f"{group.name}: {sorted(strange)} fired, and should not"
+    assert not strange, f"{group.name}: {sorted(strange)} fired:\n{prometheus.evidence(strange, began)}"
     print(f"{'':4}   lifted, and silent after {time.time() - lifted:.0f} s", flush=True)
     return began, lifted, group.name
 
@@ -245,7 +245,7 @@ def _try_fault(fault: Fault, allowed: frozenset[str], scene: Scene, prometheus: 
     def fires() -> bool:
         firing = prometheus.firing()
         strange = firing - allowed
-        assert not strange, f"{fault.name}: {sorted(strange)} fire, and should not"
+        assert not strange, f"{fault.name}: {sorted(strange)} fire:\n{prometheus.evidence(strange, began)}"
         return fault.alerts <= firing
 
     while not fires():
