@@ -23,6 +23,7 @@ from tools.monitoring.alerts import ALERTS
 from tools.monitoring.boards import BOARDS
 
 from e2e import dev_operator
+from e2e.audit import AuditLog
 from e2e.chaos.rights import Account
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, wait_until
@@ -175,8 +176,8 @@ def _healthy(scene: Scene, prometheus: Prometheus) -> None:
     """Let it work, and ask for what is asked for by hand; nothing fires."""
     began = time.time()
     review(scene.webhook_port, question(workflow("fine", {"a": {"wait": {"seconds": 1}}})))
-    assert scene.cluster.audit_log is not None
-    runs = Workflows(scene.cluster, NAMESPACE, None)  # type: ignore[arg-type]
+    assert scene.cluster.audit_log is not None, "the audit log is that of the dev cluster"
+    runs = Workflows(scene.cluster, NAMESPACE, AuditLog.from_now(scene.cluster.audit_log))
     wait_until("a task to run", lambda: runs.task("is-stopped", "a")["phase"] == "Running", 60)
     code, said = fairlead(runs, "stop", "is-stopped", "--mode", "Cancel")
     assert code == 0, said
