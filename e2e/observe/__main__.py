@@ -23,6 +23,7 @@ from tools.monitoring.alerts import ALERTS
 from tools.monitoring.boards import BOARDS
 
 from e2e import dev_operator
+from e2e.audit import AuditLog
 from e2e.chaos.rights import Account
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, wait_until
@@ -175,15 +176,15 @@ def _healthy(scene: Scene, prometheus: Prometheus) -> None:
     """Let it work, and ask for what is asked for by hand; nothing fires."""
     began = time.time()
     review(scene.webhook_port, question(workflow("fine", {"a": {"wait": {"seconds": 1}}})))
-    assert scene.cluster.audit_log is not None
-    runs = Workflows(scene.cluster, NAMESPACE, None)  # type: ignore[arg-type]
+    assert scene.cluster.audit_log is not None, "the audit log is that of the dev cluster"
+    runs = Workflows(scene.cluster, NAMESPACE, AuditLog.from_now(scene.cluster.audit_log))
     wait_until("a task to run", lambda: runs.task("is-stopped", "a")["phase"] == "Running", 60)
     code, said = fairlead(runs, "stop", "is-stopped", "--mode", "Cancel")
     assert code == 0, said
     runs.wait_finished("large", 120)
     time.sleep(max(0.0, _HEALTHY_SECONDS - (time.time() - began)))
     fired = prometheus.fired_since(began)
-    assert not fired, f"all was well, and {sorted(fired)} fired"
+    assert not fired, f"all was well, and {sorted(fired)} fired:\n{prometheus.evidence(fired, began)}"
     print(f"{time.time() - began:4.0f} s of work: no alert fired", flush=True)
 
 
@@ -233,7 +234,7 @@ def _try(group: Group, scene: Scene, prometheus: Prometheus) -> charts.Span:
     group.lift(scene)
     wait_until(f"nothing to fire after {group.name!r}", lambda: not prometheus.firing(), _CLEAR_SECONDS)
     strange = prometheus.fired_since(began) - so_far
-    assert not strange, f"{group.name}: {sorted(strange)} fired, and should not"
+    assert not strange, f"{group.name}: {sorted(strange)} fired:\n{prometheus.evidence(strange, began)}"
     print(f"{'':4}   lifted, and silent after {time.time() - lifted:.0f} s", flush=True)
     return began, lifted, group.name
 
@@ -245,7 +246,7 @@ def _try_fault(fault: Fault, allowed: frozenset[str], scene: Scene, prometheus: 
     def fires() -> bool:
         firing = prometheus.firing()
         strange = firing - allowed
-        assert not strange, f"{fault.name}: {sorted(strange)} fire, and should not"
+        assert not strange, f"{fault.name}: {sorted(strange)} fire:\n{prometheus.evidence(strange, began)}"
         return fault.alerts <= firing
 
     while not fires():

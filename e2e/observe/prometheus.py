@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +24,7 @@ from e2e.kubectl import wait_until
 __all__ = ["PACE", "Prometheus", "Series", "free_port"]
 
 #: The rules that ship look back minutes and hold for minutes. Here all of them do so for seconds; nothing else differs.
-PACE = Pace(window="15s", hold="4s")
+PACE = Pace(window="15s", hold="6s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,19 @@ class Prometheus:
             for each in found
         )
         return [each for each in series if each.points]
+
+    def evidence(self, names: Iterable[str], begin: float) -> str:
+        """Return what alerts found since then: their series, with the largest value and the time of the first."""
+        lines = []
+        for rule in rules(PACE)["groups"][0]["rules"]:
+            if rule["alert"] in names:
+                for each in self.ask(rule["expr"], begin, time.time()):
+                    largest, first = max(value for _, value in each.points), each.points[0][0] - begin
+                    count = len(each.points)
+                    lines.append(
+                        f"{rule['alert']} {each.labels}: up to {largest:g}, {count} times from {first:.0f} s on"
+                    )
+        return "\n".join(lines)
 
     def values_of(self, label: str, match: str) -> list[str]:
         """Return the values that a label has in the series that match."""

@@ -157,9 +157,11 @@ class EndedAttempt:
     def of(cls, attempt: Attempt, kind: WorkKind, result: Result) -> EndedAttempt:
         """Read an attempt that has ended."""
         created, began, ended = attempt.started_at, attempt.running_at, attempt.finished_at
+        told = result.value if attempt.failure_class is None else attempt.failure_class.value
         return cls(
             kind,
-            result.value if attempt.failure_class is None else attempt.failure_class.value,
+            # A request whose answer cannot be evaluated has no class: nobody but the user can mend it.
+            FailureClass.USER.value if told == Result.FAILED.value else told,
             None if created is None or began is None else max(0.0, (began - created).total_seconds()),
             None if ended is None or began is None else max(0.0, (ended - began).total_seconds()),
         )
