@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import orjson
 
+from fairlead.archive.store import ArchiveStore
 from fairlead.controllers.options import OperatorOptions
 from fairlead.kube.resources import NAMESPACES, WORKFLOWS, Resource
 
@@ -40,7 +42,8 @@ _COLLECT_SECONDS = 0.2
 class Cluster:
     """The cluster, with the namespace `default`; `program` says what its pods do, `seed` decides on everything else.
 
-    With `leases` its operators divide the runs among them, by Leases in a namespace of their own.
+    With `leases` its operators divide the runs among them, by Leases in a namespace of their own. They have these
+    `options`, and put what is left of runs into this `archive`.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Cluster:
         seed: int = 0,
         weather: Weather | None = None,
         leases: bool = False,
+        archive: ArchiveStore | None = None,
+        options: OperatorOptions | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(host_tasks)
@@ -64,6 +69,8 @@ class Cluster:
         self.nodes = Nodes(self.server, program, self.now, lambda: self.random.uniform(0.01, 0.4))
         self.put(NAMESPACES, {"metadata": {"name": "default"}})
         self.leases = leases
+        self._archive = archive
+        self._options = options or OperatorOptions()
         if leases:
             self.put(NAMESPACES, {"metadata": {"name": LEASE_NAMESPACE}})
 
@@ -74,8 +81,8 @@ class Cluster:
     def host(self, name: str = "operator-1", namespaces: tuple[str, ...] = ()) -> Host:
         """Return a machine for one more operator, of all namespaces or some, which does not run yet."""
         leases = LEASE_NAMESPACE if self.leases else None
-        options = OperatorOptions(lease_namespace=leases, replica=name, watch_namespaces=namespaces)
-        host = Host(self.network, name, self.now, options)
+        options = replace(self._options, lease_namespace=leases, replica=name, watch_namespaces=namespaces)
+        host = Host(self.network, name, self.now, options, self._archive)
         self.hosts.append(host)
         return host
 

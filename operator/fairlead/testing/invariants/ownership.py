@@ -30,7 +30,7 @@ from fairlead.testing.apiserver.exchange import Request
 from fairlead.testing.apiserver.store import Change
 
 from .leases import wrong_lease
-from .objects import controller, finalizers, is_operator
+from .objects import controller, finalizers, finished, is_operator
 from .world import Step, World
 
 __all__ = ["Ownership", "delete_names_uid"]
@@ -133,7 +133,9 @@ def _wrong_delete(change: Change, world: World) -> str:
     spec = world.spec_of(run) or {}
     kept = run.record.status.get("definition") or {}
     ttl = spec.get("ttlSecondsAfterFinished", kept.get("ttlSecondsAfterFinished"))
-    return "" if ttl is not None else "it is a user's, and has no TTL"
+    if ttl is None and not world.limits_history:
+        return "it is a user's, and has no TTL"
+    return "" if finished(change.before.get("status") or {}) else "it is a user's, and has not ended"
 
 
 def _wrong_changes(change: Change, *, is_child: bool) -> Iterator[str]:

@@ -65,7 +65,8 @@ class Violation:
 class Watchman:
     """Watches over a cluster from now on: make it before the first operator starts, and before anything is created.
 
-    `canaries` are texts that must not appear in what an operator writes, such as the values of Secrets.
+    `canaries` are texts that must not appear in what an operator writes, such as the values of Secrets. Where there are
+    limits for how many finished runs are kept, whether a run is one too many is not judged (`limits_history`).
     """
 
     def __init__(
@@ -75,9 +76,10 @@ class Watchman:
         canaries: Collection[str] = (),
         quiet_seconds: float = QUIET_SECONDS,
         object_bytes: int = OBJECT_BYTES,
+        limits_history: bool = False,
     ) -> None:
         self.violations: list[Violation] = []
-        self.world = World()
+        self.world = World(limits_history=limits_history)
         self._cluster = cluster
         self._rest = Rest(quiet_seconds)
         self._checks: tuple[tuple[str, Callable[[Step], Iterator[str]]], ...] = (

@@ -174,9 +174,11 @@ class World:
         carriers: by UID of the object.
         shards: by UID of the object, with the UID of their run; those that are gone are not.
         terminating: namespaces that are going away.
+        limits_history: whether operators delete runs of which there are too many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limits_history: bool = False) -> None:
+        self.limits_history = limits_history
         self.runs: dict[str, Run] = {}
         self.carriers: dict[str, Carrier] = {}
         self.shards: dict[str, tuple[str, _Json]] = {}
