@@ -62,6 +62,8 @@ class TestWhatIsMeasured:
         metrics.request_finished(verb="get", resource="pods", code="200", seconds=0.1, sent_bytes=1)
         metrics.watch_restarted(resource="pods", reason="closed")
         metrics.watch_cache("pods", lambda: 0, lambda: 0)
+        metrics.namespace_served("team-a", lambda: True)
+        metrics.certificate_expiry(lambda: 0.0)
         metrics.event_dropped(reason="spam")
         metrics.status_written("shard", 100)
         metrics.queue_depth("q", lambda: 0)
