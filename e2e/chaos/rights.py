@@ -16,7 +16,7 @@ __all__ = ["Account", "chart_rules"]
 
 Object = dict[str, Any]
 
-_CHART = Path(__file__).resolve().parents[2] / "charts" / "fairlead" / "templates" / "rbac.yaml"
+_CHART = Path(__file__).resolve().parents[2] / "charts" / "fairlead" / "templates" / "_rules.tpl"
 _RBAC = "rbac.authorization.k8s.io"
 
 #: Not that of the runs, which goes before the operator does.
@@ -24,10 +24,10 @@ _NAMESPACE = "default"
 
 
 def chart_rules(text: str | None = None) -> list[Object]:
-    """Return the rules of the chart's role, without what Helm would put in."""
+    """Return the rules of the chart's role, without what Helm would put in, and without those of a webhook."""
     plain = re.sub(r"^.*\{\{.*\}\}.*$\n", "", _CHART.read_text() if text is None else text, flags=re.MULTILINE)
-    rules: list[Object] = next(each for each in yaml.safe_load_all(plain) if each["kind"] == "ClusterRole")["rules"]
-    return rules
+    rules: list[Object] = yaml.safe_load(plain)
+    return [each for each in rules if "validatingwebhookconfigurations" not in each["resources"]]
 
 
 class Account:

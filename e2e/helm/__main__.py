@@ -280,7 +280,9 @@ def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
     _rights(release)
     for pod in release.pods():
         name = pod["metadata"]["name"]
-        served = [release.sample(name, "fairlead_namespace_served", namespace=each) for each in (TEAM_A, TEAM_B)]
+        served = [
+            release.sample(name, "fairlead_namespace_served", watched_namespace=each) for each in (TEAM_A, TEAM_B)
+        ]
         assert served == [1.0, 1.0], f"{name}: {served}"
     release.nothing_was_forbidden()
     with step("Helm 3: upgrade and roll back"):

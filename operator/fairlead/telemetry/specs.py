@@ -277,7 +277,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "gauge",
         "fairlead_namespace_served",
         "Whether one of the namespaces that are served by name is: 0 while something in it may not be read.",
-        ("namespace",),
+        ("watched_namespace",),  # `namespace` is what Prometheus says of where the operator is
     ),
     MetricSpec(
         "gauge",

@@ -68,7 +68,7 @@ class Scene:
     def metric(self, namespace: str) -> float | None:
         assert self.host.operator is not None
         return self.host.operator.metrics.registry.get_sample_value(
-            "fairlead_namespace_served", {"namespace": namespace}
+            "fairlead_namespace_served", {"watched_namespace": namespace}
         )
 
     def ready(self) -> list[str]:
