@@ -1,4 +1,4 @@
-"""What is left of runs: logs and records after their pods and Workflows are gone, history limits, and a doctor's bundle."""
+"""What is left of runs: logs and records after their pods and Workflows are gone, limits, and a doctor's bundle."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def metric(operator: OperatorProcess, name: str) -> float:
 
 def test_logs_and_record_outlive_the_run(operator: OperatorProcess, workflows: Workflows, archive: Path) -> None:
     tasks = {
-        "a": sh('echo from a; echo \'{"rows": 3}\' > $FAIRLEAD_OUTPUTS', outputs=[{"name": "rows", "type": "integer"}]),
+        "a": sh("echo from a; echo '{\"rows\": 3}' > $FAIRLEAD_OUTPUTS", outputs=[{"name": "rows", "type": "integer"}]),
         "b": sh("echo from b; exit 3", needs=["a"], retry={"limit": 1, "backoff": {"initialSeconds": 1}}),
         "j": {
             "job": {
@@ -129,9 +129,7 @@ def test_no_run_is_deleted_while_the_archive_is_away(
         workflows.apply(workflow("daily", {"a": sh("echo hello")}, ttlSecondsAfterFinished=0))
         status = workflows.wait_finished("daily")
         assert status["phase"] == "Succeeded"
-        wait_until(
-            "a metric that says so", lambda: metric(operator, "fairlead_archive_failing_seconds") > 5, 30
-        )
+        wait_until("a metric that says so", lambda: metric(operator, "fairlead_archive_failing_seconds") > 5, 30)
         wait_until("an Event that says so", lambda: "ArchiveUnavailable" in workflows.kubectl("get", "events"), 30)
         assert not is_gone(workflows, "daily")
         assert not archive.exists(), "where the volume should be, nothing is made in its place"

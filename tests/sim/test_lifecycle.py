@@ -50,7 +50,7 @@ class TestItBites:
     def test_one_that_keeps_the_oldest(self, monkeypatch: pytest.MonkeyPatch) -> None:
         original = history.surplus
 
-        def surplus(ended, *limits):  # type: ignore[no-untyped-def]  # noqa: ANN001
+        def surplus(ended, *limits):  # type: ignore[no-untyped-def]
             runs = list(ended)
             first = min((run.finished_at for run in runs), default=None)
             turned = [
