@@ -47,7 +47,7 @@ from .expiry import Expiry
 from .gather import Gatherer
 from .history import History
 from .http_task import HttpTasks
-from .log_keeper import LogKeeper
+from .log_keeper import LOGS_AT_ONCE, LogKeeper
 from .membership import LEASE_SECONDS
 from .options import OperatorOptions
 from .queue import WorkQueue
@@ -161,7 +161,7 @@ class Operator:
             self._limits_changed,
         )
         self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
-        self.archiver, self.logs = self._keepers(archive, options)
+        self.archiver, self.logs = self._keepers(session, archive, options)
         expiry = Expiry(
             client,
             self.store,
@@ -380,8 +380,12 @@ class Operator:
         )
         return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
 
+    def _client_of_logs(self, session: aiohttp.ClientSession) -> ApiClient:
+        slots = Slots(LOGS_AT_ONCE, least=LOGS_AT_ONCE, start=LOGS_AT_ONCE)
+        return ApiClient(session, observer=self.metrics, max_retries=0, slots=slots)
+
     def _keepers(
-        self, archive: ArchiveStore | None, options: OperatorOptions
+        self, session: aiohttp.ClientSession, archive: ArchiveStore | None, options: OperatorOptions
     ) -> tuple[Archiver | None, LogKeeper | None]:
         """Return what keeps runs that have ended, and logs."""
         if archive is None:
@@ -390,7 +394,7 @@ class Operator:
         archiver = Archiver(self._client, self.store, archive, health, self.queue.add, self.metrics, self.metrics)
         if options.keep_logs:
             logs = LogKeeper(
-                self._client,
+                self._client_of_logs(session),
                 archive,
                 health,
                 self.metrics,
