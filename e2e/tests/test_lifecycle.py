@@ -1,4 +1,4 @@
-"""What is left of runs: logs and records after their pods and Workflows, history limits, and a doctor's bundle."""
+"""What is left of runs: logs and records after their pods and Workflows are gone, limits, and a doctor's bundle."""
 
 from __future__ import annotations
 

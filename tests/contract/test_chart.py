@@ -189,6 +189,34 @@ def test_the_options_reach_the_operator(helm: Path) -> None:
     assert container["args"][-2:] == ["--http-allow-private=10.0.0.0/8", "--http-allow-private=fd12::/16"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"archive__volumeClaim": '"kept"'}, "file:///archive"),
+        ({"archive__url": '"s3://bucket/fairlead"'}, "s3://bucket/fairlead"),
+    ],
+)
+def test_an_archive_reaches_the_operator(helm: Path, settings: dict[str, str], url: str) -> None:
+    found = pod(render(helm, **settings, archive__keepLogs="true", archive__credentialsSecret='"keys"'))
+    (container,) = found["spec"]["containers"]
+    assert container["env"] == [{"name": "FAIRLEAD_ARCHIVE", "value": url}]
+    assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert {"--keep-logs", "--kept-log-bytes=1048576"} <= set(container["args"])
+    claims = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in found["spec"]["volumes"]
+        if "persistentVolumeClaim" in each
+    ]
+    mounts = [each["mountPath"] for each in container["volumeMounts"]]
+    assert (claims, "/archive" in mounts) == ((["kept"], True) if "archive__volumeClaim" in settings else ([], False))
+
+
+def test_without_an_archive_there_is_nothing_of_one(helm: Path) -> None:
+    found = pod(render(helm, archive__keepLogs="true"))
+    assert "archive" not in json.dumps(found).lower()
+    assert "--keep-logs" not in found["spec"]["containers"][0]["args"]
+
+
 def test_where_the_pod_goes(helm: Path) -> None:
     given: Object = {
         "nodeSelector": {"disk": "ssd"},

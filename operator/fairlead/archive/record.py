@@ -10,6 +10,7 @@ The name says enough to list runs without reading them:
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,7 +101,11 @@ def pack(
 
     `definition` is that of the template which it ran by; `missing` are shards that are gone, and what they said is.
     """
-    return gzip.compress(b"".join(line + b"\n" for line in _lines(workflow, tasks, definition, missing)), mtime=0)
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as out:
+        for line in _lines(workflow, tasks, definition, missing):  # one by one: a large run has ten thousand
+            out.write(line + b"\n")
+    return packed.getvalue()
 
 
 def _lines(

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import date
 
 from .record import RunKey
 from .store import ArchiveStore
 
-__all__ = ["archived_runs", "latest_run"]
+__all__ = ["archived_runs", "latest_run", "namespaces_of"]
+
+
+async def namespaces_of(store: ArchiveStore) -> list[str]:
+    """Return the namespaces that have runs in an archive. Raises `ArchiveError`."""
+    return await store.folders(RunKey.folder())
 
 
 async def archived_runs(
-    store: ArchiveStore, *, namespace: str = "", name: str = "", since: date | None = None
+    store: ArchiveStore, namespace: str, *, name: str = "", since: date | None = None
 ) -> AsyncGenerator[RunKey, None]:
-    """Iterate over the ends of runs, of each namespace from the latest day to the earliest. Raises `ArchiveError`."""
-    namespaces = [namespace] if namespace else await store.folders(RunKey.folder())
-    for each in namespaces:
-        for day in reversed(await store.folders(RunKey.folder(each))):
-            if since is not None and day < since.isoformat():
-                break
-            found = [
-                key
-                async for stored in store.walk(RunKey.folder(each, day, name))
-                if (key := RunKey.read(stored.path)) is not None
-            ]
-            for key in sorted(found, key=lambda key: (key.finished_at, key.name, key.epoch), reverse=True):
-                yield key
+    """Iterate over the ends of runs of a namespace, the latest first. Raises `ArchiveError`."""
+    for day in reversed(await store.folders(RunKey.folder(namespace))):
+        if since is not None and day < since.isoformat():
+            return
+        found = [
+            key
+            async for stored in store.walk(RunKey.folder(namespace, day, name))
+            if (key := RunKey.read(stored.path)) is not None
+        ]
+        for key in sorted(found, key=lambda key: (key.finished_at, key.name, key.epoch), reverse=True):
+            yield key
 
 
 async def latest_run(store: ArchiveStore, name: str, *, namespace: str = "", uid: str = "") -> RunKey | None:
     """Return the latest end of a run of that name; None where there is none. Raises `ArchiveError`."""
-    latest: RunKey | None = None
-    async for key in archived_runs(store, namespace=namespace, name=name):
-        if latest is not None and (key.namespace == latest.namespace and key.finished_at < latest.finished_at):
-            continue
-        if (not uid or key.uid == uid) and (latest is None or key.finished_at > latest.finished_at):
-            latest = key
-            if namespace:
-                break  # days come latest first
-    return latest
+    latest: list[RunKey] = []
+    for each in [namespace] if namespace else await namespaces_of(store):
+        async with aclosing(archived_runs(store, each, name=name)) as keys:
+            async for key in keys:
+                if not uid or key.uid == uid:
+                    latest.append(key)
+                    break
+    return max(latest, key=lambda key: key.finished_at, default=None)

@@ -15,7 +15,7 @@ from typing import Any
 from fairlead.api.resolution import merge_definition
 from fairlead.archive.objects import open_archive
 from fairlead.archive.record import ArchivedRun, RunKey, unpack
-from fairlead.archive.search import archived_runs, latest_run
+from fairlead.archive.search import archived_runs, latest_run, namespaces_of
 from fairlead.archive.store import ArchiveError, ArchiveStore, Stored
 from fairlead.cli.archive_get import RecordFormat
 from fairlead.cli.cluster_tree import draw_object
@@ -121,25 +121,25 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 async def _list(request: ListRequest) -> int:
     store = opened(request.archive)
     found: list[RunKey] = []
-    counted: dict[str, int] = {}
-    keys = archived_runs(store, namespace=request.namespace, name=request.name, since=request.since)
-    async with aclosing(keys):
-        async for key in keys:
-            if request.failed and key.phase == "Succeeded":
-                continue
-            counted[key.namespace] = counted.get(key.namespace, 0) + 1
-            if counted[key.namespace] <= request.limit:
-                found.append(key)
-            elif request.namespace:
-                break
+    left_out = False
+    for namespace in [request.namespace] if request.namespace else await namespaces_of(store):
+        of_namespace: list[RunKey] = []
+        async with aclosing(archived_runs(store, namespace, name=request.name, since=request.since)) as keys:
+            async for key in keys:
+                if request.failed and key.phase == "Succeeded":
+                    continue
+                if len(of_namespace) == request.limit:
+                    left_out = True
+                    break
+                of_namespace.append(key)
+        found += of_namespace
     found.sort(key=lambda key: key.finished_at, reverse=True)
     if request.as_json:
         print_json([_shown(key) for key in found])
         return ExitCode.OK
     _print_table(found)
-    more = sum(count for count in counted.values()) - len(found)
-    if more > 0:
-        say().print(f"{more} or more earlier ones are left out (--limit)")
+    if left_out:
+        say().print("earlier ones are left out (--limit)")
     elif not found:
         say().print("the archive has none")
     return ExitCode.OK

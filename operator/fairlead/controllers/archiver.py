@@ -45,6 +45,7 @@ class ArchiveHealth:
 
     def __init__(self) -> None:
         self._failing_since: float | None = None
+        self._next_try = 0.0
         self._told_at = 0.0
         self.problem = ""
 
@@ -58,7 +59,11 @@ class ArchiveHealth:
         """Something was written or read."""
         if self._failing_since is not None:
             log.info("the archive can be used again, after %.0f s", self.failing_seconds())
-        self._failing_since, self.problem = None, ""
+        self._failing_since, self._next_try, self.problem = None, 0.0, ""
+
+    def pause(self) -> float:
+        """Return for how many seconds nothing should be tried: one who finds out is enough, however many wait."""
+        return max(0.0, self._next_try - asyncio.get_running_loop().time())
 
     def failed(self, error: ArchiveError) -> float:
         """Something could not be written. Returns after how many seconds to try again."""
@@ -69,7 +74,9 @@ class ArchiveHealth:
         if now - self._told_at >= _TELL_SECONDS or not self._told_at:
             self._told_at = now
             log.error("the archive cannot be used: %s; runs that are to be deleted wait until it can", error)
-        return min(max(_FIRST_RETRY_SECONDS, self.failing_seconds() / 2), _LAST_RETRY_SECONDS)
+        seconds = min(max(_FIRST_RETRY_SECONDS, self.failing_seconds() / 2), _LAST_RETRY_SECONDS)
+        self._next_try = now + seconds
+        return seconds
 
 
 class Archiver:
@@ -118,6 +125,8 @@ class Archiver:
         path = key_of(workflow).path
         if self._there.get(uid) == path:
             return None
+        if pause := self._health.pause():
+            return pause
         try:
             if await self._archive.holds(path):
                 result = "present"

@@ -64,6 +64,7 @@ class Expiry:
         self._observer = observer
         self._archiver = archiver
         self._logs = logs
+        self._told: set[str] = set()
 
     async def look(self, workflow: Workflow) -> float | None:
         """Archive a run that has ended, and delete it if it is due. Returns in how many seconds to look again."""
@@ -83,7 +84,7 @@ class Expiry:
         )
         if not verdict.is_due:
             return verdict.seconds
-        if verdict.obstacle is not None and not (is_tracked(workflow) and verdict.obstacle is Obstacle.ARCHIVE):
+        if verdict.obstacle is not None:
             self._tell(workflow, verdict)
             return _AGAIN_SECONDS
         if is_tracked(workflow):
@@ -95,8 +96,15 @@ class Expiry:
         return await self._delete(workflow, verdict)
 
     def _obstacles(self, workflow: Workflow) -> Iterator[Obstacle]:
-        """Yield what is in the way of deleting a run, and everything below it with it."""
+        """Yield what is in the way of deleting a run, and everything below it with it.
+
+        Of one that stays itself, as it would be applied again, only pods go: nothing but their logs is in the way.
+        """
         below = list(self._below(workflow))
+        if self._logs is not None and is_tracked(workflow) and self._logs.waits_for_run(workflow.uid):
+            yield Obstacle.LOGS
+        if is_tracked(workflow):
+            return
         if any(finished_at(each.status) is None for each in below):
             yield Obstacle.ACTIVE
         if self._archiver is not None:
@@ -117,8 +125,12 @@ class Expiry:
 
     def _tell(self, workflow: Workflow, verdict: Verdict) -> None:
         """Say, once, why a run that is due is still there, if that takes its time."""
-        if verdict.obstacle is not Obstacle.ARCHIVE or self._archiver is None or not self._archiver.problem:
+        if self._archiver is None or not self._archiver.problem:
+            self._told.clear()
             return
+        if verdict.obstacle is not Obstacle.ARCHIVE or workflow.uid in self._told:
+            return
+        self._told.add(workflow.uid)
         message = f"it is to be deleted, and is kept until it is archived: {self._archiver.problem}"
         event = RecordEvent(type=EventType.WARNING, reason="ArchiveUnavailable", message=message, key="archive")
         self._applier.record(workflow.owner, event)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import aiohttp
+
 from fairlead.archive.store import ArchiveStore
+from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.telemetry.metrics import Metrics
 
 from .archiver import ArchiveHealth, Archiver
 from .buckets import Holds
-from .log_keeper import LogKeeper
+from .log_keeper import LOGS_AT_ONCE, LogKeeper
 from .options import OperatorOptions
 from .store import WorkflowStore
 
@@ -18,6 +21,7 @@ __all__ = ["keepers"]
 
 
 def keepers(
+    session: aiohttp.ClientSession,
     client: ApiClient,
     store: WorkflowStore,
     archive: ArchiveStore | None,
@@ -32,7 +36,10 @@ def keepers(
     health, logs = ArchiveHealth(), None
     archiver = Archiver(client, store, archive, health, notify, metrics, metrics)
     if options.keep_logs:
-        logs = LogKeeper(client, archive, health, metrics, metrics, limit_bytes=options.kept_log_bytes, holds=holds)
+        # By a client of its own: a node that is slow to give logs must not take the places of other requests.
+        slots = Slots(LOGS_AT_ONCE, least=LOGS_AT_ONCE, start=LOGS_AT_ONCE)
+        of_logs = ApiClient(session, observer=metrics, max_retries=0, slots=slots)
+        logs = LogKeeper(of_logs, archive, health, metrics, metrics, limit_bytes=options.kept_log_bytes, holds=holds)
     metrics.ask("fairlead_archive_failing_seconds", lambda: {(): health.failing_seconds()})
     metrics.ask("fairlead_archive_logs_waiting", lambda: {(): 0 if logs is None else len(logs)})
     return archiver, logs

@@ -30,11 +30,11 @@ from .gather import pods_of_job
 from .queue import QueueObserver, WorkQueue
 from .refusals import blocks_operator
 
-__all__ = ["PATIENCE_SECONDS", "LogKeeper"]
+__all__ = ["LOGS_AT_ONCE", "PATIENCE_SECONDS", "LogKeeper"]
 
 log = logging.getLogger(__name__)
 
-_WORKERS = 4
+LOGS_AT_ONCE = 4
 #: For how long a node may fail to hand out a log, and the archive to take it, before it is given up.
 _UNAVAILABLE_SECONDS, PATIENCE_SECONDS = 60.0, 600.0
 _RETRY_SECONDS = 5.0
@@ -79,7 +79,10 @@ class _Wanted:
 
 
 class LogKeeper:
-    """Keeps logs, so many bytes of each at most."""
+    """Keeps logs, so many bytes of each at most.
+
+    `client` is one of its own: nodes that do not answer take up slots, and look like an API server that is overloaded.
+    """
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class LogKeeper:
         self._of_run: Counter[str] = Counter()
         self._done: set[str] = set()
         self._parts: set[str] = set()
-        self.queue = WorkQueue("logs", self._keep, queue_observer, workers=_WORKERS)
+        self.queue = WorkQueue("logs", self._keep, queue_observer, workers=LOGS_AT_ONCE)
 
     def __len__(self) -> int:
         """Return how many objects have a log that is still to be kept."""
@@ -154,6 +157,9 @@ class LogKeeper:
         if wanted is None:
             return None
         waited = asyncio.get_running_loop().time() - wanted.since
+        pause = self._health.pause()
+        if pause and waited < PATIENCE_SECONDS:
+            return pause
         try:
             result = await self._see_to(wanted)
         except ArchiveError as error:

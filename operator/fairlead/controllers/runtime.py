@@ -196,7 +196,7 @@ class Operator:
         )
         self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
         self.archiver, self.logs = keepers(
-            client, self.store, archive, options, self.queue.add, self.metrics, self.holdings.holds
+            session, client, self.store, archive, options, self.queue.add, self.metrics, self.holdings.holds
         )
         expiry = Expiry(
             client,

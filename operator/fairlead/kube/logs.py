@@ -32,8 +32,12 @@ async def read_log(client: ApiClient, pod: ObjectKey, container: str, *, limit_b
     return answer[:limit_bytes].decode("utf-8", "replace")
 
 
-async def read_log_end(client: ApiClient, pod: ObjectKey, container: str, *, limit_bytes: int) -> bytes:
+async def read_log_end(
+    client: ApiClient, pod: ObjectKey, container: str, *, limit_bytes: int, previous: bool = False
+) -> bytes:
     """Return the last lines of a container's log, of so many bytes at most; in the turns of clean-up.
+
+    `previous` is that of the container before its last restart.
 
     The API server counts lines from the end, but bytes from the beginning. So fewer lines are asked for until they fit;
     of one that is longer than the limit the beginning is returned.
@@ -45,6 +49,7 @@ async def read_log_end(client: ApiClient, pod: ObjectKey, container: str, *, lim
     lines, answer = _LINES, b""
     for _ in range(_TRIES):
         asked = {"container": container, "tailLines": str(lines), "limitBytes": str(limit_bytes + 1)}
+        asked |= {"previous": "true"} if previous else {}
         answer = await _ask(client, pod, asked, CLEAN_UP)
         if len(answer) <= limit_bytes or lines == 1:
             break

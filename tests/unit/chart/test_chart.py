@@ -102,7 +102,7 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"http": {"allowPrivate": "10.0.0.0/8"}},
         {"http": {"allowPrivate": ["internal.example"]}},
         {"podLabels": {"a": 1}},
-        {"historyLimits": {"succeeded": [100]}},
+        {"historyLimits": {"succeeded": [-1]}},
         {"historyLimits": {"failed": ["data="]}},
         {"archive": {"url": "file:///archive"}},
         {"archive": {"url": "s3://key:secret@bucket"}},

@@ -116,7 +116,7 @@ class TestList:
     def test_what_is_left_out_is_told(self, shelf: Shelf) -> None:
         for day in (20, 21, 22):
             shelf.put_run(f"run-{day}", day)
-        assert "1 or more earlier ones are left out" in archive(shelf, "list", "--limit", "2").stderr
+        assert "earlier ones are left out" in archive(shelf, "list", "--limit", "2").stderr
 
     def test_an_empty_archive_says_so(self, shelf: Shelf) -> None:
         result = archive(shelf, "list")

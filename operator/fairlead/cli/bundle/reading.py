@@ -10,6 +10,7 @@ import orjson
 
 from fairlead.api import crd, labels
 from fairlead.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
+from fairlead.kube.logs import read_log_end
 from fairlead.kube.resources import (
     ADMISSION_POLICIES,
     EVENTS,
@@ -20,6 +21,7 @@ from fairlead.kube.resources import (
     WORKFLOWACTIONS,
     WORKFLOWS,
     WORKFLOWTEMPLATES,
+    ObjectKey,
     Resource,
 )
 from fairlead.kube.transport import ApiClient
@@ -47,7 +49,7 @@ _OF_ATTEMPTS = (PODS, JOBS)
 
 #: Objects of a kind that are taken along at most: of those that have ended, the latest.
 _MOST = 2000
-_LOG_LINES, _LOG_BYTES = 20_000, 8 * 1024 * 1024
+_LOG_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -146,33 +148,34 @@ class _Reader:
 
     async def operator(self, raw: _Object) -> OperatorPod:
         pod = OperatorPod(raw)
-        pod.log = await self._text(raw, "log", {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)})
+        pod.log = await self._log(raw)
         restarts = sum(each.get("restartCount", 0) for each in raw.get("status", {}).get("containerStatuses") or ())
         if restarts:
-            query = {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "previous": "true"}
-            pod.previous_log = await self._text(raw, "log", query)
-        port = _port_of(raw)
-        pod.metrics = await self._text(raw, f"proxy/metrics:{port}")
-        pod.ready = await self._text(raw, f"proxy/readyz:{port}")
+            pod.previous_log = await self._log(raw, previous=True)
+        pod.metrics = await self._page(raw, "metrics")
+        pod.ready = await self._page(raw, "readyz")
         return pod
 
-    async def _text(self, raw: _Object, what: str, query: Mapping[str, str] | None = None) -> str:
+    async def _log(self, raw: _Object, *, previous: bool = False) -> str:
         metadata = raw["metadata"]
-        path = PODS.path(metadata["namespace"], metadata["name"])
-        kind, _, rest = what.partition("/")
-        if kind == "proxy":
-            page, _, port = rest.partition(":")
-            path = f"{path}:{port}/proxy/{page}"
-        else:
-            path = f"{path}/{kind}"
+        key, container = ObjectKey(metadata["namespace"], metadata["name"]), raw["spec"]["containers"][0]["name"]
         try:
-            answer = await self._client.request(
-                "GET", path, verb="get", resource=f"pods/{kind}", params=query, accept="*/*", seconds=60
-            )
+            log = await read_log_end(self._client, key, container, limit_bytes=_LOG_BYTES, previous=previous)
         except ApiError as error:
-            if kind == "proxy" and rest.startswith("readyz") and error.status == 503:
+            self._note(f"log of pod {key.name}", error)
+            return ""
+        return log.decode("utf-8", "replace")
+
+    async def _page(self, raw: _Object, page: str) -> str:
+        """Return a page that a pod serves, by way of the API server."""
+        metadata = raw["metadata"]
+        path = f"{PODS.path(metadata['namespace'], metadata['name'])}:{_port_of(raw)}/proxy/{page}"
+        try:
+            answer = await self._client.request("GET", path, verb="get", resource="pods/proxy", accept="*/*")
+        except ApiError as error:
+            if page == "readyz" and error.status in (500, 503):  # and the answer says why
                 return error.message or str(error)
-            self._note(f"{what.partition(':')[0]} of pod {metadata['name']}", error)
+            self._note(f"{page} of pod {metadata['name']}", error)
             return ""
         return answer.decode("utf-8", "replace")
 
