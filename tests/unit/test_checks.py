@@ -22,7 +22,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, with generated files as they should be."""
     copy = tmp_path_factory.mktemp("tree")
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("operator", "tools", "crds", "charts", "docs", "tests/mutants", "e2e/bench"):
+    for name in ("operator", "tools", "crds", "charts", "docs", "gitops", "tests/mutants", "e2e/bench"):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", copy)

@@ -94,7 +94,8 @@ def test_a_tag_that_does_not_fit_its_value_is_the_files_mistake(value: str) -> N
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)
 def test_the_examples_have_no_problems(path: Path) -> None:
-    assert not found(path.read_text(encoding="utf-8"))
+    templates = read_templates(each.read_text(encoding="utf-8") for each in path.parent.glob("*.yaml"))
+    assert not lint_documents(path.read_text(encoding="utf-8"), evaluator=EVALUATOR, templates=templates)
 
 
 TEMPLATE = """\
