@@ -230,5 +230,57 @@ OPERATOR_HEALTH = Board(
                 ),
             ),
         ),
+        Row(
+            "What is left of runs",
+            (
+                Panel(
+                    title="Runs deleted, a second",
+                    about="By what made them due: their time to live, or a history limit.",
+                    queries=[rate("fairlead_runs_deleted_total", "cause")],
+                    unit="cps",
+                ),
+                Panel(
+                    title="Runs and logs archived, a second",
+                    about="By what came of it. Nothing but errors means that the archive is away, and runs wait for it.",
+                    queries=[
+                        Query(rate("fairlead_archive_runs_total", "result").expr, "runs, {{result}}"),
+                        Query(rate("fairlead_archive_logs_total", "result").expr, "logs, {{result}}"),
+                    ],
+                    unit="cps",
+                ),
+                Panel(
+                    title="Archive out of reach",
+                    about="For how long nothing could be written to it; 0 while all is well, or there is none.",
+                    queries=[Query(f"max(fairlead_archive_failing_seconds{{{OURS}}}) or vector(0)")],
+                    unit="s",
+                ),
+                Panel(
+                    title="Logs that are still to be kept",
+                    about="Pods stay for them for a while.",
+                    queries=[Query(f"sum(fairlead_archive_logs_waiting{{{OURS}}}) or vector(0)")],
+                ),
+                Panel(
+                    title="Spans of traces, a second",
+                    about="Dropped are those that the receiver did not take in time.",
+                    queries=[rate("fairlead_trace_spans_total", "result")],
+                    unit="cps",
+                ),
+                Panel(
+                    title="Namespaces that are not served",
+                    about="Of those that are served by name: something in them may not be read.",
+                    queries=[Query(f"count(fairlead_namespace_served{{{OURS}}} == 0) or vector(0)")],
+                ),
+                Panel(
+                    title="The webhook's certificate",
+                    about="For how long it is good yet; nothing where there is no webhook.",
+                    queries=[
+                        Query(
+                            f"min(fairlead_webhook_certificate_expiry_timestamp_seconds{{{OURS}}}) - time() or vector(0)"
+                        )
+                    ],
+                    unit="s",
+                ),
+            ),
+        ),
     ),
 )

@@ -41,6 +41,13 @@ _UNCHECKED = ("timeout", "error", "unreadable")
 _DROPPED = ("queue_full", "spam", "refused", "closing")
 _JUDGED = ("Workflow", "WorkflowTemplate", "WorkflowAction", "other", "unknown")
 
+_COUNTED = {
+    "fairlead_runs_deleted_total": ("ttl", "history"),
+    "fairlead_archive_runs_total": ("written", "present", "error"),
+    "fairlead_archive_logs_total": ("written", "present", "partial", "unavailable", "lost"),
+    "fairlead_trace_spans_total": ("sent", "dropped"),
+}
+
 #: Values of a gauge by those of its labels, in their order.
 Values = Mapping[tuple[str, ...], float]
 
@@ -116,6 +123,9 @@ class Metrics:
                 self._counters["fairlead_admission_requests_total"].labels(kind, result)
         for reason in _DROPPED:
             self._counters["fairlead_events_dropped_total"].labels(reason)
+        for name, values in _COUNTED.items():
+            for value in values:
+                self._counters[name].labels(value)
         for outcome, reason in (("succeeded", "Succeeded"), ("failed", "TaskFailed")):
             self._counters["fairlead_runs_finished_total"].labels(outcome, reason)
         self._ends: dict[tuple[str, str], tuple[Counter, Histogram, Histogram]] = {}

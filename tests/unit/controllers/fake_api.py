@@ -23,7 +23,7 @@ import pytest
 from fairlead.api import labels
 from fairlead.api.shard import read_tasks
 from fairlead.clock import set_clock
-from fairlead.controllers import runtime
+from fairlead.controllers import keepers, runtime
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
@@ -423,7 +423,8 @@ class Stage:
         self.api = FakeApi()
         self._before: set[asyncio.Task[Any]] = set()
         self.spans: SpanSink | None = None
-        monkeypatch.setattr(runtime, "ApiClient", lambda *_, **__: self.api)
+        for module in (keepers, runtime):
+            monkeypatch.setattr(module, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
         self.operator = self._new_operator()
 

@@ -43,4 +43,4 @@ class ArchivingStage(Stage):
         super().__init__(monkeypatch)
 
     def _new_operator(self) -> runtime.Operator:
-        return runtime.Operator(cast("aiohttp.ClientSession", None), self._options, self.shelf)
+        return runtime.Operator(cast("aiohttp.ClientSession", None), self._options, archive=self.shelf)

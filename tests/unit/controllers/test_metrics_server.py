@@ -14,7 +14,7 @@ from tests.unit.controllers.fake_api import looptime
 from tests.unit.controllers.pki import Authority
 
 from fairlead.controllers.callers import Callers, Verdict
-from fairlead.controllers.certificate import ServingCertificate
+from fairlead.controllers.certificate import CertificateFiles
 from fairlead.controllers.metrics_server import MetricsServer
 from fairlead.controllers.probes import ProbeServer
 from fairlead.kube.errors import Unreachable
@@ -125,7 +125,7 @@ class TestCallers:
 async def served(reviewer: Reviewer, tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
     authority = Authority(tmp_path)
     authority.issue("metrics")
-    certificate = ServingCertificate(tmp_path / "metrics.crt", tmp_path / "metrics.key")
+    certificate = CertificateFiles(tmp_path / "metrics.crt", tmp_path / "metrics.key")
     metrics = Metrics()
     metrics.run_finished("succeeded", "AllSucceeded")
     server = MetricsServer(metrics, certificate.context, callers_of(reviewer))
