@@ -74,8 +74,11 @@ class _Objects:
         return self._opened
 
     async def put(self, path: str, content: bytes) -> None:
-        async with self._told(path):
-            await self._store.put_async(path, content)
+        try:
+            async with self._told(path):
+                await self._store.put_async(path, content)
+        except NotArchived as error:
+            raise ArchiveError(f"{self._url}: there is no such bucket, or folder") from error
 
     async def get(self, path: str) -> bytes:
         async with self._told(path):

@@ -85,6 +85,11 @@ async def test_a_bucket_that_is_away_is_an_error_without_credentials_in_it(bucke
         assert SECRET not in str(error)
 
 
+async def test_a_bucket_that_does_not_exist_says_so(bucket: Bucket) -> None:
+    with pytest.raises(ArchiveError, match="no such bucket"):
+        await open_archive("s3://another/x").put("a", b"1")
+
+
 class TestDirectory:
     async def test_one_that_is_not_there_is_not_made(self, tmp_path: Path) -> None:
         archive = open_archive(f"file://{tmp_path}/volume")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -161,3 +162,44 @@ def test_parts_of_such_a_certificate(started: list[OperatorOptions], arguments: 
 
 def test_the_levels_are_those_of_the_settings() -> None:
     assert {each.value for each in command_line.LogLevel} == {each.value for each in LogLevel}
+
+
+class TestHistoryAndArchive:
+    @pytest.fixture
+    def options(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Run the command with some arguments; return the options that the operator would get."""
+        monkeypatch.delenv("FAIRLEAD_ARCHIVE", raising=False)
+        seen: list[OperatorOptions] = []
+        monkeypatch.setattr(controllers, "run", lambda options: seen.append(options) or 0)
+
+        def invoke(*arguments: str) -> OperatorOptions | str:
+            result = CliRunner().invoke(app, ["operator", *arguments])
+            return seen[0] if seen else result.output
+
+        return invoke
+
+    def test_limits_are_of_all_namespaces_or_of_one(self, options: Any) -> None:
+        found = options(
+            *("--succeeded-history-limit", "100", "--succeeded-history-limit", "data=5"),
+            *("--failed-history-limit", "web=0"),
+        ).history
+        assert (found.of("other").succeeded, found.of("other").failed) == (100, None)
+        assert (found.of("data").succeeded, found.of("data").failed) == (5, None)
+        assert (found.of("web").succeeded, found.of("web").failed) == (100, 0)
+
+    @pytest.mark.parametrize("wrong", ["many", "data=", "=5", "-1", "data=x"])
+    def test_what_is_no_limit_is_refused(self, options: Any, wrong: str) -> None:
+        assert "neither COUNT nor NAMESPACE=COUNT" in " ".join(options(f"--failed-history-limit={wrong}").split())
+
+    def test_without_any_nothing_is_limited_archived_or_kept(self, options: Any) -> None:
+        found = options()
+        assert not found.history.of("data").any
+        assert (found.archive, found.keep_logs) == (None, False)
+
+    def test_logs_need_an_archive(self, options: Any) -> None:
+        assert "needs --archive" in options("--keep-logs")
+        assert options("--keep-logs", "--archive", "file:///archive").keep_logs
+
+    def test_the_environment_may_name_the_archive(self, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FAIRLEAD_ARCHIVE", "s3://bucket/x")
+        assert options().archive == "s3://bucket/x"
