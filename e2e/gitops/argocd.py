@@ -207,6 +207,7 @@ def running(cluster: Cluster, folder: Path, settings: Settings | None = None) ->
     finally:
         for process in reversed(argocd.parts.values()):
             processes.stop(process)
+        installation.let_go(cluster)
         cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
 
 

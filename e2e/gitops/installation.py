@@ -15,7 +15,7 @@ import yaml
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 
-__all__ = ["API", "NAMESPACE", "ROOT", "address", "install"]
+__all__ = ["API", "NAMESPACE", "ROOT", "address", "install", "let_go"]
 
 Object = dict[str, Any]
 
@@ -85,6 +85,14 @@ def install(cluster: Cluster, folder: Path) -> None:
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(yaml.safe_dump(config))
+
+
+def let_go(cluster: Cluster) -> None:
+    """Remove the Applications that are left when Argo CD is not there any more to do it; what they installed stays."""
+    where, patch = ("applications.argoproj.io", "-n", NAMESPACE), json.dumps({"metadata": {"finalizers": None}})
+    for each in cluster.get(*where)["items"]:
+        cluster.kubectl("patch", where[0], each["metadata"]["name"], *where[1:], "--type=merge", "-p", patch)
+    cluster.kubectl("delete", *where, "--all", "--timeout=60s", timeout=70)
 
 
 def _customizations() -> dict[str, str]:

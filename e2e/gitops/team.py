@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from e2e.gitops import installation
 from e2e.gitops.argocd import ArgoCD
 from e2e.gitops.installation import NAMESPACE as ARGOCD
 from e2e.gitops.repository import Repository
@@ -39,10 +40,11 @@ class Team:
         return self.repository.commit({f"{self.name}/{name}": content for name, content in files.items()})
 
     def apply(self, files: dict[str, Object | list[Object] | None], **spec: Any) -> str:
-        """Commit objects, and have an Application for the folder."""
+        """Commit objects, and have an Application for the folder; returns once they are in the cluster."""
         revision = self.commit(files)
         source = {"repoURL": self.repository.url, "targetRevision": "main", "path": self.name}
         self.argocd.application(self.name, source, self.name, **spec)
+        wait_until(f"{self.name} to be synced", lambda: self.argocd.states(self.name)[0] == "Synced", 90)
         return revision
 
     def wait(self, sync: str, health: str, revision: str = "", timeout: float = 120) -> Object:
@@ -58,9 +60,7 @@ class Team:
 def remove_everything(cluster: Cluster) -> None:
     """Remove what the suite leaves: Applications, namespaces, and our kinds where nobody has objects of them."""
     if _has(cluster, "crd/applications.argoproj.io"):
-        for each in cluster.get("applications.argoproj.io", "-A")["items"]:
-            _let_go(cluster, each)
-        cluster.kubectl("delete", "applications.argoproj.io", "-A", "--all", "--timeout=60s", timeout=70)
+        installation.let_go(cluster)
     ours = _has(cluster, "crd/workflows.fairlead.dev")
     if ours:
         for namespace in ("sales", *_test_namespaces(cluster)):
@@ -76,12 +76,6 @@ def remove_everything(cluster: Cluster) -> None:
         names = [each["metadata"]["name"] for each in cluster.get("crd")["items"]]
         mine = [name for name in names if name.endswith(".fairlead.dev")]
         cluster.kubectl("delete", "crd", *mine, "--timeout=60s", timeout=70)
-
-
-def _let_go(cluster: Cluster, application: Object) -> None:
-    name = application["metadata"]["name"]
-    patch = json.dumps({"metadata": {"finalizers": None}})
-    cluster.kubectl("patch", "applications.argoproj.io", name, "-n", ARGOCD, "--type=merge", "-p", patch)
 
 
 def _test_namespaces(cluster: Cluster) -> list[str]:
