@@ -241,7 +241,7 @@ OPERATOR_HEALTH = Board(
                 ),
                 Panel(
                     title="Runs and logs archived, a second",
-                    about="By what came of it. Nothing but errors means that the archive is away, and runs wait for it.",
+                    about="By what came of it. Nothing but errors means that the archive is away: runs wait for it.",
                     queries=[
                         Query(rate("fairlead_archive_runs_total", "result").expr, "runs, {{result}}"),
                         Query(rate("fairlead_archive_logs_total", "result").expr, "logs, {{result}}"),
@@ -275,7 +275,8 @@ OPERATOR_HEALTH = Board(
                     about="For how long it is good yet; nothing where there is no webhook.",
                     queries=[
                         Query(
-                            f"min(fairlead_webhook_certificate_expiry_timestamp_seconds{{{OURS}}}) - time() or vector(0)"
+                            f"min(fairlead_webhook_certificate_expiry_timestamp_seconds{{{OURS}}}) - time()"
+                            " or vector(0)"
                         )
                     ],
                     unit="s",
