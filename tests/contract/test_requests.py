@@ -218,6 +218,7 @@ async def test_an_answer_keeps_what_others_have_written_and_is_no_change_the_sec
         "Seen": "True",
         "Accepted": "True",
         "Completed": "True",
+        "Stalled": "False",
     }
     assert {each["uid"] for each in after["metadata"]["ownerReferences"]} == {other, workflow.uid}
     assert action_view(after).is_settled
