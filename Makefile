@@ -58,6 +58,7 @@ e2e-gitops: $(READY) cluster ## A real Argo CD installs Fairlead from git, and r
 
 e2e-observe: $(READY) ## A real Prometheus on an operator under load: every dashboard panel answers, every alert fires for its fault (CHARTS=folder)
 	@$(DEVCLUSTER) up --kwok-nodes 1
+	@$(BIN)/pytest e2e/observe
 	@$(BIN)/python -m e2e.observe $(if $(CHARTS),--charts $(CHARTS))
 
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
