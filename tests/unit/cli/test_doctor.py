@@ -480,3 +480,15 @@ def test_what_looks_like_a_credential_is_cut_out(secret: str) -> None:
 @pytest.mark.parametrize("text", ["task load failed: exit code 3", "waiting for 3 tokens", "the secret etl is missing"])
 def test_what_does_not_stays(text: str) -> None:
     assert Redactor().text(text) == text
+
+
+def test_what_a_container_has_printed_last_is_cut_out_wherever_it_is_told() -> None:
+    end = {"exitCode": 1, "reason": "Error", "message": f"{CANARY}-printed\n", "finishedAt": ago(1)}
+    state = {"state": {"terminated": end}, "lastState": {"terminated": end}}
+    pod = {"status": {"containerStatuses": [{"name": "main", **state}], "message": f"it said {CANARY}-printed"}}
+    redactor = Redactor()
+    redactor.remember(pod)
+    kept = redactor.object(pod)
+    assert CANARY not in json.dumps(kept)
+    ended = kept["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"], ended["finishedAt"]) == (1, "Error", ago(1))

@@ -40,6 +40,8 @@ _KEPT = frozenset(
 )
 #: Fields with sentences in them.
 _TEXT = frozenset({"message", "note"})
+#: The end of a container, whose message is what it has printed last.
+_ENDED = "terminated"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 #: What a container has printed last follows its exit code, in our messages and in those of others.
 _PRINTED = re.compile(r"(exit code \d+)(?:: |; ).*")
@@ -80,6 +82,8 @@ class Redactor:
                         self._values.update(_texts(each))
                     elif name in _NAMED_VALUES:
                         self._remember_named(each)
+                    elif name == _ENDED and isinstance(each, dict):
+                        self._values.update(_texts(each.get("message", "")))
                     else:
                         self.remember(each)
             case list():
@@ -117,6 +121,8 @@ class Redactor:
                 return {name: each if name.startswith(_ANNOTATIONS) else _cut(each) for name, each in value.items()}
             case dict() if key == "labels":
                 return dict(value)
+            case dict() if key == _ENDED:
+                return {name: _cut(each) if name in _TEXT else self._object(each, name) for name, each in value.items()}
             case dict():
                 return {name: self._member(name, each) for name, each in value.items() if name not in _LEFT_OUT}
             case list():
