@@ -56,6 +56,8 @@ class Writer:
         self.store = store
         self.admit = admit
         self._namespaces = namespaces
+        #: UIDs of objects as they were created: a default is stored by the first update, even one that changes nothing.
+        self._undefaulted: set[str] = set()
         self._ownership = Ownership()
 
     def create(self, call: Call) -> Answer:
@@ -98,6 +100,8 @@ class Writer:
         self._check_size(call)
         if not call.dry_run:
             obj = store.write(served, {}, obj, call.author)
+            if served.custom and "status" in obj:
+                self._undefaulted.add(obj["metadata"]["uid"])
         return Answer(code=201, body=shown(call, obj))
 
     def replace(self, call: Call) -> Answer:
@@ -191,7 +195,8 @@ class Writer:
         ]
         if causes:
             raise invalid(served.resource, call.name, causes)
-        if obj == old and (owners is None or not self._ownership.changes(old, owners)):
+        stored = was["uid"] not in self._undefaulted
+        if obj == old and stored and (owners is None or not self._ownership.changes(old, owners)):
             return Answer(code=200, body=shown(call, old))
         self._ask(call, obj)
         if is_emptied(served, obj, old):
@@ -202,6 +207,7 @@ class Writer:
         self._check_size(call)
         if not call.dry_run:
             obj = self.store.write(served, old, obj, call.author, through)
+            self._undefaulted.discard(was["uid"])
             if owners is None:
                 self._ownership.written(old, obj)
             else:

@@ -84,5 +84,14 @@ def test_our_kinds_are_pruned_and_checked_and_others_are_not(api: Client) -> Non
 
 
 def test_an_unknown_field_alone_is_no_change(api: Client) -> None:
-    made = api.create(WORKFLOWS, workflow())
+    api.create(WORKFLOWS, workflow())
+    made = api.patch(WORKFLOWS, "w", {"metadata": {"labels": {"a": "b"}}})
     assert api.patch(WORKFLOWS, "w", {"spec": {"unknown": 1}}) == made
+
+
+def test_the_first_update_stores_what_was_there_by_default_only(api: Client) -> None:
+    made = api.create(WORKFLOWS, workflow())
+    stored = api.patch(WORKFLOWS, "w", {"spec": {}})
+    assert stored["status"] == made["status"] == {"observedGeneration": 0}
+    assert stored["metadata"]["resourceVersion"] != made["metadata"]["resourceVersion"]
+    assert api.patch(WORKFLOWS, "w", {"spec": {}}) == stored
