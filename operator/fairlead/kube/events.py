@@ -92,7 +92,7 @@ class EventRecorder:
         self._budget = _Budget(burst, refill_seconds, clock or asyncio.get_running_loop().time)
         self._queue: deque[JsonObject] = deque()
         self._gather_seconds = gather_seconds
-        self._gathered: dict[tuple[str, str, str], _Gathered] = {}
+        self._gathered: dict[str, dict[tuple[str, str], _Gathered]] = {}  # by UID, then by type and reason
         self._more_seconds = refill_seconds
         self._more: dict[tuple[str, str, str], _More] = {}
         self._more_due: float | None = None
@@ -164,7 +164,8 @@ class EventRecorder:
 
     async def close(self, within: float = 2.0) -> None:
         """Accept no more, and wait until `run` has written what is queued, for at most `within` seconds."""
-        self._tell_gathered()
+        for uid in list(self._gathered):
+            self._tell_gathered(uid)
         self._tell_more()
         self._closing = True
         self._wake.set()
@@ -196,31 +197,36 @@ class EventRecorder:
 
     def _gather(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> None:
         """Put by what is told in a moment."""
-        key = (about.uid, type_, reason)
-        if (gathered := self._gathered.get(key)) is None:
-            handle = asyncio.get_running_loop().call_later(self._gather_seconds, self._tell_gathered, about.uid)
-            gathered = self._gathered[key] = _Gathered(about, handle)
+        of_object = self._gathered.setdefault(about.uid, {})
+        if not of_object:
+            asyncio.get_running_loop().call_later(self._gather_seconds, self._tell_gathered_of, about.uid, of_object)
+        gathered = of_object.setdefault((type_, reason), _Gathered(about))
         gathered.count += 1
         gathered.identity = identity
         if gathered.size < _MESSAGE_LIMIT:
             gathered.size += len(message) + 2
             gathered.messages.append(message)
 
-    def _tell_gathered(self, uid: str = "") -> None:
-        """Tell what was put by, of one object or of all."""
-        for key in [key for key in self._gathered if not uid or key[0] == uid]:
-            gathered = self._gathered.pop(key)
-            gathered.handle.cancel()
-            if not self._budget.take(key[0]):
-                self._note_more(gathered.about, key[1], key[2], gathered.messages[-1], gathered.count)
-                for _ in range(gathered.count):
-                    self._drop("spam")
+    def _tell_gathered_of(self, uid: str, of_object: object) -> None:
+        if self._gathered.get(uid) is of_object:  # else they have been told already
+            self._tell_gathered(uid)
+
+    def _tell_gathered(self, uid: str) -> None:
+        """Tell what was put by of one object."""
+        for (type_, reason), gathered in self._gathered.pop(uid, {}).items():
+            if not self._budget.take(uid):
+                self._note_more(gathered.about, type_, reason, gathered.messages[-1], gathered.count)
+                self._drop_all("spam", gathered.count)
             elif len(self._queue) >= self._queue_size:
-                self._drop("queue_full")
+                self._drop_all("queue_full", gathered.count)
             else:
-                event = self._manifest(gathered.about, key[1], key[2], gathered.told(), gathered.identity)
+                event = self._manifest(gathered.about, type_, reason, gathered.told(), gathered.identity)
                 self._queue.append(event | {"count": gathered.count})
                 self._wake.set()
+
+    def _drop_all(self, reason: str, count: int) -> None:
+        for _ in range(count):
+            self._drop(reason)
 
     def _note_more(self, about: ObjectReference, type_: str, reason: str, message: str, count: int = 1) -> None:
         """Count what is not told by itself."""
@@ -283,7 +289,6 @@ class _Gathered:
     """What was said about an object within a moment, for one reason: as much of it as fits into an Event."""
 
     about: ObjectReference
-    handle: asyncio.TimerHandle
     messages: list[str] = field(default_factory=list)
     size: int = 0
     count: int = 0
