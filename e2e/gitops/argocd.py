@@ -120,7 +120,8 @@ class ArgoCD:
     def delete(self, name: str, *, cascade: bool = True) -> None:
         """Delete an Application, with what it has installed where `cascade` is set, and wait until it is gone."""
         finalizers = ["resources-finalizer.argocd.argoproj.io"] if cascade else []
-        patch = json.dumps({"metadata": {"finalizers": finalizers}})
+        # A sync that is under way, or is to be tried again, would come first.
+        patch = json.dumps({"metadata": {"finalizers": finalizers}, "operation": None})
         where = ("applications.argoproj.io", name, "-n", NAMESPACE)
         try:
             self.cluster.kubectl("patch", *where, "--type=merge", "-p", patch)

@@ -17,7 +17,7 @@ import yaml
 from fairlead.testing.cluster import Cluster
 from fairlead.testing.loop import run
 
-from . import other_kinds, runs
+from . import other_kinds, runs, shards
 from .stage import RUN, TEMPLATE, Scene, Stage, act
 
 __all__ = ["RECORDED", "recordings", "to_yaml"]
@@ -32,8 +32,10 @@ RECORDED: dict[str, tuple[Scene, ...]] = {
     "Workflow": runs.SCENES,
     "WorkflowTemplate": other_kinds.TEMPLATES,
     "WorkflowAction": other_kinds.ACTIONS,
+    "TaskStatusShard": shards.SHARDS,
 }
 
+#: Which object of a kind a scene is about; where it is not said, there is one only.
 _NAMES = {"Workflow": RUN, "WorkflowTemplate": TEMPLATE, "WorkflowAction": f"{RUN}-retry"}
 
 
@@ -68,7 +70,9 @@ def _record(kind: str, scene: Scene) -> str:
     async def main() -> _Object:
         stage = Stage(Cluster(act, seed=1))
         resource = await scene(stage)
-        found = stage.read(resource, _NAMES[kind])
+        [found] = [
+            each for each in stage.cluster.list(resource) if _NAMES.get(kind) in (None, each["metadata"]["name"])
+        ]
         await stage.cluster.close()
         return found
 

@@ -217,7 +217,7 @@ class TestSelfHealAndPrune:
     def test_what_a_run_makes_is_not_pruned(self, team: Team) -> None:
         template = {**workflow("part", {"a": SHORT}), "kind": "WorkflowTemplate"}
         run = workflow("run", {"sub": {"workflow": {"templateRef": {"name": "part"}}}, "job": _job(), "long": LONG})
-        run["metadata"]["labels"] = {"app.kubernetes.io/instance": "somebody's"}
+        run["metadata"]["labels"] = {"app.kubernetes.io/instance": "somebody"}
         team.apply({"run.yaml": run, "part.yaml": template})
         team.workflows.wait_phase("run", "sub", "Succeeded")
         team.workflows.wait_phase("run", "job", "Succeeded")
