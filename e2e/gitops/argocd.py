@@ -86,7 +86,7 @@ class ArgoCD:
         )
 
     def wait(self, name: str, sync: str, health: str, *, revision: str = "", timeout: float = 120) -> Object:
-        """Wait until an Application is so, at a commit if one is given; return it."""
+        """Wait until an Application is so, at a commit and of a health if they are given; return it."""
         self.refresh(name)
 
         def reached() -> Object | None:
@@ -95,10 +95,11 @@ class ArgoCD:
             seen = status.get("sync", {}).get("revisions") or [status.get("sync", {}).get("revision", "")]
             if revision and revision not in seen:
                 return None
-            return found if self.states_of(found) == (sync, health) else None
+            is_sync, is_health = self.states_of(found)
+            return found if (is_sync, is_health) == (sync, health or is_health) else None
 
         try:
-            return wait_until(f"{name} to be {sync} and {health}", reached, timeout, interval=0.5)
+            return wait_until(f"{name} to be {sync} and {health or 'of any health'}", reached, timeout, interval=0.5)
         except TimeoutError as error:
             raise TimeoutError(
                 f"{error}; it is {json.dumps(self.get(name).get('status', {}), indent=1)[:6000]}"
@@ -208,8 +209,7 @@ def running(cluster: Cluster, folder: Path, settings: Settings | None = None) ->
     finally:
         for process in reversed(argocd.parts.values()):
             processes.stop(process)
-        installation.let_go(cluster)
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
+        installation.remove(cluster)
 
 
 # -- the processes

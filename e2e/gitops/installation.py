@@ -15,7 +15,7 @@ import yaml
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, CommandFailed, wait_until
 
-__all__ = ["API", "NAMESPACE", "ROOT", "address", "install", "let_go"]
+__all__ = ["API", "NAMESPACE", "ROOT", "address", "install", "remove"]
 
 Object = dict[str, Any]
 
@@ -26,6 +26,7 @@ API = "argoproj.io/v1alpha1"
 #: In whose name Argo CD acts; what the actions say (`gitops/argocd/parts/request.lua`).
 _ACCOUNT = "argocd-server"
 
+_BINDING = "fairlead-e2e-argocd"
 _CRDS = ("application-crd.yaml", "appproject-crd.yaml", "applicationset-crd.yaml")
 
 
@@ -44,7 +45,7 @@ def install(cluster: Cluster, folder: Path) -> None:
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": "fairlead-e2e-argocd"},
+            "metadata": {"name": _BINDING},
             "roleRef": role,
             "subjects": [account],
         },
@@ -87,12 +88,22 @@ def install(cluster: Cluster, folder: Path) -> None:
     kubeconfig.write_text(yaml.safe_dump(config))
 
 
-def let_go(cluster: Cluster) -> None:
+def _let_go(cluster: Cluster) -> None:
     """Remove the Applications that are left when Argo CD is not there any more to do it; what they installed stays."""
     where, patch = ("applications.argoproj.io", "-n", NAMESPACE), json.dumps({"metadata": {"finalizers": None}})
     for each in cluster.get(*where)["items"]:
         cluster.kubectl("patch", where[0], each["metadata"]["name"], *where[1:], "--type=merge", "-p", patch)
     cluster.kubectl("delete", *where, "--all", "--timeout=60s", timeout=70)
+
+
+def remove(cluster: Cluster) -> None:
+    """Remove all that `install` has created, and the Applications that are left."""
+    _let_go(cluster)
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
+    cluster.kubectl("delete", "clusterrolebinding", _BINDING, "--ignore-not-found")
+    for name in _CRDS:
+        path = _module_folder() / "manifests" / "crds" / name
+        cluster.kubectl("delete", "-f", str(path), "--ignore-not-found", "--timeout=60s", timeout=70)
 
 
 def _customizations() -> dict[str, str]:
@@ -115,18 +126,17 @@ def _served(cluster: Cluster) -> bool:
 
 
 def _module_folder() -> Path:
-    """Where the Go module cache has Argo CD's own files."""
+    """Where the Go module cache has Argo CD's own files; they are fetched where only its program was kept."""
     module = binaries.ARGOCD
     done = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", module.module],
+        ["go", "mod", "download", "-json", module.module],
         cwd=ROOT / "e2e" / "devcluster" / "modules" / module.name,
-        env={**os.environ, "GOFLAGS": "-mod=mod"},
         capture_output=True,
         text=True,
         timeout=300,
         check=True,
     )
-    return Path(done.stdout.strip())
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def address(config: Object) -> str:

@@ -44,7 +44,7 @@ class Team:
         revision = self.commit(files)
         source = {"repoURL": self.repository.url, "targetRevision": "main", "path": self.name}
         self.argocd.application(self.name, source, self.name, **spec)
-        wait_until(f"{self.name} to be synced", lambda: self.argocd.states(self.name)[0] == "Synced", 90)
+        self.argocd.wait(self.name, "Synced", "", timeout=90)
         return revision
 
     def wait(self, sync: str, health: str, revision: str = "", timeout: float = 120) -> Object:
@@ -60,7 +60,7 @@ class Team:
 def remove_everything(cluster: Cluster) -> None:
     """Remove what the suite leaves: Applications, namespaces, and our kinds where nobody has objects of them."""
     if _has(cluster, "crd/applications.argoproj.io"):
-        installation.let_go(cluster)
+        installation.remove(cluster)
     ours = _has(cluster, "crd/workflows.fairlead.dev")
     if ours:
         for namespace in ("sales", *_test_namespaces(cluster)):
@@ -71,7 +71,6 @@ def remove_everything(cluster: Cluster) -> None:
     wait_until("the suite's namespaces to be gone", lambda: _gone(cluster), 120, interval=1)
     for kind in ("clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding"):
         cluster.kubectl("delete", kind, "-l", "app.kubernetes.io/instance=fairlead", "--ignore-not-found")
-    cluster.kubectl("delete", "clusterrolebinding", "fairlead-e2e-argocd", "--ignore-not-found")
     if ours and not _in_use(cluster):
         names = [each["metadata"]["name"] for each in cluster.get("crd")["items"]]
         mine = [name for name in names if name.endswith(".fairlead.dev")]

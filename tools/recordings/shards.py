@@ -16,7 +16,9 @@ _WAITING = [task(f"later-{i}", "long") for i in range(200)]
 
 async def shard_recorded(stage: Stage) -> Resource:
     """A task that is recorded here has failed, and its run goes on."""
-    stage.workflow(tasks=[task("bad"), {"name": "sign-off", "approval": {"message": "Publish?"}}, task("long"), *_WAITING])
+    stage.workflow(
+        tasks=[task("bad"), {"name": "sign-off", "approval": {"message": "Publish?"}}, task("long"), *_WAITING]
+    )
     stage.start()
     await stage.until(lambda: {"Failed", "Running"} <= {each["phase"] for each in _shard(stage).get("tasks", ())})
     return TASKSTATUSSHARDS

@@ -320,7 +320,7 @@ class TestDrift:
         count, seen = resyncs(team.argocd, team.name, RESYNCS_OF_AN_HOUR)
         assert count >= RESYNCS_OF_AN_HOUR
         assert seen == {"Synced"}
-        assert team.argocd.syncs(team.name) == syncs, "nothing was healed, either"
+        assert team.argocd.syncs(team.name) == syncs > 0, "nothing was healed, either"
         written = [
             (entry["user"]["username"], entry["verb"], resource_of(entry))
             for entry in audit.all_of(team.name)
