@@ -118,6 +118,16 @@ class ArgoCD:
                 return dict(each)
         return {}
 
+    def below(self, name: str, kind: str) -> set[tuple[str, str]]:
+        """Return the objects of a kind that are shown below others, each as whose it is and its health, if any."""
+        nodes = self._ask("GET", f"/api/v1/applications/{name}/resource-tree").get("nodes") or ()
+        return {
+            (parent["name"], each.get("health", {}).get("status", ""))
+            for each in nodes
+            for parent in each.get("parentRefs", ())
+            if each["kind"] == kind
+        }
+
     def delete(self, name: str, *, cascade: bool = True) -> None:
         """Delete an Application, with what it has installed where `cascade` is set, and wait until it is gone."""
         finalizers = ["resources-finalizer.argocd.argoproj.io"] if cascade else []

@@ -93,7 +93,7 @@ async def running(stage: Stage) -> Resource:
 
 async def running_in_shards(stage: Stage) -> Resource:
     """It has so many tasks that they are not listed in it."""
-    stage.workflow(tasks=[task("long", forEach={"in": list(range(250)), "as": "n"})])
+    stage.workflow(tasks=[task("long", forEach={"in": list(range(250)), "as": "item"})])
     stage.start()
     await stage.until(lambda: "shards" in stage.read().get("status", {}))
     return WORKFLOWS

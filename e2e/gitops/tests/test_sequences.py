@@ -218,10 +218,17 @@ class TestSelfHealAndPrune:
         template = {**workflow("part", {"a": SHORT}), "kind": "WorkflowTemplate"}
         run = workflow("run", {"sub": {"workflow": {"templateRef": {"name": "part"}}}, "job": _job(), "long": LONG})
         run["metadata"]["labels"] = {"app.kubernetes.io/instance": "somebody"}
-        team.apply({"run.yaml": run, "part.yaml": template})
+        team.apply({"run.yaml": run, "large.yaml": large(), "part.yaml": template})
         team.workflows.wait_phase("run", "sub", "Succeeded")
         team.workflows.wait_phase("run", "job", "Succeeded")
+        team.workflows.wait_phase("run", "long", "Running")
+        wait_until("the shard", lambda: team.workflows.status("large").get("shards"))
         application = team.wait("Synced", "Progressing")
+        made = {"Workflow": "run", "Job": "run", "Pod": "run", "TaskStatusShard": "large"}
+        wait_until(
+            "what the runs have made to be shown below them",
+            lambda: all((run, "Healthy") in team.argocd.below(team.name, kind) for kind, run in made.items()),
+        )
         assert not [each for each in application["status"]["resources"] if each.get("requiresPruning")]
         for kind in ("workflows", "pods", "jobs"):
             for each in team.argocd.cluster.get(kind, "-n", team.name)["items"]:
@@ -248,6 +255,11 @@ class TestSelfHealAndPrune:
         assert after["status"]["phase"] == "Succeeded"
 
 
+def large() -> Object:
+    """A run that has more tasks than are recorded in a Workflow, and one pod."""
+    return workflow("large", {"a": LONG, **{f"b-{i}": {**SHORT, "needs": ["a"]} for i in range(200)}})
+
+
 def _job() -> Object:
     container = {"name": "main", "image": "busybox:1.36", "command": ["true"], "resources": {"limits": {"cpu": "500m"}}}
     return {
@@ -269,12 +281,13 @@ def everything() -> dict[str, Object]:
     runs = {
         "running": workflow("running", {"a": {"container": ports, "pod": {"terminationGracePeriodSeconds": 1}}}),
         "listed": workflow(
-            "listed", {"each": {**LONG, "forEach": {"in": [1, 2], "as": "n"}}, "then": {**SHORT, "needs": ["each"]}}
+            "listed", {"each": {**LONG, "forEach": {"in": [1, 2], "as": "item"}}, "then": {**SHORT, "needs": ["each"]}}
         ),
         "jobs": workflow("jobs", {"job": _job(), "sign-off": approval}),
         "parent": workflow("parent", {"sub": {"workflow": {"templateRef": {"name": "part"}}}}),
         "suspended": workflow("suspended", {"a": SHORT}, suspend=True),
         "succeeded": workflow("succeeded", {"a": SHORT}),
+        "large": large(),
         "templated": {**workflow("templated", {}), "spec": {"templateRef": {"name": "part"}}},
     }
     template = {**workflow("part", {"a": SHORT, "b": {**LONG, "needs": ["a"]}}), "kind": "WorkflowTemplate"}
@@ -327,10 +340,10 @@ class TestDrift:
             if entry["objectRef"].get("apiGroup") == "fairlead.dev"
             and entry["verb"] in ("create", "update", "patch", "delete")
         ]
-        assert {what for _, _, what in written} <= {"workflows/status"}, (
-            "the operator writes the status and nothing else"
+        assert {what for _, _, what in written} <= {"workflows/status", "taskstatusshards"}, (
+            "the operator writes what is recorded and nothing else"
         )
-        with_words = f"{count} resyncs, {len(everything())} objects, {len(written)} writes of a status, no drift"
+        with_words = f"{count} resyncs, {len(everything())} objects, {len(written)} writes of the record, no drift"
         print(f"\n{with_words}")
 
     def test_what_another_manager_has_applied_stays(self, team: Team) -> None:
@@ -399,6 +412,7 @@ class TestActions:
         assert [(each["action"], each["accepted"], each["by"]) for each in status["actions"]] == [
             ("Retry", True, "system:serviceaccount:argocd:argocd-server")
         ]
+        assert team.argocd.below(team.name, "WorkflowAction") == {("run", "Healthy")}
 
     def test_an_approval_is_given(self, team: Team) -> None:
         team.apply(
@@ -453,3 +467,5 @@ class TestActions:
             return ""
 
         assert wait_until("the answer", refused) == "RunActive"
+        wait_until("it to be seen", lambda: team.argocd.below(team.name, "WorkflowAction") == {("run", "Degraded")})
+        team.wait("Synced", "Progressing")
