@@ -412,7 +412,7 @@ class TestActions:
         assert [(each["action"], each["accepted"], each["by"]) for each in status["actions"]] == [
             ("Retry", True, "system:serviceaccount:argocd:argocd-server")
         ]
-        assert team.argocd.below(team.name, "WorkflowAction") == {("run", "Healthy")}
+        wait_until("it to be seen", lambda: team.argocd.below(team.name, "WorkflowAction") == {("run", "Healthy")})
 
     def test_an_approval_is_given(self, team: Team) -> None:
         team.apply(
@@ -452,6 +452,11 @@ class TestActions:
         revision = team.commit({"other.yaml": workflow("other", {"a": SHORT})})
         team.wait("Synced", "Healthy", revision)
         assert team.workflows.get(run["metadata"]["name"]), "it is not pruned"
+        wait_until("it to be seen", lambda: team.argocd.below(team.name, "Workflow") == {("part", "Healthy")})
+        revision = team.commit({"part.yaml": None})
+        team.wait("Synced", "Healthy", revision)
+        where = ("workflow", run["metadata"]["name"], "-n", team.name)
+        wait_until("it to go with its template", lambda: is_gone(team.argocd.cluster, *where), 60)
 
     def test_a_run_that_may_not_be_retried_says_why(self, team: Team) -> None:
         team.apply({"run.yaml": workflow("run", {"a": LONG})})
