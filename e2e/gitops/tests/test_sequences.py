@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -214,6 +215,10 @@ class TestSelfHealAndPrune:
         assert team.workflows.get("stays")["metadata"]["uid"] == uids["stays"]
         assert len(team.workflows.pods(f"{labels.RUN_UID}={uids['stays']}")) == 1
 
+    @staticmethod
+    def is_shown(team: Team, kind: str, shown: tuple[str, str]) -> bool:
+        return shown in team.argocd.below(team.name, kind)
+
     def test_what_a_run_makes_is_not_pruned(self, team: Team) -> None:
         template = {**workflow("part", {"a": SHORT}), "kind": "WorkflowTemplate"}
         run = workflow("run", {"sub": {"workflow": {"templateRef": {"name": "part"}}}, "job": _job(), "long": LONG})
@@ -230,10 +235,8 @@ class TestSelfHealAndPrune:
             "Pod": ("run", "Progressing"),  # as every pod that has an end
             "TaskStatusShard": ("large", "Healthy"),
         }
-        wait_until(
-            "what the runs have made to be shown below them",
-            lambda: all(shown in team.argocd.below(team.name, kind) for kind, shown in made.items()),
-        )
+        for kind, shown in made.items():
+            wait_until(f"a {kind} as {shown}", partial(self.is_shown, team, kind, shown))
         assert not [each for each in application["status"]["resources"] if each.get("requiresPruning")]
         for kind in ("workflows", "pods", "jobs"):
             for each in team.argocd.cluster.get(kind, "-n", team.name)["items"]:
