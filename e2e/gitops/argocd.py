@@ -131,16 +131,31 @@ class ArgoCD:
     def delete(self, name: str, *, cascade: bool = True) -> None:
         """Delete an Application, with what it has installed where `cascade` is set, and wait until it is gone."""
         finalizers = ["resources-finalizer.argocd.argoproj.io"] if cascade else []
-        # A sync that is under way, or is to be tried again, would come first.
-        patch = json.dumps({"metadata": {"finalizers": finalizers}, "operation": None})
+        patch = json.dumps({"metadata": {"finalizers": finalizers}})
         where = ("applications.argoproj.io", name, "-n", NAMESPACE)
         try:
+            self._terminate(name)
             self.cluster.kubectl("patch", *where, "--type=merge", "-p", patch)
         except CommandFailed as error:
             if "not found" in str(error):
                 return
             raise
         self.cluster.kubectl("delete", *where, "--timeout=120s", timeout=130)
+
+    def _terminate(self, name: str) -> None:
+        """End a sync that is under way, or is to be tried again: a deletion waits for it, and its hooks are held."""
+
+        def ended() -> bool:
+            if "operation" not in self.get(name):
+                return True
+            try:
+                self._ask("DELETE", f"/api/v1/applications/{name}/operation")
+            except AssertionError as error:
+                if "No operation is in progress" not in str(error):
+                    raise
+            return False
+
+        wait_until(f"the sync of {name} to end", ended, 60, interval=0.5)
 
     def syncs(self, name: str) -> float:
         """Return how many syncs of an Application have ended."""
@@ -232,7 +247,7 @@ def _start(argocd: ArgoCD, bin_dir: Path) -> None:
     redis, repo = f"127.0.0.1:{ports['redis']}", f"127.0.0.1:{ports['repo']}"
     kubeconfig = str(argocd.folder / "kubeconfig")
     in_cluster = ("--kubeconfig", kubeconfig, "--namespace", NAMESPACE, "--redis", redis)
-    in_cluster = (*in_cluster, "--repo-server", repo, "--repo-server-plaintext")
+    served = ("--repo-server", repo, "--repo-server-plaintext")
     _part(argocd, bin_dir, "redis-server", *_listening("--bind", ports["redis"]), "--save", "", "--appendonly", "no")
     _wait_open(argocd, "redis-server", ports["redis"])
     metrics = ("--metrics-address", "127.0.0.1", "--metrics-port")
@@ -248,13 +263,14 @@ def _start(argocd: ArgoCD, bin_dir: Path) -> None:
         "5",
         "--persist-resource-health",
     )
-    _part(argocd, bin_dir, "argocd-application-controller", *in_cluster, *resync, *more)
+    _part(argocd, bin_dir, "argocd-application-controller", *in_cluster, *served, *resync, *more)
     address = _listening("--address", ports["server"])
     _part(
         argocd,
         bin_dir,
         "argocd-server",
         *in_cluster,
+        *served,
         *address,
         *metrics,
         server_metrics,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ Object = dict[str, Any]
 #: Where examples/gitops/argocd/fairlead.yaml installs to.
 _NAMESPACES = ("fairlead", "sales", ARGOCD)
 
+_HOOK_FINALIZER = "argocd.argoproj.io/hook-finalizer"
+
 
 @dataclass(frozen=True, slots=True)
 class Team:
@@ -35,11 +38,11 @@ class Team:
         """The Application's name, the namespace's, and the folder's."""
         return self.workflows.namespace
 
-    def commit(self, files: dict[str, Object | list[Object] | None]) -> str:
+    def commit(self, files: Mapping[str, Object | list[Object] | None]) -> str:
         """Commit objects to the folder, None to remove a file; returns the commit's id."""
         return self.repository.commit({f"{self.name}/{name}": content for name, content in files.items()})
 
-    def apply(self, files: dict[str, Object | list[Object] | None], **spec: Any) -> str:
+    def apply(self, files: Mapping[str, Object | list[Object] | None], **spec: Any) -> str:
         """Commit objects, and have an Application for the folder; returns once they are in the cluster."""
         revision = self.commit(files)
         source = {"repoURL": self.repository.url, "targetRevision": "main", "path": self.name}
@@ -68,7 +71,7 @@ def remove_everything(cluster: Cluster) -> None:
     cluster.kubectl(
         "delete", "namespace", *_test_namespaces(cluster), *_NAMESPACES, "--ignore-not-found", "--wait=false"
     )
-    wait_until("the suite's namespaces to be gone", lambda: _gone(cluster), 120, interval=1)
+    wait_until("the suite's namespaces to be gone", lambda: _gone(cluster, ours), 120, interval=1)
     for kind in ("clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding"):
         cluster.kubectl("delete", kind, "-l", "app.kubernetes.io/instance=fairlead", "--ignore-not-found")
     if ours and not _in_use(cluster):
@@ -82,8 +85,11 @@ def _test_namespaces(cluster: Cluster) -> list[str]:
     return [name for name in names if name.startswith("gitops-")]
 
 
-def _gone(cluster: Cluster) -> bool:
+def _gone(cluster: Cluster, ours: bool) -> bool:
     _release(cluster)
+    if ours:
+        _strip(cluster, "taskstatusshards", labels.FINALIZER)
+        _strip(cluster, "workflows", _HOOK_FINALIZER)  # hooks of syncs that have been cut off
     names = {each["metadata"]["name"] for each in cluster.get("namespaces")["items"]}
     return not names & {*_NAMESPACES, *_test_namespaces(cluster)}
 
@@ -93,15 +99,33 @@ def _release(cluster: Cluster) -> None:
     patch = json.dumps({"metadata": {"$deleteFromPrimitiveList/finalizers": [labels.FINALIZER]}})
     for each in cluster.get("pods,jobs", "-A", "-l", labels.RUN_UID)["items"]:
         namespace, name = each["metadata"]["namespace"], each["metadata"]["name"]
-        if "deletionTimestamp" not in each["metadata"] or not (
-            namespace in _NAMESPACES or namespace.startswith("gitops-")
-        ):
+        if "deletionTimestamp" not in each["metadata"] or not _is_ours(namespace):
             continue
-        try:
-            cluster.kubectl("patch", each["kind"].lower(), name, "-n", namespace, "--type=strategic", "-p", patch)
-        except CommandFailed as error:
-            if "not found" not in str(error):  # gone meanwhile
-                raise
+        _patch(cluster, each["kind"].lower(), name, "-n", namespace, "--type=strategic", "-p", patch)
+
+
+def _strip(cluster: Cluster, kind: str, finalizer: str) -> None:
+    """Take all finalizers off objects of a kind that have this one and are being deleted, in the suite's namespaces."""
+    patch = json.dumps({"metadata": {"finalizers": None}})
+    for each in cluster.get(kind, "-A")["items"]:
+        metadata = each["metadata"]
+        if "deletionTimestamp" not in metadata or not _is_ours(metadata["namespace"]):
+            continue
+        if finalizer in metadata.get("finalizers", ()):
+            _patch(cluster, kind, metadata["name"], "-n", metadata["namespace"], "--type=merge", "-p", patch)
+
+
+def _patch(cluster: Cluster, *arguments: str) -> None:
+    """Patch what may be gone meanwhile."""
+    try:
+        cluster.kubectl("patch", *arguments)
+    except CommandFailed as error:
+        if "not found" not in str(error):
+            raise
+
+
+def _is_ours(namespace: str) -> bool:
+    return namespace in _NAMESPACES or namespace.startswith("gitops-")
 
 
 def _has(cluster: Cluster, name: str) -> bool:
