@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 from fairlead import __version__
 
 from .resources import Resource
 
-__all__ = ["JSON", "METADATA", "METADATA_LIST", "USER_AGENT", "headers_for", "impersonation", "label_of", "selectors"]
+__all__ = [
+    "JSON",
+    "METADATA",
+    "METADATA_LIST",
+    "USER_AGENT",
+    "headers_for",
+    "impersonation",
+    "label_of",
+    "selectors",
+    "target_of",
+]
 
 USER_AGENT = f"fairlead/{__version__}"
 
@@ -17,6 +28,9 @@ JSON = "application/json"
 # The server sends only metadata back, in these envelopes (KEP 2897 of old, "metadata-only" requests).
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+#: What RFC 3986 allows in a path besides letters and digits.
+_IN_PATH = "/:@!$&'()*+,;=~"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -40,6 +54,12 @@ def impersonation(namespace: str, service_account: str) -> Mapping[str, str]:
         if not _NAME.fullmatch(part):
             raise ValueError(f"no service account can be called {namespace!r}/{service_account!r}")
     return {"Impersonate-User": f"system:serviceaccount:{namespace}:{service_account}"}
+
+
+def target_of(path: str, params: Mapping[str, str] | None) -> str:
+    """Return a path below the server's URL with its query, quoted for the first line of a request."""
+    quoted = quote(path, safe=_IN_PATH)
+    return f"{quoted}?{urlencode(params)}" if params else quoted
 
 
 def label_of(resource: Resource, subresource: str | None = None) -> str:
