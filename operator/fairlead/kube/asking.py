@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fairlead import __version__
 
@@ -28,9 +28,6 @@ JSON = "application/json"
 # The server sends only metadata back, in these envelopes (KEP 2897 of old, "metadata-only" requests).
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-#: What RFC 3986 allows in a path besides letters and digits.
-_IN_PATH = "/:@!$&'()*+,;=~"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -57,9 +54,8 @@ def impersonation(namespace: str, service_account: str) -> Mapping[str, str]:
 
 
 def target_of(path: str, params: Mapping[str, str] | None) -> str:
-    """Return a path below the server's URL with its query, quoted for the first line of a request."""
-    quoted = quote(path, safe=_IN_PATH)
-    return f"{quoted}?{urlencode(params)}" if params else quoted
+    """Return a path as of `Resource.path`, which is quoted, with its query."""
+    return f"{path}?{urlencode(params)}" if params else path
 
 
 def label_of(resource: Resource, subresource: str | None = None) -> str:
