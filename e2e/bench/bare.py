@@ -20,11 +20,12 @@ import orjson
 import uvloop
 
 from fairlead.api import labels
-from fairlead.kube.credentials import load_credentials, open_session
+from fairlead.kube.credentials import load_credentials
 from fairlead.kube.errors import Gone, error_from_status
 from fairlead.kube.finalizers import release_finalizer
 from fairlead.kube.lines import LineSplitter
 from fairlead.kube.resources import PODS, TASKSTATUSSHARDS, ObjectKey
+from fairlead.kube.session import Session
 from fairlead.kube.transport import ApiClient, PatchType
 
 __all__ = ["POD", "Driver"]
@@ -191,7 +192,7 @@ class _Status:
 
 async def _serve(kubeconfig: Path) -> None:
     loop = asyncio.get_running_loop()
-    async with open_session(await load_credentials(kubeconfig=kubeconfig)) as session:
+    async with Session(await load_credentials(kubeconfig=kubeconfig)) as session:
         client = ApiClient(session, max_in_flight=_AT_ONCE)
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

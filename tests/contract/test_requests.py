@@ -20,10 +20,11 @@ from fairlead.clock import utc_now
 from fairlead.controllers.actions import Actions, _Verdict, action_view
 from fairlead.controllers.identity import POLICY, is_in_force
 from fairlead.controllers.store import Workflow, WorkflowStore
-from fairlead.kube.credentials import load_credentials, open_session
+from fairlead.kube.credentials import load_credentials
 from fairlead.kube.errors import Conflict
 from fairlead.kube.observer import NullObserver
 from fairlead.kube.resources import ObjectKey
+from fairlead.kube.session import Session
 from fairlead.kube.transport import ApiClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,7 +201,7 @@ async def test_an_answer_keeps_what_others_have_written_and_is_no_change_the_sec
 
     view = action_view(asked.cluster.get(*names))
     credentials = await load_credentials(kubeconfig=asked.cluster.kubeconfig)
-    async with open_session(credentials) as session:
+    async with Session(credentials) as session:
         actions = Actions(ApiClient(session), WorkflowStore(), print, print, NullObserver())
         record = {"uid": view.uid, "accepted": True, "reason": "Accepted", "message": "m"}
         actions._changed(key, None, view)

@@ -16,9 +16,9 @@ MUTANTS = (
         invariant="L3",
         name="waits-for-ever",
         broken="A watch without a single byte is waited on for ever.",
-        file="kube/transport.py",
-        old="sock_read=idle_timeout)",
-        new="sock_read=None)",
+        file="kube/connection.py",
+        old="        if left <= 0:\n",
+        new="        if left <= 0 and self._whole:\n",
         caught_by=(f"{_INFORMER}::TestSilence::test_a_silent_watch_is_given_up_and_resumed",),
     ),
     Mutant(

@@ -15,11 +15,12 @@ from fairlead.api.resolution import merge_definition
 from fairlead.api.shard import read_tasks
 from fairlead.api.work import MAIN_CONTAINER
 from fairlead.cli.exits import CliError, ExitCode
-from fairlead.kube.credentials import CredentialsError, load_credentials, open_session
+from fairlead.kube.credentials import CredentialsError, load_credentials
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from fairlead.kube.lines import LineSplitter
 from fairlead.kube.logs import read_log_lines
 from fairlead.kube.resources import CONTROLLERREVISIONS, PODS, SELF_SUBJECT_REVIEWS, WORKFLOWS, ObjectKey, Resource
+from fairlead.kube.session import Session
 from fairlead.kube.shards import fetch_shards
 from fairlead.kube.transport import ApiClient, PatchType
 
@@ -274,7 +275,7 @@ async def connect(kubeconfig: Path | None, context: str | None, namespace: str |
             ExitCode.UNREACHABLE,
             hint=_HINT,
         ) from error
-    async with open_session(credentials) as session:
+    async with Session(credentials) as session:
         client = ApiClient(session, max_retries=1, max_retry_wait=2.0)
         yield Cluster(client, credentials.host, namespace or credentials.namespace or "default")
 

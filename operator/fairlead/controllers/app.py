@@ -22,6 +22,7 @@ from fairlead.archive.store import ArchiveError
 from fairlead.kube.credentials import Credentials, CredentialsError, load_credentials, open_session
 from fairlead.kube.lean_imports import absent
 from fairlead.kube.resources import WORKFLOWS
+from fairlead.kube.session import Session
 from fairlead.telemetry.logs import configure
 
 from .certificate import CertificateFiles
@@ -83,7 +84,7 @@ class _Process:
         self._options = options
         self._stop = asyncio.Event()
         self._kopf_ready = asyncio.Event()
-        self._session = open_session(credentials)
+        self._session = Session(credentials)
         archive = None if options.archive is None else open_archive(options.archive)
         self._operator = Operator(self._session, options, archive=archive)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import aiohttp
-
 from fairlead.archive.store import ArchiveStore
+from fairlead.kube.session import Http
 from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.telemetry.metrics import Metrics
@@ -21,7 +20,7 @@ __all__ = ["keepers"]
 
 
 def keepers(
-    session: aiohttp.ClientSession,
+    session: Http,
     client: ApiClient,
     store: WorkflowStore,
     archive: ArchiveStore | None,

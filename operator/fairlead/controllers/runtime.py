@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import aiohttp
-
 from fairlead.archive.store import ArchiveStore
 from fairlead.egress.addresses import Addresses, Network
 from fairlead.egress.connections import Connections
@@ -27,6 +25,7 @@ from fairlead.kube.informer import Informer
 from fairlead.kube.informers import Informers
 from fairlead.kube.resources import EVENTS, JOBS, PODS, SECRETS, VALIDATING_WEBHOOKS, WORKFLOWS, ObjectKey
 from fairlead.kube.scope import Following, Scope
+from fairlead.kube.session import Http
 from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
 from fairlead.line import Turn
@@ -88,7 +87,7 @@ class Operator:
     """The parts, and what connects them.
 
     Args:
-        session: whose base URL is the API server's; it stays the caller's to close.
+        session: with the API server; it stays the caller's to close.
         options: of the process.
         spans: takes traces of runs; by default the receiver that the options name.
         archive: where what is left of runs goes, None for nowhere.
@@ -101,7 +100,7 @@ class Operator:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Http,
         options: OperatorOptions,
         spans: SpanSink | None = None,
         archive: ArchiveStore | None = None,
@@ -451,7 +450,7 @@ class Operator:
             observer=self.metrics,
         )
 
-    def _replicas(self, session: aiohttp.ClientSession, namespace: str, name: str) -> Replicas:
+    def _replicas(self, session: Http, namespace: str, name: str) -> Replicas:
         duties = RunDuties(
             self.informers.values(),
             self.store,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from fairlead.engine.capacity import MESSAGE_CHARACTERS
 
@@ -21,6 +22,7 @@ def shorten(message: str) -> str:
     return message if len(message) <= MESSAGE_CHARACTERS else message[: MESSAGE_CHARACTERS - 1] + "…"
 
 
+@lru_cache(maxsize=1024)  # five in each entry of a status, which are written again and again
 def timestamp(moment: datetime) -> str:
     """Return a moment (UTC) as the API writes it, in whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

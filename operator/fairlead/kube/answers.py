@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
+from .connection import NoConnection
 from .errors import ApiError, Unreachable, error_from_response
 
 __all__ = ["is_overload", "no_answer", "object_in", "patience", "refusal"]
@@ -27,14 +28,14 @@ def object_in(answer: bytes) -> dict[str, Any]:
     return parsed
 
 
-def refusal(response: aiohttp.ClientResponse, answer: bytes, asked: str) -> ApiError:
-    """The error that a complete answer with another status than 2xx stands for."""
+def refusal(status: int, headers: Mapping[str, str], answer: bytes, asked: str) -> ApiError:
+    """The error that a complete answer with another status than 2xx stands for; headers are in lower case."""
     try:
         # The API server sends whole seconds; the header's date form is not used by it.
-        wait = max(0.0, float(response.headers["Retry-After"]))
+        wait = max(0.0, float(headers["retry-after"]))
     except (KeyError, ValueError):
         wait = None
-    return error_from_response(response.status, answer, retry_after=wait, request=asked)
+    return error_from_response(status, answer, retry_after=wait, request=asked)
 
 
 def no_answer(error: Exception, method: str, asked: str) -> Unreachable:
@@ -42,7 +43,7 @@ def no_answer(error: Exception, method: str, asked: str) -> Unreachable:
 
     Nothing was sent before a connection stood; after that, the fate of a write is unknown.
     """
-    connecting = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+    connecting = isinstance(error, NoConnection)
     what = str(error) or "no answer in time"
     return Unreachable(
         f"{type(error).__name__}: {what}", maybe_applied=method != "GET" and not connecting, request=asked

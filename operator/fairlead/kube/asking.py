@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from fairlead import __version__
 
 from .resources import Resource
 
-__all__ = ["JSON", "METADATA", "METADATA_LIST", "USER_AGENT", "headers_for", "impersonation", "label_of", "selectors"]
+__all__ = [
+    "JSON",
+    "METADATA",
+    "METADATA_LIST",
+    "USER_AGENT",
+    "headers_for",
+    "impersonation",
+    "label_of",
+    "selectors",
+    "target_of",
+]
 
 USER_AGENT = f"fairlead/{__version__}"
 
@@ -40,6 +51,11 @@ def impersonation(namespace: str, service_account: str) -> Mapping[str, str]:
         if not _NAME.fullmatch(part):
             raise ValueError(f"no service account can be called {namespace!r}/{service_account!r}")
     return {"Impersonate-User": f"system:serviceaccount:{namespace}:{service_account}"}
+
+
+def target_of(path: str, params: Mapping[str, str] | None) -> str:
+    """Return a path as of `Resource.path`, which is quoted, with its query."""
+    return f"{path}?{urlencode(params)}" if params else path
 
 
 def label_of(resource: Resource, subresource: str | None = None) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from .asking import USER_AGENT
+from .connection import keep_alive
 from .lean_imports import bare_package
 
 __all__ = ["Credentials", "CredentialsError", "load_credentials", "open_session"]
@@ -173,7 +174,7 @@ async def load_credentials(
 
 
 def open_session(credentials: Credentials) -> aiohttp.ClientSession:
-    """Open an HTTP session; call it once for each user that closes what it is given, as kopf does.
+    """Open a session of aiohttp, which kopf wants; our own requests go over `session.Session`. The caller closes it.
 
     A request that is answered with 401 is sent once more if the source of the credentials has something new.
     """
@@ -210,17 +211,10 @@ def open_session(credentials: Credentials) -> aiohttp.ClientSession:
     )
 
 
-# Seconds and counts: a peer that vanished without a word is noticed after 30 + 3*10 s, also by an idle watch.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-
-
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol = address[:3]
     made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):  # macOS calls the first one otherwise; its default will do
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    keep_alive(made)
     return made
 
 
@@ -260,6 +254,8 @@ async def _kubeconfig(files: str, context: str | None) -> Login:
         namespace = loader.current_context["context"].get("namespace")
     except Exception as error:  # plug-ins and a malformed file raise anything
         raise CredentialsError(f"cannot use kubeconfig {files}: {error}") from error
+    if found.proxy and not found.proxy.startswith("http://"):
+        raise CredentialsError(f"kubeconfig {files}: proxy-url: only http:// proxies are supported, not {found.proxy}")
     return Login(
         host=found.host,
         authorization=token,

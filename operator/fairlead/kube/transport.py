@@ -18,23 +18,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import aiohttp
 import orjson
 
 from fairlead.line import CLEAN_UP, Turn
 
 from .answers import is_overload, no_answer, object_in, patience, refusal
-from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors
+from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors, target_of
+from .connection import Quiet
 from .errors import ApiError, Silent
 from .observer import NullObserver, Observer
 from .resources import Resource
+from .session import Http
 from .slots import Slots
 
 __all__ = ["ApiClient", "JsonObject", "Page", "PatchType"]
 
 JsonObject = dict[str, Any]
-
-_WATCH_BUFFER = 256 * 1024  # bytes that may pile up while the loop is busy, before the socket is paused
 
 
 class PatchType(StrEnum):
@@ -65,7 +64,7 @@ class ApiClient:
     """Sends requests over one session, which stays the caller's to close.
 
     Args:
-        session: from `credentials.open_session`; its base URL is the API server's.
+        session: with the API server.
         observer: is told of every exchange.
         max_in_flight: requests under way at once, at most; `slots` says how many, and in which order the rest go.
         request_timeout: seconds for one attempt, from sending to the last byte; waiting for a slot and for
@@ -80,7 +79,7 @@ class ApiClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Http,
         *,
         observer: Observer | None = None,
         max_in_flight: int = 50,
@@ -363,7 +362,7 @@ class ApiClient:
         headers = headers_for(accept, self._identity)
         if body is not None:
             headers["Content-Type"] = content_type
-        limits = aiohttp.ClientTimeout(total=seconds or self._request_timeout, connect=self._connect_timeout)
+        target, limit = target_of(path, params), seconds or self._request_timeout
         async with self.slots.place(turn):
             for attempt in range(self._max_retries + 1):
                 if before_send is not None:
@@ -371,7 +370,7 @@ class ApiClient:
                 if method != "GET":
                     self._fence(resource)
                 try:
-                    return await self._exchange(method, path, verb, resource, params, body, headers, limits)
+                    return await self._exchange(method, target, f"{verb} {path}", verb, resource, body, headers, limit)
                 except ApiError as error:
                     if is_overload(error):
                         self.slots.overloaded()
@@ -420,73 +419,59 @@ class ApiClient:
             "timeoutSeconds": str(max(1, round(server_timeout))),
         }
         path, label = resource.path(namespace), label_of(resource)
-        limits = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, sock_read=idle_timeout)
         asked = f"watch {label}"
         clock = asyncio.get_running_loop().time
         start, code = clock(), "<error>"
         try:
             try:
-                async with asyncio.timeout(self._request_timeout):
-                    response = await self._session.request(
-                        "GET",
-                        path.lstrip("/"),
-                        params=params,
-                        headers=headers_for(JSON, self._identity),
-                        timeout=limits,
-                        allow_redirects=False,
-                        read_bufsize=_WATCH_BUFFER,
-                    )
-                    code = str(response.status)
-            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                raise no_answer(error, "GET", asked) from error
+                stream = await self._session.open(
+                    target_of(path, params),
+                    headers_for(JSON, self._identity),
+                    seconds=self._request_timeout,
+                    connect_seconds=self._connect_timeout,
+                    idle_seconds=idle_timeout,
+                )
+                code = str(stream.status)
             finally:
                 seconds = clock() - start
                 self._observer.request_finished(verb="watch", resource=label, code=code, seconds=seconds, sent_bytes=0)
             try:
-                if response.status != 200:
+                if stream.status != 200:
                     async with asyncio.timeout(self._request_timeout):
-                        answer = await response.read()
-                    raise refusal(response, answer, asked)
-                yield response.content.iter_any()
+                        answer = await stream.read()
+                    raise refusal(stream.status, stream.headers, answer, asked)
+                yield stream.chunks()
             finally:
-                response.close()
-        except aiohttp.SocketTimeoutError as error:
-            raise Silent(f"no data for {idle_timeout:g} s", maybe_applied=False, request=asked) from error
-        except (aiohttp.ClientError, OSError) as error:
+                stream.close()
+        except Quiet as error:
+            raise Silent(str(error), maybe_applied=False, request=asked) from error
+        except OSError as error:  # TimeoutError is one
             raise no_answer(error, "GET", asked) from error
 
     async def _exchange(
         self,
         method: str,
-        path: str,
+        target: str,
+        asked: str,
         verb: str,
         resource: str,
-        params: Mapping[str, str] | None,
         body: bytes | None,
         headers: Mapping[str, str],
-        limits: aiohttp.ClientTimeout,
+        seconds: float,
     ) -> bytes:
         """One attempt: send, read all of the answer, tell the observer."""
         clock = asyncio.get_running_loop().time
         start, code = clock(), "<error>"
-        asked = f"{verb} {path}"
         try:
-            async with self._session.request(
-                method,
-                path.lstrip("/"),  # relative: the base URL may have a path (a gateway for many clusters)
-                params=params,
-                data=body,
-                headers=headers,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
-                answer = await response.read()
-                code = str(response.status)
-                if 200 <= response.status < 300:
-                    self.slots.answered(verb, resource, clock() - start)
-                    return answer
-                raise refusal(response, answer, asked)
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            reply = await self._session.send(
+                method, target, headers, body, seconds=seconds, connect_seconds=self._connect_timeout
+            )
+            code = str(reply.status)
+            if 200 <= reply.status < 300:
+                self.slots.answered(verb, resource, clock() - start)
+                return reply.body
+            raise refusal(reply.status, reply.headers, reply.body, asked)
+        except OSError as error:  # TimeoutError is one
             raise no_answer(error, method, asked) from error
         finally:
             self._observer.request_finished(

@@ -9,9 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta
-from typing import Any, cast
-
-import aiohttp
+from typing import Any
 
 from fairlead.archive.store import ArchiveStore
 from fairlead.clock import set_clock
@@ -119,7 +117,7 @@ class Host:
                 each.set_result(None)
 
     async def _serve(self) -> None:
-        session = cast("aiohttp.ClientSession", self._session)
+        session = self._session
         operator = self.operator = Operator(session, self._options, archive=self._archive)
         self.on_start(operator)
         operator.begin()

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import parse_qsl, unquote
 
-import aiohttp
-import orjson
-from aiohttp.client_reqrep import ConnectionKey
+from fairlead.kube.connection import Broken, NoConnection, Quiet, Reply
 
 from .apiserver import Answer, ApiServer, Request, Watch
 
@@ -109,14 +107,14 @@ class Network:
         """Return an HTTP session for somebody."""
         return Session(self, sender)
 
-    async def exchange(self, sender: str, request: Request, limits: aiohttp.ClientTimeout) -> Response:
-        """Send a request; return the answer, or raise what aiohttp would."""
+    async def exchange(self, sender: str, request: Request, seconds: float) -> Reply:
+        """Send a request; return the answer, or raise what a connection would."""
         self.sent(sender, request)
         passage = self.weather.passage(sender, request)
         loop = asyncio.get_running_loop()
         if passage.refused:
             await asyncio.sleep(passage.out)
-            raise _no_connection()
+            raise NoConnection("refused")
         coming: asyncio.Future[Answer] = loop.create_future()
 
         def arrive() -> None:
@@ -131,123 +129,114 @@ class Network:
             if coming.done():
                 return
             if passage.broken:
-                coming.set_exception(aiohttp.ServerDisconnectedError())
+                coming.set_exception(Broken("the server closed the connection"))
             else:
                 coming.set_result(answer)
 
         if not passage.lost:
             loop.call_later(passage.out, arrive)
-        async with asyncio.timeout(limits.total):
+        async with asyncio.timeout(seconds):
             answer = await coming
-        return Response(answer)
+        return _reply(answer)
 
-    async def open_watch(self, sender: str, request: Request, limits: aiohttp.ClientTimeout) -> Response:
-        """Open a watch; the answer's content is its stream."""
+    async def open_watch(self, sender: str, request: Request, idle_seconds: float) -> Stream | Whole:
+        """Open a watch."""
         self.sent(sender, request)
         passage = self.weather.passage(sender, request)
         await asyncio.sleep(passage.out)
         if passage.refused:
-            raise _no_connection()
+            raise NoConnection("refused")
         if passage.lost or passage.unanswered:
             await asyncio.Event().wait()  # who asks has a time-out of its own for this
         if passage.broken:
-            raise aiohttp.ServerDisconnectedError
+            raise Broken("the server closed the connection")
         opened = passage.instead or self.server.watch(request)
         if isinstance(opened, Answer):
             self.answered(sender, request, opened)
             await asyncio.sleep(passage.back)
-            return Response(opened)
+            return Whole(opened)
         if opened.closed:  # all that it tells is that its beginning is forgotten
             self.weather.expired(sender, request)
         lasts = float(request.query.get("timeoutSeconds", "3600"))
-        stream = Stream(self, sender, _plural(request.path), opened, idle=limits.sock_read, lasts=lasts)
+        stream = Stream(self, sender, _plural(request.path), opened, idle=idle_seconds, lasts=lasts)
         self.streams.append(stream)
         await asyncio.sleep(passage.back)
-        return Response(Answer(code=200, body={}), stream)
+        return stream
 
 
 class Session:
-    """As much of `aiohttp.ClientSession` as the transport uses. `dead`: who sends is no more."""
+    """What `kube.session.Session` is to the transport. `dead`: who sends is no more."""
 
     def __init__(self, network: Network, sender: str) -> None:
         self.dead = False
         self._network = network
         self._sender = sender
 
-    def request(
+    async def send(
         self,
         method: str,
-        url: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
         *,
-        params: Mapping[str, str] | None = None,
-        data: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: aiohttp.ClientTimeout,
-        **_: Any,
-    ) -> _Exchange:
-        """Send a request: to be awaited, or entered, for its response."""
-        if self.dead:
-            raise asyncio.CancelledError
-        request = Request(method=method, path=f"/{url}", query=params or {}, headers=headers or {}, body=data or b"")
-        watches = request.query.get("watch") == "true"
-        send = self._network.open_watch if watches else self._network.exchange
-        return _Exchange(lambda: send(self._sender, request, timeout))
+        seconds: float,
+        connect_seconds: float,
+    ) -> Reply:
+        """Send a request; return the whole answer."""
+        del connect_seconds
+        return await self._network.exchange(self._sender, self._request(method, target, headers, body), seconds)
+
+    async def open(
+        self,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        connect_seconds: float,
+        idle_seconds: float,
+    ) -> Stream | Whole:
+        """Open a watch."""
+        del connect_seconds
+        request = self._request("GET", target, headers, None)
+        async with asyncio.timeout(seconds):
+            return await self._network.open_watch(self._sender, request, idle_seconds)
 
     async def close(self) -> None:
         """There is nothing to close."""
 
-
-class _Exchange:
-    """What aiohttp gives back for a request that is not sent yet."""
-
-    def __init__(self, send: Callable[[], Any]) -> None:
-        self._send = send
-
-    def __await__(self) -> Generator[Any, None, Response]:
-        sent: Generator[Any, None, Response] = self._send().__await__()
-        return sent
-
-    async def __aenter__(self) -> Response:
-        response: Response = await self._send()
-        return response
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+    def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Request:
+        if self.dead:
+            raise asyncio.CancelledError
+        path, _, query = target.partition("?")
+        return Request(
+            method=method, path=unquote(path), query=dict(parse_qsl(query)), headers=headers, body=body or b""
+        )
 
 
-class Response:
-    """As much of `aiohttp.ClientResponse` as the transport uses."""
+class Whole:
+    """An answer instead of a watch."""
 
-    def __init__(self, answer: Answer, stream: Stream | None = None) -> None:
-        self.status = answer.code
-        self.headers = answer.headers
-        self._body = answer.body
-        self._stream = stream
+    def __init__(self, answer: Answer) -> None:
+        self._reply = _reply(answer)
+        self.status, self.headers = self._reply.status, self._reply.headers
 
     async def read(self) -> bytes:
-        """Return the body."""
-        return orjson.dumps(self._body)
+        """Return all of it."""
+        return self._reply.body
 
-    @property
-    def content(self) -> Stream:
-        """The stream of a watch."""
-        assert self._stream is not None
-        return self._stream
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield it in one piece."""
+        yield self._reply.body
 
     def close(self) -> None:
-        """Close the connection."""
-        if self._stream is not None:
-            self._stream.end()
+        """There is nothing to close."""
 
 
 class Stream:
     """One watch as its reader has it: what the server says arrives later, perhaps not at all, and in order."""
 
-    def __init__(
-        self, network: Network, sender: str, plural: str, watch: Watch, *, idle: float | None, lasts: float
-    ) -> None:
+    def __init__(self, network: Network, sender: str, plural: str, watch: Watch, *, idle: float, lasts: float) -> None:
+        self.status, self.headers = 200, dict[str, str]()
         self.sender, self.plural = sender, plural
         self._network = network
         self._watch = watch
@@ -315,13 +304,21 @@ class Stream:
             self._watch.close()
             self._network.streams.remove(self)
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
+    async def read(self) -> bytes:
+        """Return all that arrives until its end."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    def close(self) -> None:
+        """Close it: its reader wants no more."""
+        self.end()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
         """Yield what has arrived, as it arrives."""
         while True:
             while self._arrived:
                 yield self._arrived.popleft()
             if self._broken:
-                raise aiohttp.ClientPayloadError("the connection broke")
+                raise Broken("the connection broke")
             if self._ended:
                 return
             self._stirred.clear()
@@ -329,25 +326,16 @@ class Stream:
                 async with asyncio.timeout(self._idle):
                     await self._stirred.wait()
             except TimeoutError:
-                raise aiohttp.SocketTimeoutError("nothing to read for too long") from None
+                raise Quiet("nothing to read for too long") from None
 
 
 def _nobody(*_: object) -> None:
     pass
 
 
-def _no_connection() -> aiohttp.ClientConnectorError:
-    key = ConnectionKey(
-        "api.test",
-        443,
-        is_ssl=True,
-        ssl=True,
-        proxy=None,
-        proxy_auth=None,
-        proxy_headers_hash=None,
-        server_hostname=None,
-    )
-    return aiohttp.ClientConnectorError(key, OSError(111, "Connection refused"))
+def _reply(answer: Answer) -> Reply:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Reply(answer.code, headers, answer.encoded())
 
 
 def _plural(path: str) -> str:

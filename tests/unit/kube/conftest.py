@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
+from fairlead.kube.credentials import Credentials, Login
+from fairlead.kube.session import Session
 from fairlead.kube.transport import ApiClient
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -158,14 +159,24 @@ def notes() -> Notes:
     return Notes()
 
 
+def session_with(url: str, **login: Any) -> Session:
+    """A session with a server, without credentials."""
+    found = Login(host=url, **login)
+
+    async def read() -> Login:
+        return found
+
+    return Session(Credentials(found, read))
+
+
 @pytest.fixture
-async def session(api: FakeApi) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(api.url) as session:
+async def session(api: FakeApi) -> AsyncIterator[Session]:
+    async with session_with(api.url) as session:
         yield session
 
 
 @pytest.fixture
-def client(session: aiohttp.ClientSession, notes: Notes) -> ApiClient:
+def client(session: Session, notes: Notes) -> ApiClient:
     return ApiClient(session, observer=notes, request_timeout=5)
 
 

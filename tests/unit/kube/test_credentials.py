@@ -9,6 +9,7 @@ from fairlead.kube import credentials, errors
 from fairlead.kube.asking import USER_AGENT
 from fairlead.kube.credentials import Credentials, CredentialsError, Login, load_credentials, open_session
 from fairlead.kube.resources import PODS
+from fairlead.kube.session import Session
 from fairlead.kube.transport import ApiClient
 
 
@@ -40,7 +41,7 @@ async def test_every_request_says_who_we_are(api: Any) -> None:
 async def test_401_reads_the_source_again_and_repeats_the_request(api: Any, notes: Any) -> None:
     api.others += [api.error(401), api.json({}, 201)]
     source = Source(api.url, "Bearer old", "Bearer new")
-    async with open_session(await source.credentials(reload_interval=0)) as session:
+    async with Session(await source.credentials(reload_interval=0)) as session:
         await ApiClient(session).create(PODS, {"kind": "Pod"}, "ns")
     assert [asked.headers["Authorization"] for asked in api.asked] == ["Bearer old", "Bearer new"]
     assert [asked.body for asked in api.asked] == [{"kind": "Pod"}] * 2
@@ -50,7 +51,7 @@ async def test_401_reads_the_source_again_and_repeats_the_request(api: Any, note
 async def test_401_stays_401_when_there_is_nothing_new(api: Any, renewed: str | None) -> None:
     api.others.append(api.error(401))
     source = Source(api.url, "Bearer old", renewed)
-    async with open_session(await source.credentials(reload_interval=0)) as session:
+    async with Session(await source.credentials(reload_interval=0)) as session:
         with pytest.raises(errors.Unauthorized):
             await ApiClient(session).get(PODS, "a", "ns")
     assert len(api.asked) == 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
-import aiohttp
 import pytest
+from tests.unit.kube.conftest import session_with
 
 from fairlead.kube.informer import Informer, controller_uid
 from fairlead.kube.resources import PODS, WORKFLOWS, ObjectKey
@@ -395,7 +395,7 @@ class TestErrors:
         assert api.queries("watch")[1]["resourceVersion"] == "6"
 
     async def test_nobody_listens(self, notes: Any, eventually: Any, unused_tcp_port: int) -> None:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}/") as session:
+        async with session_with(f"http://127.0.0.1:{unused_tcp_port}/") as session:
             informer = Informer(
                 ApiClient(session), PODS, project=phase_of, on_change=lambda *_: None, observer=notes,
                 backoff=(0.001, 0.01),

@@ -2,13 +2,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
+from tests.unit.kube.conftest import session_with
 
 from fairlead import __version__
 from fairlead.kube import errors
 from fairlead.kube.resources import CONFIGMAPS, PODS, WORKFLOWS
+from fairlead.kube.session import Session
 from fairlead.kube.transport import ApiClient, PatchType
 
 POD: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
@@ -65,7 +66,7 @@ class TestWhatIsSent:
 
     async def test_a_server_behind_a_path(self, api: Any) -> None:
         api.others.append(api.json(POD))
-        async with aiohttp.ClientSession(api.url + "k8s/clusters/c1/") as session:
+        async with session_with(api.url + "k8s/clusters/c1/") as session:
             await ApiClient(session).get(PODS, "a", "ns")
         assert api.asked[0].path == "/k8s/clusters/c1/api/v1/namespaces/ns/pods/a"
 
@@ -97,7 +98,7 @@ class TestInSomebodyElsesName:
         await client.get(PODS, "a", "ns")
         assert "Impersonate-User" not in api.asked[0].headers
 
-    async def test_its_requests_take_the_same_slots(self, api: Any, session: aiohttp.ClientSession) -> None:
+    async def test_its_requests_take_the_same_slots(self, api: Any, session: Session) -> None:
         held, answer = asyncio.Event(), api.json(POD)
 
         async def hold(request: web.Request) -> web.StreamResponse:
@@ -151,7 +152,7 @@ class TestPatience:
         assert await client.create(PODS, POD, "ns") == POD
         assert [note["code"] for note in notes.requests] == [str(code), "201"]
 
-    async def test_not_more_often_than_allowed(self, api: Any, session: aiohttp.ClientSession) -> None:
+    async def test_not_more_often_than_allowed(self, api: Any, session: Session) -> None:
         api.others.append(api.error(429, retry_after="0"))
         with pytest.raises(errors.TooManyRequests):
             await ApiClient(session, max_retries=2).create(PODS, POD, "ns")
@@ -177,12 +178,12 @@ class TestUnreachable:
     """Whether a write may have happened decides what the caller does next."""
 
     async def test_nobody_listens(self, unused_tcp_port: int) -> None:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}/") as session:
+        async with session_with(f"http://127.0.0.1:{unused_tcp_port}/") as session:
             with pytest.raises(errors.Unreachable) as caught:
                 await ApiClient(session).create(PODS, POD, "ns")
         assert not caught.value.maybe_applied
 
-    async def test_no_answer_to_a_write(self, api: Any, session: aiohttp.ClientSession, notes: Any) -> None:
+    async def test_no_answer_to_a_write(self, api: Any, session: Session, notes: Any) -> None:
         api.others.append(api.silence())
         with pytest.raises(errors.Unreachable) as caught:
             await ApiClient(session, observer=notes, request_timeout=0.03).create(PODS, POD, "ns")
@@ -190,7 +191,7 @@ class TestUnreachable:
         assert caught.value.is_transient
         assert [note["code"] for note in notes.requests] == ["<error>"]
 
-    async def test_no_answer_to_a_read(self, api: Any, session: aiohttp.ClientSession) -> None:
+    async def test_no_answer_to_a_read(self, api: Any, session: Session) -> None:
         api.others.append(api.silence())
         with pytest.raises(errors.Unreachable) as caught:
             await ApiClient(session, request_timeout=0.03).get(PODS, "a", "ns")
@@ -230,7 +231,7 @@ class TestUnreachable:
 
 
 class TestInFlight:
-    async def test_bounded(self, api: Any, session: aiohttp.ClientSession, eventually: Any) -> None:
+    async def test_bounded(self, api: Any, session: Session, eventually: Any) -> None:
         release, under_way = asyncio.Event(), 0
 
         async def slow(request: web.Request) -> web.Response:
@@ -249,7 +250,7 @@ class TestInFlight:
         await asyncio.gather(*tasks)
         assert under_way == 5
 
-    async def test_before_send_sees_the_world_after_the_wait(self, api: Any, session: aiohttp.ClientSession) -> None:
+    async def test_before_send_sees_the_world_after_the_wait(self, api: Any, session: Session) -> None:
         class Suspended(Exception):
             pass
 

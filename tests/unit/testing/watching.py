@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
 from fairlead.api import labels
@@ -87,9 +86,8 @@ class Broken:
     async def send(self, method: str, path: str, body: Any = None, type_: str = "application/merge-patch+json") -> None:
         headers = {"User-Agent": USER_AGENT, "Content-Type": type_}
         data = None if body is None else orjson.dumps(body)
-        timeout = aiohttp.ClientTimeout(total=10)
-        response = await self._session.request(method, path[1:], data=data, headers=headers, timeout=timeout)
-        assert response.status < 300, await response.read()
+        reply = await self._session.send(method, path, headers, data, seconds=10, connect_seconds=5)
+        assert reply.status < 300, reply.body
 
     def daily(self) -> dict[str, Any]:
         return self.cluster.get(WORKFLOWS, "daily")

@@ -56,7 +56,8 @@ class Writer:
         self.store = store
         self.admit = admit
         self._namespaces = namespaces
-        #: UIDs of objects as they were created: a default is stored by the first update, even one that changes nothing.
+        #: Versions of objects as they were created: a default is stored by the first write after that, even by one that
+        #: changes nothing; a deletion that waits for a finalizer is such a write too.
         self._undefaulted: set[str] = set()
         self._ownership = Ownership()
 
@@ -101,7 +102,7 @@ class Writer:
         if not call.dry_run:
             obj = store.write(served, {}, obj, call.author)
             if served.custom and "status" in obj:
-                self._undefaulted.add(obj["metadata"]["uid"])
+                self._undefaulted.add(obj["metadata"]["resourceVersion"])
         return Answer(code=201, body=shown(call, obj))
 
     def replace(self, call: Call) -> Answer:
@@ -195,7 +196,7 @@ class Writer:
         ]
         if causes:
             raise invalid(served.resource, call.name, causes)
-        stored = was["uid"] not in self._undefaulted
+        stored = was["resourceVersion"] not in self._undefaulted
         if obj == old and stored and (owners is None or not self._ownership.changes(old, owners)):
             return Answer(code=200, body=shown(call, old))
         self._ask(call, obj)
@@ -207,7 +208,7 @@ class Writer:
         self._check_size(call)
         if not call.dry_run:
             obj = self.store.write(served, old, obj, call.author, through)
-            self._undefaulted.discard(was["uid"])
+            self._undefaulted.discard(was["resourceVersion"])
             if owners is None:
                 self._ownership.written(old, obj)
             else:
