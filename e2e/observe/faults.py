@@ -148,14 +148,9 @@ def _nearly_over(on: Scene) -> None:
     on.webhook.certify(days=3)
 
 
-def _is_asked(on: Scene) -> None:
-    on.webhook.ask(workflow("fine", {"a": {"wait": {"seconds": 1}}}))
-
-
 def _mend_surroundings(on: Scene) -> None:
     _away(on).rename(on.archive)
     on.webhook.certify(days=90)
-    _is_asked(on)
 
 
 def _away(on: Scene) -> Path:
@@ -258,7 +253,7 @@ GROUPS: tuple[Group, ...] = (
         "surroundings",
         (
             Fault("the archive is not there", _alerts("ArchiveUnavailable"), _without_archive),
-            Fault("the certificate is nearly over", _alerts("CertificateExpiring"), _nearly_over, _is_asked),
+            Fault("the certificate is nearly over", _alerts("CertificateExpiring"), _nearly_over),
         ),
         _mend_surroundings,
     ),
