@@ -52,7 +52,7 @@ class Load:
             workflow("is-wrong", {"a": {**_TASK, "needs": ["nobody"]}}),
             workflow(
                 "large",
-                {"m": {**_TASK, "forEach": {"in": "${params.items}", "maxParallel": 20}}},
+                {"m": {**_TASK, "forEach": {"in": "${params.items}", "maxParallel": 10}}},
                 params=[{"name": "items", "type": "array", "default": list(range(300))}],
             ),
         )
