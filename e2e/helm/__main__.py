@@ -281,7 +281,8 @@ def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
         cluster.apply(sleeper("elsewhere", 1), namespace=OTHERS)
         cluster.apply(sleeper("here", 1), namespace=TEAM_B)
         cluster.kubectl("wait", "--for=condition=Finished", "workflow/here", "-n", TEAM_B, "--timeout=90s", timeout=95)
-        assert "status" not in cluster.get("workflow", "elsewhere", "-n", OTHERS)
+        status = cluster.get("workflow", "elsewhere", "-n", OTHERS)["status"]
+        assert status == {"observedGeneration": 0}, f"somebody has looked at it: {status}"
         assert not cluster.get("pods", "-n", OTHERS)["items"]
     _rights(release)
     for pod in release.pods():
