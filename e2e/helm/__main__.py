@@ -194,8 +194,8 @@ def _flights(release: Release, page: Page) -> None:
         upgrade, history, rollback = page.commands("Upgrade and roll back")
         page.run(upgrade, release.environment)
         assert "superseded" in page.run(history, release.environment)
+        wait_until("the one before to be gone, which Helm does not wait for", lambda: len(release.pods()) == 2, 60)
         upgraded = {pod["metadata"]["uid"] for pod in release.pods()}
-        assert len(upgraded) == 2, upgraded
         assert not upgraded & first, "the upgrade has replaced nothing"
         _go_on(cluster, (TEAM_A, "nycflights"), (TEAM_B, "ticks"))
     with step("helm rollback in mid-run"):
@@ -297,7 +297,7 @@ def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
         upgrade, _, rollback = page.commands("Upgrade and roll back")
         page.run(upgrade, release.environment, "--set", "logLevel=DEBUG")
         page.run(rollback, release.environment)
-        assert len(release.pods()) == 2
+        wait_until("two operators to be left", lambda: len(release.pods()) == 2, 60)
 
 
 def _rights(release: Release) -> None:
