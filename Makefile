@@ -56,10 +56,10 @@ e2e-helm: $(READY) cluster ## The image and the chart from installation over upg
 e2e-gitops: $(READY) cluster ## A real Argo CD installs Fairlead from git, and runs workflows: waves, hooks, self-heal, prune, drift, actions
 	@$(BIN)/pytest e2e/gitops/tests $(if $(K),-k '$(K)')
 
-e2e-observe: $(READY) ## A real Prometheus on an operator under load: every dashboard panel answers, every alert fires for its fault (CHARTS=folder)
+e2e-observe: $(READY) ## A real Prometheus on an operator under load: every dashboard panel answers, every alert fires for its fault (CHARTS=folder, ONLY=faults)
 	@$(DEVCLUSTER) up --kwok-nodes 1
 	@$(BIN)/pytest e2e/observe
-	@$(BIN)/python -m e2e.observe $(if $(CHARTS),--charts $(CHARTS))
+	@$(BIN)/python -m e2e.observe $(if $(CHARTS),--charts $(CHARTS)) $(addprefix --only ,$(ONLY))
 
 chaos: $(READY) ## Faults on the real control plane, judged by its audit log: 100 kills, lost nodes, … (ONLY=name SEED=n)
 	@$(DEVCLUSTER) up --kwok-nodes 1

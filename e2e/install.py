@@ -28,6 +28,7 @@ from e2e.devcluster import binaries, builds, existing, state
 from e2e.devcluster.progress import Failure, say, step
 from e2e.helm import image
 from e2e.kubectl import Cluster, CommandFailed, wait_until
+from e2e.pod_security import RESTRICTED, assert_enforced
 from fairlead import __version__
 from fairlead.api import labels
 
@@ -163,6 +164,8 @@ def _install_and_undo(cluster: Cluster, image_name: str | None) -> None:
         _run_hello(installation)
         _run_others(installation)
         _check_part(installation)
+        with step("a privileged pod is refused where the operator runs"):
+            assert_enforced(cluster, NAMESPACE, f"app.kubernetes.io/instance={RELEASE}")
         _uninstall(installation)
     except BaseException:
         _tell_what_there_is(cluster)
@@ -175,8 +178,7 @@ def _install_and_undo(cluster: Cluster, image_name: str | None) -> None:
 
 def _install(installation: Installation, image_name: str | None) -> None:
     cluster = installation.cluster
-    enforce = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    for name, pod_security in ((NAMESPACE, enforce), (USERS, {})):
+    for name, pod_security in ((NAMESPACE, RESTRICTED), (USERS, {})):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": pod_security}}
         cluster.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
     options = ["--wait", "--timeout", _HELM_TIMEOUT]

@@ -9,6 +9,7 @@ from typing import Any
 
 from e2e.audit import AuditLog
 from e2e.kubectl import Cluster, wait_until
+from fairlead.api.shard import read_tasks
 
 __all__ = ["Workflows", "allow", "fairlead", "sh", "workflow"]
 
@@ -73,8 +74,13 @@ class Workflows:
         return {"name": task, "phase": "Waiting"}
 
     def phases(self, name: str) -> dict[str, str]:
-        """Return the phase of each task."""
-        return {task["name"]: task["phase"] for task in self.status(name).get("tasks", ())}
+        """Return the phase of each task and item, wherever they are recorded."""
+        run = self.get(name)
+        shards = []
+        if "shards" in run.get("status", {}):
+            found = self.cluster.get("taskstatusshards", "-n", self.namespace)["items"]
+            shards = [each for each in found if each["workflowUID"] == run["metadata"]["uid"]]
+        return {task["name"]: task["phase"] for task in read_tasks(run.get("status", {}), shards)}
 
     def pods(self, selector: str = "fairlead.dev/workflow-uid") -> list[Object]:
         """Return the pods with a label."""

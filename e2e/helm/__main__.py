@@ -21,6 +21,7 @@ from e2e.audit import AuditLog
 from e2e.devcluster import binaries, builds, existing, state
 from e2e.devcluster.progress import Failure, say, step
 from e2e.kubectl import Cluster, CommandFailed, wait_until
+from e2e.pod_security import RESTRICTED, assert_enforced
 from fairlead import __version__
 
 from . import image
@@ -105,9 +106,8 @@ def _all_of_it(helm4: Release, helm3: Release) -> None:
 
 
 def _namespaces(cluster: Cluster) -> None:
-    enforce = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     # The volume of the flights belongs to root on the dev cluster, which is all that their namespace needs to allow.
-    for name, pod_security in ((NAMESPACE, enforce), (TEAM_A, {}), (TEAM_B, enforce), (OTHERS, enforce)):
+    for name, pod_security in ((NAMESPACE, RESTRICTED), (TEAM_A, {}), (TEAM_B, RESTRICTED), (OTHERS, RESTRICTED)):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": pod_security}}
         cluster.kubectl("create", "-f", "-", stdin=json.dumps(namespace))
 
@@ -136,6 +136,12 @@ def _install(release: Release, page: Page) -> None:
     [container] = pod["spec"]["containers"]
     assert container["image"] == builds.catalogue()["operator"].name, container["image"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    _is_restricted(release)
+
+
+def _is_restricted(release: Release) -> None:
+    selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
+    assert_enforced(release.cluster, NAMESPACE, selector)
 
 
 def _webhook(release: Release, page: Page) -> None:
@@ -188,8 +194,8 @@ def _flights(release: Release, page: Page) -> None:
         upgrade, history, rollback = page.commands("Upgrade and roll back")
         page.run(upgrade, release.environment)
         assert "superseded" in page.run(history, release.environment)
+        wait_until("the one before to be gone, which Helm does not wait for", lambda: len(release.pods()) == 2, 60)
         upgraded = {pod["metadata"]["uid"] for pod in release.pods()}
-        assert len(upgraded) == 2, upgraded
         assert not upgraded & first, "the upgrade has replaced nothing"
         _go_on(cluster, (TEAM_A, "nycflights"), (TEAM_B, "ticks"))
     with step("helm rollback in mid-run"):
@@ -275,7 +281,8 @@ def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
         cluster.apply(sleeper("elsewhere", 1), namespace=OTHERS)
         cluster.apply(sleeper("here", 1), namespace=TEAM_B)
         cluster.kubectl("wait", "--for=condition=Finished", "workflow/here", "-n", TEAM_B, "--timeout=90s", timeout=95)
-        assert "status" not in cluster.get("workflow", "elsewhere", "-n", OTHERS)
+        status = cluster.get("workflow", "elsewhere", "-n", OTHERS)["status"]
+        assert status == {"observedGeneration": 0}, f"somebody has looked at it: {status}"
         assert not cluster.get("pods", "-n", OTHERS)["items"]
     _rights(release)
     for pod in release.pods():
@@ -285,11 +292,12 @@ def _install_for_some(release: Release, page: Page, log: AuditLog) -> None:
         ]
         assert served == [1.0, 1.0], f"{name}: {served}"
     release.nothing_was_forbidden()
+    _is_restricted(release)
     with step("Helm 3: upgrade and roll back"):
         upgrade, _, rollback = page.commands("Upgrade and roll back")
         page.run(upgrade, release.environment, "--set", "logLevel=DEBUG")
         page.run(rollback, release.environment)
-        assert len(release.pods()) == 2
+        wait_until("two operators to be left", lambda: len(release.pods()) == 2, 60)
 
 
 def _rights(release: Release) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from e2e.chaos.rights import Account
 from e2e.kubectl import Cluster
-from e2e.observe.load import NAMESPACE, Load, review
+from e2e.observe.load import NAMESPACE, Load
 from e2e.observe.proxy import Proxy
+from e2e.observe.webhook import Webhook
 from e2e.operators import OperatorProcess
 from e2e.workflows import sh, workflow
 
@@ -32,7 +34,8 @@ class Scene:
     proxy: Proxy
     load: Load
     operator: OperatorProcess
-    webhook_port: int
+    webhook: Webhook
+    archive: Path
     start: Callable[..., OperatorProcess]
 
     def delete(self, *names: str, namespace: str = NAMESPACE) -> None:
@@ -90,7 +93,7 @@ def _over_quota(on: Scene) -> None:
 
 
 def _unreadable(on: Scene) -> None:
-    review(on.webhook_port, None)
+    on.webhook.send_nonsense()
 
 
 def _deleted_pods(on: Scene) -> None:
@@ -130,6 +133,28 @@ def _without(resource: str, verb: str) -> Callable[[Scene], None]:
 
 def _give_back(on: Scene) -> None:
     on.account.restore()
+
+
+# -- of what is around it
+
+
+def _without_archive(on: Scene) -> None:
+    """The volume that the archive is on is not there."""
+    on.archive.rename(_away(on))
+
+
+def _nearly_over(on: Scene) -> None:
+    """Nobody has renewed the certificate."""
+    on.webhook.certify(days=3)
+
+
+def _mend_surroundings(on: Scene) -> None:
+    _away(on).rename(on.archive)
+    on.webhook.certify(days=90)
+
+
+def _away(on: Scene) -> Path:
+    return on.archive.with_name("archive-elsewhere")
 
 
 # -- of the operator
@@ -172,9 +197,12 @@ def _dead(on: Scene) -> None:
 
 
 def _without_lease(on: Scene) -> None:
-    """A replica that may have no Lease, since the namespace where they should be does not exist."""
+    """A replica that may have no Lease, since the namespace where they should be does not exist.
+
+    It also serves one namespace by name, of which there is a metric.
+    """
     on.operator.kill()
-    on.operator = on.start("--lease-namespace", f"{NAMESPACE}-missing")
+    on.operator = on.start("--lease-namespace", f"{NAMESPACE}-missing", "--watch-namespace", NAMESPACE)
 
 
 GROUPS: tuple[Group, ...] = (
@@ -220,6 +248,14 @@ GROUPS: tuple[Group, ...] = (
             ),
         ),
         _give_back,
+    ),
+    Group(
+        "surroundings",
+        (
+            Fault("the archive is not there", _alerts("ArchiveUnavailable"), _without_archive),
+            Fault("the certificate is nearly over", _alerts("CertificateExpiring"), _nearly_over),
+        ),
+        _mend_surroundings,
     ),
     Group(
         "operator",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from e2e.kubectl import Cluster, CommandFailed
 from e2e.workflows import sh, workflow
 
-__all__ = ["NAMESPACE", "Load", "question", "review"]
+__all__ = ["NAMESPACE", "Load"]
 
 NAMESPACE = "fairlead-observe"
 
@@ -50,12 +47,12 @@ class Load:
             workflow("waits", {"a": {"wait": {"seconds": 3600}}}),
             workflow("asks", {"a": {"approval": {"message": "Go on?"}}}),
             workflow("queues", {f"t{index}": sh("sleep 2") for index in range(12)}, parallelism=2),
-            workflow("runs", {f"t{index}": sh("sleep 3600") for index in range(3)}),
+            workflow("runs", {f"t{index}": sh("sleep 3600") for index in range(12)}),
             workflow("is-stopped", {"a": sh("sleep 3600")}),
             workflow("is-wrong", {"a": {**_TASK, "needs": ["nobody"]}}),
             workflow(
                 "large",
-                {"m": {**_TASK, "forEach": {"in": "${params.items}", "maxParallel": 20}}},
+                {"m": {**_TASK, "forEach": {"in": "${params.items}", "maxParallel": 10}}},
                 params=[{"name": "items", "type": "array", "default": list(range(300))}],
             ),
         )
@@ -109,38 +106,3 @@ def _templates() -> list[Object]:
         }
         for name, tasks in (("daily", daily), ("flaky", flaky))
     ]
-
-
-def review(port: int, body: Object | None) -> None:
-    """Ask the webhook about a definition, as the API server would; without a body, something it cannot read."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/validate",
-        data=b"{" if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            answer.read()
-    except urllib.error.HTTPError:
-        if body is not None:
-            raise
-
-
-def question(definition: Object) -> Object:
-    """Return what the API server asks about a new Workflow."""
-    kind = {"group": "fairlead.dev", "version": "v1alpha1", "kind": "Workflow"}
-    return {
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "00000000-0000-4000-8000-000000000000",
-            "kind": kind,
-            "resource": {"group": "fairlead.dev", "version": "v1alpha1", "resource": "workflows"},
-            "operation": "CREATE",
-            "namespace": NAMESPACE,
-            "name": definition["metadata"]["name"],
-            "userInfo": {"username": "somebody"},
-            "object": definition,
-            "oldObject": None,
-        },
-    }

@@ -50,6 +50,8 @@ def test_example_ends_as_its_header_says(
     assert {task: phases[task] for task in example.tasks} == example.tasks
     if example.outputs is not None:
         assert status.get("outputs") == example.outputs
+    for kind in example.makes:
+        assert workflows.cluster.get(kind.lower(), "-n", workflows.namespace)["items"], f"no {kind} was made"
     if ttl is not None:
         workflows.patch(example.name, {"ttlSecondsAfterFinished": 0})
         workflows.kubectl("wait", "--for=delete", f"workflow/{example.name}", "--timeout=30s")

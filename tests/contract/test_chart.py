@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from e2e.devcluster import binaries, certificates
 from e2e.devcluster.progress import run as run_openssl
 from e2e.kubectl import Cluster, CommandFailed
 from tests.contract.charts import CHART, Object, only, pod, render, run
+from tests.unit.chart.test_roles import roles
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -134,6 +135,23 @@ def test_people_who_may_view_or_edit_a_namespace_may_do_so_with_workflows(helm: 
     assert edit["metadata"]["labels"][f"{aggregate}edit"] == "true"
     assert f"{aggregate}view" not in edit["metadata"]["labels"]
     assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_the_roles_of_people_are_rendered_as_the_unit_tests_read_them(helm: Path) -> None:
+    """`unit/test_kinds_table.py` and `unit/chart/test_roles.py` judge them without Helm."""
+
+    def seen(roles: Iterable[Object]) -> Object:
+        found = {}
+        for each in roles:
+            labels = each["metadata"]["labels"] or {}
+            aggregated = {name: value for name, value in labels.items() if "aggregate-to-" in name}
+            found[each["metadata"]["name"].rpartition(":")[2]] = (each["rules"], aggregated)
+        return found
+
+    ours = seen(roles("user-roles.yaml").values())
+    rendered = seen(each for each in render(helm) if each["kind"] == "ClusterRole")
+    assert ours.keys() >= {"view", "edit", "admin"}
+    assert {name: rendered[name] for name in ours} == ours
 
 
 def test_the_crds_are_those_of_the_repository(helm: Path) -> None:

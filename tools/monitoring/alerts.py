@@ -159,6 +159,24 @@ ALERTS: tuple[Alert, ...] = (
         summary="The webhook let definitions in unchecked: {{ $labels.result }}.",
     ),
     Alert(
+        name="FairleadCertificateExpiring",
+        severity="warning",
+        expr=(
+            "min by (namespace, job, instance) "
+            "(fairlead_webhook_certificate_expiry_timestamp_seconds) - time() < 604800"
+        ),
+        hold="15m",
+        summary="The certificate of the webhook expires within a week, has expired, or is missing.",
+    ),
+    Alert(
+        name="FairleadArchiveUnavailable",
+        severity="warning",
+        # The gauge is the time since the first failure; that it holds, not that it is large, makes 300 seconds of it.
+        expr="max by (namespace, job) (fairlead_archive_failing_seconds) > 0",
+        hold="5m",
+        summary="Nothing could be written to the archive for {{ $value | humanizeDuration }}: runs that are due stay.",
+    ),
+    Alert(
         name="FairleadEventsDropped",
         severity="info",
         expr=(

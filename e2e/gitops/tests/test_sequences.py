@@ -16,6 +16,7 @@ from e2e.gitops.installation import ROOT
 from e2e.gitops.repository import Repository
 from e2e.gitops.team import Team
 from e2e.kubectl import Cluster, CommandFailed, wait_until
+from e2e.pod_security import assert_enforced
 from e2e.workflows import sh, workflow
 
 from fairlead.api import labels
@@ -67,6 +68,11 @@ class TestInstallation:
             if each.get("group") == "fairlead.dev"
         }
         assert ours == {"WorkflowTemplate": "Healthy", "Workflow": "Healthy"}
+
+    def test_the_restricted_profile_is_enforced_where_the_operator_runs(
+        self, cluster: Cluster, installed: Object
+    ) -> None:
+        assert_enforced(cluster, "fairlead", "app.kubernetes.io/instance=fairlead")
 
     def test_crds_are_not_pruned(self, cluster: Cluster, installed: Object) -> None:
         annotations = cluster.get("crd", "workflows.fairlead.dev")["metadata"]["annotations"]

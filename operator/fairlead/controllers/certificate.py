@@ -49,6 +49,11 @@ class ServingCertificate:
     def refresh(self) -> None:
         """Look whether there is another one; called before each connection."""
 
+    def expiry(self) -> float:
+        """Return when that of the next connection expires: one that is new may not have been asked for yet."""
+        self.refresh()
+        return self.expires_at
+
     def _load(self, chain: Path, key: Path) -> None:
         context = _new_context()
         # A password, so that a key which needs one is refused and not asked about on a terminal.

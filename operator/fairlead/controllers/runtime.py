@@ -179,7 +179,7 @@ class Operator:
         self._certificate_keeper: CertificateKeeper | None = None
         if certificate is not None:
             self.metrics.ask(
-                "fairlead_webhook_certificate_expiry_timestamp_seconds", lambda: {(): certificate.expires_at}
+                "fairlead_webhook_certificate_expiry_timestamp_seconds", lambda: {(): certificate.expiry()}
             )
             if options.webhook_keeping is not None:
                 self._certificate_keeper = CertificateKeeper(client, options.webhook_keeping, certificate)

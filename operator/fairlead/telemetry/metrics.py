@@ -249,6 +249,7 @@ class Metrics:
         name = (queue, queue)
         for family in _FAMILIES:
             self._counters["fairlead_reconcile_errors_total"].labels(queue, family)
+        self._counters["workqueue_retries_total"].labels(*name)
         for each in ("reconcile_errors", "reconcile_panics", "terminal_reconcile_errors"):
             self._counters[f"controller_runtime_{each}_total"].labels(queue)
         self.ask("workqueue_depth", lambda: {name: len(watched)})

@@ -30,14 +30,24 @@ PROCESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """One metric: its kind, help and label names; `buckets` in its own unit, for histograms."""
+    """One metric: its kind, help and label names; `buckets` in its own unit, for histograms.
+
+    `about` are the kinds of ours that it tells something of, none for what is the operator's own.
+    """
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str
     help: str
     labels: Sequence[str] = ()
     buckets: Sequence[float] = ()
+    about: Sequence[str] = ()
 
+
+_RUN = ("Workflow",)
+_TEMPLATE = ("WorkflowTemplate",)
+_ACTION = ("WorkflowAction",)
+_RECORD = ("Workflow", "TaskStatusShard")
+_JUDGED = ("Workflow", "WorkflowTemplate", "WorkflowAction")
 
 _FAST = (0.00001, 0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _LONG = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
@@ -49,12 +59,14 @@ SPECS: tuple[MetricSpec, ...] = (
         "fairlead_runs_finished_total",
         "Runs that reached their end, by outcome and the reason of the Succeeded condition.",
         ("outcome", "reason"),
+        about=_RUN,
     ),
     MetricSpec(
         "counter",
         "fairlead_actions_total",
         "WorkflowActions that were answered, by what was asked for and whether it was accepted.",
         ("action", "result"),
+        about=_ACTION,
     ),
     MetricSpec(
         "counter",
@@ -62,6 +74,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "Questions of the API server about new definitions, by kind and result: allowed or refused; and timeout, error "
         "and unreadable, which let the object in.",
         ("kind", "result"),
+        about=_JUDGED,
     ),
     MetricSpec(
         "histogram",
@@ -69,24 +82,28 @@ SPECS: tuple[MetricSpec, ...] = (
         "Time from such a question to its answer.",
         ("kind",),
         _USUAL,
+        about=_JUDGED,
     ),
     MetricSpec(
         "gauge",
         "fairlead_runs",
         "Runs that this replica acts for, by phase; those that have ended count for as long as they are there.",
         ("phase",),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
         "fairlead_runs_waiting",
         "Runs that have not begun, by what they wait for.",
         ("reason",),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
         "fairlead_runs_stalled",
         "Unfinished runs that go on only if somebody helps, by the reason of their condition Stalled.",
         ("reason",),
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
@@ -94,30 +111,35 @@ SPECS: tuple[MetricSpec, ...] = (
         "Time from a run's start to its end, suspended time included.",
         ("outcome",),
         _LONG,
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
         "fairlead_run_start_delay_seconds",
         "Time from the creation of a Workflow to its start on record, by whole seconds.",
         buckets=(1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
         "fairlead_tasks",
         "Tasks and items of the runs under way, by phase.",
         ("phase",),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
         "fairlead_tasks_waiting",
         "Tasks and items of the runs under way that neither run nor have ended, by reason.",
         ("reason",),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
         "fairlead_task_slots",
         "Slots of the runs under way that are held by live attempts, and tasks and items that wait for one.",
         ("state",),
+        about=_RUN,
     ),
     MetricSpec(
         "gauge",
@@ -134,6 +156,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "fairlead_node_attempts_total",
         "Attempts at tasks that ended: succeeded, skipped, cancelled, or the class of their failure.",
         ("class",),
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
@@ -141,6 +164,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "Time for which an attempt's main container, or what stands for it, ran.",
         ("class",),
         _LONG,
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
@@ -148,18 +172,21 @@ SPECS: tuple[MetricSpec, ...] = (
         "Time from the creation of an attempt's object until its main container runs.",
         ("kind",),
         (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0),
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
         "fairlead_plan_duration_seconds",
         "Time the engine takes to decide what to do about one workflow.",
         buckets=_FAST,
+        about=_RUN,
     ),
     MetricSpec(
         "histogram",
         "fairlead_hop_duration_seconds",
         "Time from seeing a task's last dependency end to sending the request that creates its pod.",
         buckets=_USUAL,
+        about=_RUN,
     ),
     MetricSpec(
         "counter",
@@ -205,12 +232,14 @@ SPECS: tuple[MetricSpec, ...] = (
         "fairlead_status_writes_total",
         "Writes of run status, by what was written: the summary on the Workflow, or a shard.",
         ("object",),
+        about=_RECORD,
     ),
     MetricSpec(
         "counter",
         "fairlead_status_written_bytes_total",
         "Bytes of run status sent to the API server.",
         ("object",),
+        about=_RECORD,
     ),
     MetricSpec(
         "counter",
@@ -235,24 +264,28 @@ SPECS: tuple[MetricSpec, ...] = (
         "fairlead_template_tasks",
         "As fairlead_tasks, of the runs of one template.",
         ("namespace", "template", "phase"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "gauge",
         "fairlead_template_tasks_waiting",
         "As fairlead_tasks_waiting, of the runs of one template.",
         ("namespace", "template", "reason"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "gauge",
         "fairlead_template_runs_active",
         "Runs of one template that are under way.",
         ("namespace", "template"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "counter",
         "fairlead_template_runs_finished_total",
         "As fairlead_runs_finished_total, of the runs of one template.",
         ("namespace", "template", "outcome"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "histogram",
@@ -260,18 +293,21 @@ SPECS: tuple[MetricSpec, ...] = (
         "As fairlead_run_duration_seconds, of the runs of one template.",
         ("namespace", "template"),
         _LONG,
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "counter",
         "fairlead_template_attempts_total",
         "As fairlead_node_attempts_total, of the runs of one template.",
         ("namespace", "template", "class"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "counter",
         "fairlead_template_attempt_seconds_total",
         "Time for which attempts of the runs of one template ran.",
         ("namespace", "template", "class"),
+        about=_TEMPLATE,
     ),
     MetricSpec(
         "gauge",
@@ -295,6 +331,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "fairlead_runs_deleted_total",
         "Finished runs that were deleted, by cause: their ttl, or a history limit.",
         ("cause",),
+        about=_RUN,
     ),
     MetricSpec(
         "counter",
@@ -302,6 +339,7 @@ SPECS: tuple[MetricSpec, ...] = (
         "Runs that have ended, by what came of archiving them: written, present (it was there already) or error (it is "
         "tried again).",
         ("result",),
+        about=_RUN,
     ),
     MetricSpec(
         "counter",
@@ -416,8 +454,9 @@ SPECS: tuple[MetricSpec, ...] = (
 
 def table() -> str:
     """The Markdown table of docs/metrics.md, sorted by name."""
-    rows = ["| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |"]
+    rows = ["| Metric | Type | Labels | About | Meaning |", "| --- | --- | --- | --- | --- |"]
     for spec in sorted(SPECS, key=lambda spec: spec.name):
         labels = ", ".join(f"`{label}`" for label in spec.labels)
-        rows.append(f"| `{spec.name}` | {spec.kind} | {labels} | {spec.help} |")
+        about = ", ".join(spec.about)
+        rows.append(f"| `{spec.name}` | {spec.kind} | {labels} | {about} | {spec.help} |")
     return "\n".join(rows) + "\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
 from e2e.devcluster.progress import run
 from tests.unit.controllers.pki import Authority
 
@@ -128,6 +129,14 @@ async def test_there_may_be_none_yet(files: Files, server: Server) -> None:
     files.install("one")
 
     assert await server.name() == "one"
+
+
+def test_when_it_expires_is_known_of_a_new_one_that_nobody_has_asked_for(files: Files) -> None:
+    certificate = CertificateFiles(files.chain, files.key)
+    assert certificate.expiry() == 0.0
+    files.install("one")
+    expected = x509.load_pem_x509_certificate(files.chain.read_bytes()).not_valid_after_utc
+    assert certificate.expiry() == expected.timestamp()
 
 
 @pytest.mark.parametrize("server", [""], indirect=True)

@@ -13,7 +13,7 @@ import yaml
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
-_LINE = re.compile(r"^# (expect|tasks|outputs|local|answer|server): (.+)$", re.MULTILINE)
+_LINE = re.compile(r"^# (expect|tasks|outputs|local|answer|server|makes): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Example:
     """One file. `reason` and `after` are empty where the head names none; `tasks` has only those it names.
 
     `answers` are what somebody has to say to its tasks, `server` is what the server answers that it asks by the
-    parameter `url`.
+    parameter `url`. `makes` are kinds of objects that the operator makes for it.
     """
 
     path: Path
@@ -33,6 +33,7 @@ class Example:
     local: bool
     answers: tuple[str, ...] = ()
     server: str = ""
+    makes: tuple[str, ...] = ()
 
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
@@ -85,6 +86,7 @@ def read(path: Path) -> Example:
         local={"yes": True, "no": False}[lines["local"][0].split()[0]],
         answers=tuple(lines.get("answer", ())),
         server=lines["server"][0] if "server" in lines else "",
+        makes=tuple(kind for line in lines.get("makes", ()) for kind in line.split()),
     )
 
 

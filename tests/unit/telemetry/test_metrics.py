@@ -219,7 +219,7 @@ def test_the_table_has_a_row_for_each() -> None:
     rows = table().splitlines()
     assert len(rows) == len(SPECS) + 2
     meaning = "Runs that have not begun, by what they wait for."
-    assert f"| `fairlead_runs_waiting` | gauge | `reason` | {meaning} |" in rows
+    assert f"| `fairlead_runs_waiting` | gauge | `reason` | Workflow | {meaning} |" in rows
 
 
 @pytest.mark.parametrize("name", ["request_finished", "watch_restarted", "event_dropped"])
