@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_parts",
         "_paused",
+        "_reply",
         "_size",
         "_status",
         "_transport",
@@ -89,6 +90,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.used = False
         self._forget(whole=True)
+        self._complete = True
 
     def _forget(self, *, whole: bool) -> None:
         """Be ready for the next answer."""
@@ -96,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._status = 0
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
+        self._reply: Reply | None = None
         self._size = 0
         self._complete = False
         self._heard_at = 0.0
@@ -118,8 +121,8 @@ class Connection(asyncio.Protocol):
         """
         self._send(request, whole=True)
         await self._news()
-        reply = Reply(self._status, self._headers, b"".join(self._parts))
-        self._parts = []
+        reply, self._reply = self._reply, None
+        assert reply is not None, "only the end of the answer is news"
         return reply
 
     async def open(self, request: bytes, idle_seconds: float) -> Stream:
@@ -191,7 +194,10 @@ class Connection(asyncio.Protocol):
             keep_alive(made)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse what came; what nobody has asked for would be taken for the answer to the next request."""
+        if self._complete:
+            self.close()
+            return
         self._heard_at = self._loop.time()
         try:
             self._parser.feed_data(data)
@@ -210,6 +216,11 @@ class Connection(asyncio.Protocol):
         self._fail(error)
 
     # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Notice a second answer to one request: whatever it is, nothing may be sent after it."""
+        if self._complete:
+            self._error = Broken("more came than was asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; of those that come twice the last counts, which the API server sends none of."""
@@ -237,7 +248,11 @@ class Connection(asyncio.Protocol):
         if self._status < 200:
             self._headers = {}
             return
+        if self._complete:
+            return
         self._complete = True
+        if self._whole:
+            self._reply = Reply(self._status, self._headers, b"".join(self._parts))
         if not self._parser.should_keep_alive():
             self._error = Broken("the server closes the connection after this answer")
         self._wake()

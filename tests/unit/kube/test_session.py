@@ -168,6 +168,16 @@ class TestConnections:
             await get(session)
             assert wire.connections == 2
 
+    @pytest.mark.parametrize("when", ["with the answer", "later"])
+    async def test_that_say_more_than_was_asked_are_not_used_again(self, when: str) -> None:
+        stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+        script: list[bytes | None] = [OK + stray] if when == "with the answer" else [OK, stray]
+        async with Wire(script, [OK]).listening() as wire, session_with(wire.url) as session:
+            assert (await get(session)).body == b"{}"
+            await asyncio.wait_for(wire.hung_up.wait(), 5)
+            assert (await get(session)).body == b"{}"
+            assert wire.connections == 2
+
     async def test_that_wait_for_an_answer_nobody_wants_are_closed(self) -> None:
         async with Wire([], [OK]).listening() as wire, session_with(wire.url) as session:
             with pytest.raises(TimeoutError):
