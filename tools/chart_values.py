@@ -109,6 +109,7 @@ class AdmissionPolicy(Enabled):
     """What the API server checks by policies."""
 
     rights: bool
+    other_operators: list[Annotated[str, Field(pattern=r"^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$")]]
 
 
 class PodPolicy(_Closed):

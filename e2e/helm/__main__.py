@@ -349,15 +349,25 @@ def _delete_a_namespace(release: Release, page: Page) -> None:
     }
     cluster.apply(sleeper("long", 600), job, namespace=TEAM_A)
     wait_until("a pod and a Job to be held", lambda: len(held(cluster, TEAM_A)) == 2, 60)
+
+    def is_gone() -> bool:
+        return not cluster.kubectl("get", "namespace", TEAM_A, "--ignore-not-found", "-o", "name").strip()
+
     with step("a namespace that is served is deleted in mid-run"):
-        cluster.kubectl("delete", "namespace", TEAM_A, "--timeout=120s", timeout=130)
+        cluster.kubectl("delete", "namespace", TEAM_A, "--wait=false")
+        try:
+            wait_until("the namespace to go", is_gone, 60)
+        except TimeoutError:  # the Job and the Role are deleted at the same time: docs/install.md says what to do then
+            say("its Role went before the Job was let go of")
     with step("the other one does not notice"):
         cluster.apply(sleeper("after", 1), namespace=TEAM_B)
         cluster.kubectl("wait", "--for=condition=Finished", "workflow/after", "-n", TEAM_B, "--timeout=90s", timeout=95)
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in release.pods())
     for command in page.commands("Incidents"):
         if command.startswith("fairlead release"):
-            page.run(command, release.environment)  # nothing of it is needed here: what is held can be let go of
+            where = ("--namespace", TEAM_A) if "NAMESPACE" in command else ()
+            page.run(command, release.environment, *where)
+    wait_until("the namespace to go", is_gone, 60)
 
 
 def _remove_everything(release: Release, had_crds: list[str]) -> None:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "fairlead"
 NAMES = ("fairlead-contract-author-rights", "fairlead-contract-pods")
 OPERATOR = "system:serviceaccount:ns:fairlead"
+OTHER = "system:serviceaccount:elsewhere:fairlead"
 
 Object = dict[str, Any]
 
@@ -95,6 +96,7 @@ RIGHTS: dict[str, list[Object]] = {
         rule("fairlead.dev", "workflowtemplates", "use", names=("daily", "weekly")),
     ],
     "eve": [rule("fairlead.dev", "workflowtemplates", "use")],
+    OTHER: [],
 }
 
 
@@ -121,7 +123,7 @@ def space(api_server: Cluster, contract_namespace: str) -> Iterator[Namespace]:
     api_server.apply(*rights, namespace=contract_namespace)
     restricting = ("--set", "podPolicy.hostAccess=false", "--set", "podPolicy.images={good.example/}")
     documents = [
-        (NAMES[0], rendered("policy-rights.yaml")),
+        (NAMES[0], rendered("policy-rights.yaml", "--set", f"admissionPolicy.otherOperators={{{OTHER}}}")),
         (NAMES[1], rendered("policy-pods.yaml", *restricting)),
     ]
     chosen = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": contract_namespace}}}
@@ -238,6 +240,25 @@ def test_what_is_changed_is_judged_by_who_changes_it(space: Namespace) -> None:
     assert account("admin") in patch("ann", {"taskDefaults": defaults("admin")})
     assert PODS_NEEDED in patch("nobody", {"tasks": [{"name": "a", **BOX}]})
     assert patch("ann", {"tasks": [{"name": "a", **BOX}]}) == ""
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate"])
+def test_a_value_that_names_an_account_or_a_command_is_judged_as_what_it_stands_for(
+    space: Namespace, kind: str
+) -> None:
+    chosen = {"taskDefaults": defaults("${params.sa}"), "params": [{"name": "sa", "default": "loader"}]}
+    name = f"chosen-{kind.lower()}"
+    space.create(workflow(BOX, kind=kind, name=name, **chosen), "kim")
+    command = ("patch", kind, name, "-n", space.name, "--type=merge", "--dry-run=server")
+    change = ("-p", json.dumps({"spec": {"params": [{"name": "sa", "default": "admin"}]}}))
+    space.cluster.kubectl(*command, *change, "--as=kim")
+    with pytest.raises(CommandFailed, match="need"):
+        space.cluster.kubectl(*command, *change, "--as=ann")
+
+
+def test_the_operator_of_another_release_is_not_asked_about_its_sub_workflows(space: Namespace) -> None:
+    assert space.judge(workflow(child("daily")), "nobody").startswith(template("daily"))
+    assert space.judge(workflow(child("daily")), OTHER) == ""
 
 
 def test_the_largest_definition_is_judged_within_the_api_servers_budget(space: Namespace) -> None:
