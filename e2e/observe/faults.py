@@ -24,6 +24,9 @@ __all__ = ["GROUPS", "QUOTA_NAMESPACE", "Fault", "Group", "Scene"]
 #: Where a quota leaves room for nothing.
 QUOTA_NAMESPACE = f"{NAMESPACE}-quota"
 
+#: The binding by which the operator may read one namespace.
+_READER = "fairlead-observe-reader"
+
 
 @dataclass(slots=True)
 class Scene:
@@ -197,12 +200,25 @@ def _dead(on: Scene) -> None:
 
 
 def _without_lease(on: Scene) -> None:
-    """A replica that may have no Lease, since the namespace where they should be does not exist.
-
-    It also serves one namespace by name, of which there is a metric.
-    """
+    """A replica that may have no Lease, since the namespace where they should be does not exist."""
     on.operator.kill()
-    on.operator = on.start("--lease-namespace", f"{NAMESPACE}-missing", "--watch-namespace", NAMESPACE)
+    on.operator = on.start("--lease-namespace", f"{NAMESPACE}-missing")
+
+
+def _without_namespace(on: Scene) -> None:
+    """Of two namespaces that are served by name, pods may be read in one only."""
+    on.account.without("pods", "list", "watch")
+    # Kubernetes' own role of those who may look at a namespace.
+    given = ("--clusterrole=view", f"--user={on.account.user}")
+    on.cluster.kubectl("create", "rolebinding", _READER, "-n", NAMESPACE, *given)
+    on.operator.kill()
+    on.operator = on.start("--watch-namespace", NAMESPACE, "--watch-namespace", QUOTA_NAMESPACE)
+
+
+def _mend_namespace(on: Scene) -> None:
+    on.account.restore()
+    on.cluster.kubectl("delete", "rolebinding", _READER, "-n", NAMESPACE)
+    _restart(on)
 
 
 GROUPS: tuple[Group, ...] = (
@@ -290,5 +306,17 @@ GROUPS: tuple[Group, ...] = (
             ),
         ),
         _restart,
+    ),
+    Group(
+        "namespace",
+        (
+            Fault(
+                "a namespace may not be read",
+                _alerts("NamespaceNotServed"),
+                _without_namespace,
+                consequences=_alerts("NotReady", "Restarting"),
+            ),
+        ),
+        _mend_namespace,
     ),
 )

@@ -383,6 +383,17 @@ class TestMonitoring:
         rule = only(render(helm, metrics__prometheusRule__enabled="true"), "PrometheusRule")
         assert rule["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
 
+    @pytest.mark.parametrize(
+        ("monitor", "job"), [("serviceMonitor", "fairlead-metrics"), ("podMonitor", "ns/fairlead")]
+    )
+    def test_each_release_misses_its_own_operators(self, helm: Path, monitor: str, job: str) -> None:
+        """By the labels that the Prometheus Operator gives to what the release's own monitor finds."""
+        plain = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"][0]["rules"]
+        settings = {"metrics__prometheusRule__enabled": "true", f"metrics__{monitor}__enabled": "true"}
+        bound = only(render(helm, **settings), "PrometheusRule")["spec"]["groups"][0]["rules"]
+        changed = {new["alert"]: new["expr"] for old, new in zip(plain, bound, strict=True) if old != new}
+        assert changed == {"FairleadDown": f"absent(fairlead_build_info{{namespace='ns',job='{job}'}})"}
+
     def test_runbooks_can_be_elsewhere(self, helm: Path) -> None:
         url = "https://wiki.example/fairlead"
         settings = {"metrics__prometheusRule__enabled": "true", "metrics__prometheusRule__runbookUrl": f'"{url}"'}

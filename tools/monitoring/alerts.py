@@ -80,6 +80,13 @@ ALERTS: tuple[Alert, ...] = (
         summary="{{ $value }} runs are stalled because the operator may not do what they need.",
     ),
     Alert(
+        name="FairleadNamespaceNotServed",
+        severity="warning",
+        expr="min by (namespace, job, watched_namespace) (fairlead_namespace_served) == 0",
+        hold="5m",
+        summary="The namespace {{ $labels.watched_namespace }} is not served: its runs stand still.",
+    ),
+    Alert(
         name="FairleadStatusNotWritten",
         severity="critical",
         expr=(

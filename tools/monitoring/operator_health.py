@@ -273,12 +273,7 @@ OPERATOR_HEALTH = Board(
                 Panel(
                     title="The webhook's certificate",
                     about="For how long it is good yet; nothing where there is no webhook.",
-                    queries=[
-                        Query(
-                            f"min(fairlead_webhook_certificate_expiry_timestamp_seconds{{{OURS}}}) - time()"
-                            " or vector(0)"
-                        )
-                    ],
+                    queries=[Query(f"min(fairlead_webhook_certificate_expiry_timestamp_seconds{{{OURS}}}) - time()")],
                     unit="s",
                 ),
             ),

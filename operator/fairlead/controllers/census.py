@@ -28,7 +28,7 @@ OTHER = "Other"
 #: What a run can say of itself; whoever may write a status must not be able to make up series.
 _RUN_PHASES = ("Pending", "Running", "Suspended", "Succeeded", "Failed", "Cancelled")
 _RUN_WAITS = frozenset({"New", "TemplateNotFound", Move.WAIT.value})
-_RUN_STALLS = frozenset({"TemplateNotFound", "OperatorBlocked", "InvalidSpec", "ShardsMissing"})
+_RUN_STALLS = frozenset({"TemplateNotFound", "OperatorBlocked", "InvalidSpec", "ShardMissing"})
 
 #: Why a task does not get on. A kubelet, or the controller of another kind, may have words of its own.
 _TASK_WAITS = frozenset(

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict
 
+import pytest
 from tests.perf.counting import calls
 from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
-from fairlead.controllers.census import _TASK_WAITS
+from fairlead import controllers
+from fairlead.api.problems import Problem
+from fairlead.controllers.census import _RUN_STALLS, _TASK_WAITS
+from fairlead.controllers.reading import ShardsMissing
+from fairlead.controllers.run import Run
+from fairlead.controllers.status import encode, refused_status, unready_status
+from fairlead.controllers.store import Workflow
 from fairlead.kube.resources import WORKFLOWS, WORKFLOWTEMPLATES
 from fairlead.kube.transport import JsonObject
 
@@ -83,6 +93,50 @@ async def test_a_run_without_its_template_waits_and_needs_help(stage: Stage) -> 
     await asyncio.sleep(1)
     assert nonzero(stage, "fairlead_runs_waiting", "reason") == {"TemplateNotFound": 1}
     assert nonzero(stage, "fairlead_runs_stalled", "reason") == {"TemplateNotFound": 1}
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Told(TypedDict):
+    generation: int
+    now: datetime
+
+
+def stalls(run: Run) -> dict[str, JsonObject]:
+    """A status of each kind that says `Stalled` of a run that is not over, as the operator writes it."""
+    problem = Problem("spec", "is wrong")
+    workflow = Workflow.of(
+        {
+            "metadata": {"namespace": NAMESPACE, "name": "daily", "uid": "u-1", "resourceVersion": "1"},
+            "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"},
+        }
+    )
+    begun, told = workflow.status, Told(generation=1, now=NOW)
+    return {
+        "TemplateNotFound": unready_status(problem, reason="TemplateNotFound", previous={}, **told),
+        "InvalidSpec": refused_status([problem], previous=begun, **told),
+        "ShardMissing": ShardsMissing(["daily-0"]).status(workflow, NOW),
+        "OperatorBlocked": encode(run.state, run.settings, previous=begun, stalled="may not", **told),
+    }
+
+
+@pytest.mark.parametrize("reason", sorted(_RUN_STALLS))
+async def test_each_reason_to_stall_has_a_series_of_its_own(stage: Stage, reason: str) -> None:
+    await stage.begin()
+    stage.apply(tasks("a"))
+    await asyncio.sleep(1)
+    written = stalls(stage.run())
+    assert written.keys() == _RUN_STALLS
+    stage.operator.store.put(stage.api.edit(WORKFLOWS, "daily", lambda raw: raw.update(status=written[reason])))
+    assert nonzero(stage, "fairlead_runs_stalled", "reason") == {reason: 1}
+
+
+def test_there_are_no_other_reasons_to_stall() -> None:
+    sources = "\n".join(path.read_text() for path in Path(controllers.__file__).parent.glob("*.py"))
+    written = re.findall(r'stalled_status\([^,()]+, "(\w+)"|"Stalled": \("True", "(\w+)"', sources)
+    assert written, "the pattern finds nothing any more"
+    assert {first or second for first, second in written} <= _RUN_STALLS
 
 
 async def test_words_that_nobody_here_has_said_make_no_series(stage: Stage) -> None:
