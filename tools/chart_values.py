@@ -197,8 +197,10 @@ class Http(_Closed):
     allow_private: list[Network]
 
 
-#: `COUNT`, or `NAMESPACE=COUNT`.
-Limit = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+#: `COUNT`, or `NAMESPACE=COUNT`. The first is a number where `--set` reads it.
+Limit = (
+    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+)
 
 
 class HistoryLimits(_Closed):

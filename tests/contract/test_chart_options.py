@@ -73,6 +73,19 @@ def test_what_is_no_list_of_names_is_refused(helm: Path, wrong: str) -> None:
         render(helm, watchNamespaces=wrong)
 
 
+# -- history limits
+
+
+def test_a_limit_may_be_a_number_or_a_string(helm: Path) -> None:
+    limits = {"historyLimits__succeeded": '[100, "200", "data=500"]', "historyLimits__failed": "[2000000]"}
+    assert [each for each in arguments(render(helm, **limits)) if "history" in each] == [
+        "--succeeded-history-limit=100",
+        "--succeeded-history-limit=200",
+        "--succeeded-history-limit=data=500",
+        "--failed-history-limit=2000000",
+    ]
+
+
 # -- the webhook's certificate, made by the operators
 
 
