@@ -241,8 +241,8 @@ class Values(_Closed):
     replicas: Annotated[int, Field(ge=1, le=16)]
     watch_namespaces: Annotated[list[NamespaceName], Field(json_schema_extra={"uniqueItems": True})]
     image_pull_secrets: list[PullSecret]
-    name_override: Annotated[str, Field(max_length=63)]
-    fullname_override: Annotated[str, Field(max_length=63)]
+    name_override: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
+    fullname_override: Annotated[str, StringConstraints(pattern=r"^([a-z]([a-z0-9-]{0,53}[a-z0-9])?)?$")]
     namespace_override: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
     common_labels: Strings
     crds: Crds

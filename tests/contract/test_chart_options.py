@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, CommandFailed
 from tests.contract.charts import CHART, Object, is_hook, only, pod, render, run
@@ -252,6 +253,61 @@ def test_uninstalling_releases_where_the_operator_was(helm: Path) -> None:
 
 def test_uninstalling_can_leave_everything_held(helm: Path) -> None:
     assert not hooks(render(helm, hooks=True, releaseOnUninstall="false"), "post-delete")
+
+
+# -- names
+
+OPTIONAL = {
+    "replicas": "2",
+    "networkPolicy__enabled": "true",
+    "metrics__serviceMonitor__enabled": "true",
+    "metrics__prometheusRule__enabled": "true",
+    "metrics__dashboards__enabled": "true",
+    "podPolicy__hostAccess": "false",
+}
+
+
+def names(node: object) -> list[object]:
+    """What stands for names and namespaces anywhere in an object."""
+    if isinstance(node, list):
+        return [found for each in node for found in names(each)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in node if key.endswith(("name", "namespace", "Name")) and not isinstance(node[key], dict)]
+    return own + [found for each in node.values() for found in names(each)]
+
+
+@pytest.mark.parametrize(
+    "certificate", [{}, {"webhook__certManager__enabled": "true", "webhook__certManager__issuerName": '"7"'}]
+)
+def test_names_may_look_like_numbers(helm: Path, certificate: dict[str, str]) -> None:
+    settings = {
+        "namespaceOverride": '"456"',
+        "watchNamespaces": '["789"]',
+        "serviceAccount__name": '"1"',
+        "archive__volumeClaim": '"2"',
+        "archive__credentialsSecret": '"3"',
+        "priorityClassName": '"4"',
+        "metrics__secure": "true",
+        "metrics__certSecretName": '"5"',
+        "nameOverride": '"6"',
+        "webhook__enabled": "true",
+    }
+    documents = render(helm, hooks=True, crds__install="false", **OPTIONAL, **settings, **certificate)
+    found = [each for document in documents for each in names(document)]
+    assert {"456", "789", "1", "2", "3", "4", "5", "6"} <= set(found)
+    assert [each for each in found if not isinstance(each, str)] == []
+    monitor = only(documents, "ServiceMonitor")["spec"]
+    assert monitor["namespaceSelector"]["matchNames"] == ["456"]
+
+
+def test_the_longest_name_of_a_release_leaves_room_for_those_of_services(helm: Path) -> None:
+    release = "r" * 53  # as long as Helm lets it be
+    text = run(helm, "template", release, str(CHART), "--set", "crds.install=false,webhook.enabled=true")
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    services = [each["metadata"]["name"] for each in documents if each["kind"] == "Service"]
+    assert len(set(services)) == 2
+    assert all(len(each) <= 63 for each in services)
 
 
 # -- the rest
