@@ -340,6 +340,13 @@ def test_a_webhook_without_a_certificate_is_refused(helm: Path, missing: str) ->
         render(helm, **{key: value for key, value in BY_SECRET.items() if key != missing})
 
 
+def test_a_certificate_of_the_users_is_not_in_the_charts_own_secret(helm: Path) -> None:
+    """`helm upgrade` deletes that one when the operators do not make the certificate any more."""
+    own = only(render(helm, webhook__enabled="true"), "Secret")["metadata"]["name"]
+    with pytest.raises(CommandFailed, match="the chart's own Secret"):
+        render(helm, **BY_SECRET | {"webhook__certSecretName": json.dumps(own)})
+
+
 def test_the_api_server_takes_the_webhook(helm: Path, cluster: Cluster, restricted: str, tmp_path: Path) -> None:
     run_openssl(certificates.authority_command(tmp_path, "/CN=contract"))
     settings = BY_SECRET | {"webhook__caBundle": json.dumps((tmp_path / "ca.crt").read_text())}

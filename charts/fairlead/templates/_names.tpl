@@ -43,9 +43,14 @@ have it and eight characters more, in the 63 that they may have. */}}
 {{- end }}
 {{- end }}
 
+{{/* The chart's own Secret for it. */}}
+{{- define "fairlead.ownWebhookSecret" -}}
+{{- printf "%s-webhook-tls" (include "fairlead.fullname" .) }}
+{{- end }}
+
 {{/* Where it is. */}}
 {{- define "fairlead.webhookSecret" -}}
-{{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
+{{- default (include "fairlead.ownWebhookSecret" .) .Values.webhook.certSecretName }}
 {{- end }}
 
 {{/* Policies are the cluster's, and their names have no colon. */}}
