@@ -230,9 +230,14 @@ def test_an_archive_reaches_the_operator(helm: Path, settings: dict[str, str], u
 
 
 def test_without_an_archive_there_is_nothing_of_one(helm: Path) -> None:
-    found = pod(render(helm, archive__keepLogs="true"))
+    found = pod(render(helm))
     assert "archive" not in json.dumps(found).lower()
     assert "--keep-logs" not in found["spec"]["containers"][0]["args"]
+
+
+def test_no_logs_are_kept_nowhere(helm: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"archive\.keepLogs needs an archive"):
+        render(helm, archive__keepLogs="true")
 
 
 def test_where_the_pod_goes(helm: Path) -> None:
