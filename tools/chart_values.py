@@ -180,6 +180,7 @@ class NetworkPolicy(Enabled):
 
     metrics_from: Objects
     api_server_ports: Annotated[list[Port], Field(min_length=1)]
+    archive_ports: list[Port]
     extra_egress: Objects
 
 

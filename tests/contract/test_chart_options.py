@@ -197,6 +197,37 @@ def test_the_network_policy_lets_in_and_out_what_is_needed(helm: Path) -> None:
     assert extra == {"ports": [{"port": 8443}]}
 
 
+def ports(rules: list[Object]) -> list[int | str]:
+    return [each["port"] for rule in rules for each in rule["ports"]]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "more"),
+    [("http://collector.o.svc:4318/v1/traces", [4318]), ("http://[fd12::1]:4318", [4318]), ("https://otlp.example", [])],
+)
+def test_the_network_policy_lets_traces_out(helm: Path, endpoint: str, more: list[int]) -> None:
+    plain = only(render(helm, networkPolicy__enabled="true"), "NetworkPolicy")["spec"]
+    documents = render(helm, networkPolicy__enabled="true", traces__endpoint=json.dumps(endpoint))
+    assert ports(only(documents, "NetworkPolicy")["spec"]["egress"]) == ports(plain["egress"]) + more
+
+
+def test_the_network_policy_lets_records_out_to_a_store_of_ones_own(helm: Path) -> None:
+    documents = render(helm, networkPolicy__enabled="true", networkPolicy__archivePorts="[9000, 9001]")
+    assert ports(only(documents, "NetworkPolicy")["spec"]["egress"])[-2:] == [9000, 9001]
+
+
+def test_the_network_policy_lets_everybody_ask_for_health_where_that_port_has_no_metrics(helm: Path) -> None:
+    peers = {"networkPolicy__enabled": "true", "networkPolicy__metricsFrom": '[{"namespaceSelector": {}}]'}
+    secure = {"metrics__secure": "true", "metrics__certSecretName": '"tls"'}
+    metrics, probes = only(render(helm, **peers, **secure), "NetworkPolicy")["spec"]["ingress"]
+    assert (ports([metrics]), ports([probes])) == (["secure-metrics"], ["metrics"])
+    assert "from" in metrics
+    assert "from" not in probes
+    [both] = only(render(helm, **peers), "NetworkPolicy")["spec"]["ingress"]
+    assert ports([both]) == ["metrics"]
+    assert "from" in both
+
+
 # -- what Helm runs by itself
 
 
