@@ -43,6 +43,13 @@ def test_there_are_such_commands() -> None:
     assert all(values(command) for command in commands())
 
 
+def test_an_upgrade_takes_the_defaults_of_the_new_chart() -> None:
+    """`--reuse-values` has those of the old one instead, and so none of values that are new."""
+    upgrades = [command for command in commands() if command.startswith("helm upgrade fairlead ")]
+    assert len(upgrades) > 5
+    assert [each for each in upgrades if "--reset-then-reuse-values" not in shlex.split(each)] == []
+
+
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_pages_renders(helm: Path, tmp_path: Path, command: str) -> None:
     authority = tmp_path / "ca.crt"
