@@ -76,7 +76,7 @@ scale: $(READY) ## A list of 10,000 items and a graph of 10,000 tasks on simulat
 fuzz: $(READY) ## What strangers can hand in (YAML, expressions, definitions, answers, …), by atheris: SECONDS each (60), or ONLY="a b"
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ONLY)
 
-sbom: $(READY) ## What the image is made of, as CycloneDX: .cache/sbom/fairlead.cdx.json
+sbom: $(READY) ## The Python packages of the image, as CycloneDX: .cache/sbom/fairlead.cdx.json
 	@mkdir -p .cache/sbom
 	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application \
 	  --output-reproducible --spec-version 1.6 --output-format JSON --output-file .cache/sbom/fairlead.cdx.json

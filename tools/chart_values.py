@@ -181,6 +181,7 @@ class NetworkPolicy(Enabled):
 
     metrics_from: Objects
     api_server_ports: Annotated[list[Port], Field(min_length=1)]
+    archive_ports: list[Port]
     extra_egress: Objects
 
 
@@ -198,8 +199,10 @@ class Http(_Closed):
     allow_private: list[Network]
 
 
-#: `COUNT`, or `NAMESPACE=COUNT`.
-Limit = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+#: `COUNT`, or `NAMESPACE=COUNT`. The first is a number where `--set` reads it.
+Limit = (
+    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+)
 
 
 class HistoryLimits(_Closed):
@@ -240,8 +243,8 @@ class Values(_Closed):
     replicas: Annotated[int, Field(ge=1, le=16)]
     watch_namespaces: Annotated[list[NamespaceName], Field(json_schema_extra={"uniqueItems": True})]
     image_pull_secrets: list[PullSecret]
-    name_override: Annotated[str, Field(max_length=63)]
-    fullname_override: Annotated[str, Field(max_length=63)]
+    name_override: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
+    fullname_override: Annotated[str, StringConstraints(pattern=r"^([a-z]([a-z0-9-]{0,53}[a-z0-9])?)?$")]
     namespace_override: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
     common_labels: Strings
     crds: Crds

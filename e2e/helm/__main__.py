@@ -383,7 +383,8 @@ def _remove_everything(release: Release, had_crds: list[str]) -> None:
     keep = "true" if others else "false"
     with step(f"Helm 3: uninstall with crds.keep={keep}, where a run is under way"):
         # A namespace that is gone has to come off the list: there is no place for a Role in it.
-        release.change("upgrade", "--reuse-values", "--set", f"watchNamespaces={{{TEAM_B}}},crds.keep={keep}")
+        values = f"watchNamespaces={{{TEAM_B}}},crds.keep={keep}"
+        release.change("upgrade", "--reset-then-reuse-values", "--set", values)
         cluster.apply(sleeper("last", 600), namespace=TEAM_B)
         wait_until("it to run", lambda: len(_running(cluster, TEAM_B, "last")) == 1, 60)
         release.uninstall()

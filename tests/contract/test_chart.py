@@ -230,9 +230,14 @@ def test_an_archive_reaches_the_operator(helm: Path, settings: dict[str, str], u
 
 
 def test_without_an_archive_there_is_nothing_of_one(helm: Path) -> None:
-    found = pod(render(helm, archive__keepLogs="true"))
+    found = pod(render(helm))
     assert "archive" not in json.dumps(found).lower()
     assert "--keep-logs" not in found["spec"]["containers"][0]["args"]
+
+
+def test_no_logs_are_kept_nowhere(helm: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"archive\.keepLogs needs an archive"):
+        render(helm, archive__keepLogs="true")
 
 
 def test_where_the_pod_goes(helm: Path) -> None:
@@ -338,6 +343,13 @@ def test_a_webhook_with_cert_manager(helm: Path, issuer: dict[str, str], expecte
 def test_a_webhook_without_a_certificate_is_refused(helm: Path, missing: str) -> None:
     with pytest.raises(CommandFailed, match="a certificate of yours is both"):
         render(helm, **{key: value for key, value in BY_SECRET.items() if key != missing})
+
+
+def test_a_certificate_of_the_users_is_not_in_the_charts_own_secret(helm: Path) -> None:
+    """`helm upgrade` deletes that one when the operators do not make the certificate any more."""
+    own = only(render(helm, webhook__enabled="true"), "Secret")["metadata"]["name"]
+    with pytest.raises(CommandFailed, match="the chart's own Secret"):
+        render(helm, **BY_SECRET | {"webhook__certSecretName": json.dumps(own)})
 
 
 def test_the_api_server_takes_the_webhook(helm: Path, cluster: Cluster, restricted: str, tmp_path: Path) -> None:

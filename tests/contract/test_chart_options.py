@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from e2e.devcluster import binaries
 from e2e.kubectl import Cluster, CommandFailed
 from tests.contract.charts import CHART, Object, is_hook, only, pod, render, run
@@ -71,6 +72,19 @@ def test_the_webhook_is_asked_about_these_namespaces_only(helm: Path) -> None:
 def test_what_is_no_list_of_names_is_refused(helm: Path, wrong: str) -> None:
     with pytest.raises(CommandFailed, match="watchNamespaces"):
         render(helm, watchNamespaces=wrong)
+
+
+# -- history limits
+
+
+def test_a_limit_may_be_a_number_or_a_string(helm: Path) -> None:
+    limits = {"historyLimits__succeeded": '[100, "200", "data=500"]', "historyLimits__failed": "[2000000]"}
+    assert [each for each in arguments(render(helm, **limits)) if "history" in each] == [
+        "--succeeded-history-limit=100",
+        "--succeeded-history-limit=200",
+        "--succeeded-history-limit=data=500",
+        "--failed-history-limit=2000000",
+    ]
 
 
 # -- the webhook's certificate, made by the operators
@@ -183,6 +197,37 @@ def test_the_network_policy_lets_in_and_out_what_is_needed(helm: Path) -> None:
     assert extra == {"ports": [{"port": 8443}]}
 
 
+def ports(rules: list[Object]) -> list[int | str]:
+    return [each["port"] for rule in rules for each in rule["ports"]]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "more"),
+    [("http://collector.o.svc:4318/v1/traces", [4318]), ("http://[fd12::1]:4318", [4318]), ("https://otlp.example", [])],
+)
+def test_the_network_policy_lets_traces_out(helm: Path, endpoint: str, more: list[int]) -> None:
+    plain = only(render(helm, networkPolicy__enabled="true"), "NetworkPolicy")["spec"]
+    documents = render(helm, networkPolicy__enabled="true", traces__endpoint=json.dumps(endpoint))
+    assert ports(only(documents, "NetworkPolicy")["spec"]["egress"]) == ports(plain["egress"]) + more
+
+
+def test_the_network_policy_lets_records_out_to_a_store_of_ones_own(helm: Path) -> None:
+    documents = render(helm, networkPolicy__enabled="true", networkPolicy__archivePorts="[9000, 9001]")
+    assert ports(only(documents, "NetworkPolicy")["spec"]["egress"])[-2:] == [9000, 9001]
+
+
+def test_the_network_policy_lets_everybody_ask_for_health_where_that_port_has_no_metrics(helm: Path) -> None:
+    peers = {"networkPolicy__enabled": "true", "networkPolicy__metricsFrom": '[{"namespaceSelector": {}}]'}
+    secure = {"metrics__secure": "true", "metrics__certSecretName": '"tls"'}
+    metrics, probes = only(render(helm, **peers, **secure), "NetworkPolicy")["spec"]["ingress"]
+    assert (ports([metrics]), ports([probes])) == (["secure-metrics"], ["metrics"])
+    assert "from" in metrics
+    assert "from" not in probes
+    [both] = only(render(helm, **peers), "NetworkPolicy")["spec"]["ingress"]
+    assert ports([both]) == ["metrics"]
+    assert "from" in both
+
+
 # -- what Helm runs by itself
 
 
@@ -239,6 +284,61 @@ def test_uninstalling_releases_where_the_operator_was(helm: Path) -> None:
 
 def test_uninstalling_can_leave_everything_held(helm: Path) -> None:
     assert not hooks(render(helm, hooks=True, releaseOnUninstall="false"), "post-delete")
+
+
+# -- names
+
+OPTIONAL = {
+    "replicas": "2",
+    "networkPolicy__enabled": "true",
+    "metrics__serviceMonitor__enabled": "true",
+    "metrics__prometheusRule__enabled": "true",
+    "metrics__dashboards__enabled": "true",
+    "podPolicy__hostAccess": "false",
+}
+
+
+def names(node: object) -> list[object]:
+    """What stands for names and namespaces anywhere in an object."""
+    if isinstance(node, list):
+        return [found for each in node for found in names(each)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in node if key.endswith(("name", "namespace", "Name")) and not isinstance(node[key], dict)]
+    return own + [found for each in node.values() for found in names(each)]
+
+
+@pytest.mark.parametrize(
+    "certificate", [{}, {"webhook__certManager__enabled": "true", "webhook__certManager__issuerName": '"7"'}]
+)
+def test_names_may_look_like_numbers(helm: Path, certificate: dict[str, str]) -> None:
+    settings = {
+        "namespaceOverride": '"456"',
+        "watchNamespaces": '["789"]',
+        "serviceAccount__name": '"1"',
+        "archive__volumeClaim": '"2"',
+        "archive__credentialsSecret": '"3"',
+        "priorityClassName": '"4"',
+        "metrics__secure": "true",
+        "metrics__certSecretName": '"5"',
+        "nameOverride": '"6"',
+        "webhook__enabled": "true",
+    }
+    documents = render(helm, hooks=True, crds__install="false", **OPTIONAL, **settings, **certificate)
+    found = [each for document in documents for each in names(document)]
+    assert {"456", "789", "1", "2", "3", "4", "5", "6"} <= set(found)
+    assert [each for each in found if not isinstance(each, str)] == []
+    monitor = only(documents, "ServiceMonitor")["spec"]
+    assert monitor["namespaceSelector"]["matchNames"] == ["456"]
+
+
+def test_the_longest_name_of_a_release_leaves_room_for_those_of_services(helm: Path) -> None:
+    release = "r" * 53  # as long as Helm lets it be
+    text = run(helm, "template", release, str(CHART), "--set", "crds.install=false,webhook.enabled=true")
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    services = [each["metadata"]["name"] for each in documents if each["kind"] == "Service"]
+    assert len(set(services)) == 2
+    assert all(len(each) <= 63 for each in services)
 
 
 # -- the rest

@@ -36,8 +36,9 @@ def test_metrics_over_tls_have_a_port_a_certificate_and_the_right_to_ask(helm: P
     assert {"--metrics-port=8443", "--metrics-auth", "--metrics-cert=/etc/fairlead/metrics/tls.crt"} <= set(
         container["args"]
     )
-    [port] = only(documents, "Service")["spec"]["ports"]
-    assert (port["port"], port["targetPort"]) == (8443, "secure-metrics")
+    metrics, probes = only(documents, "Service")["spec"]["ports"]
+    assert (metrics["name"], metrics["port"], metrics["targetPort"]) == ("metrics", 8443, "secure-metrics")
+    assert (probes["port"], probes["targetPort"]) == (8080, "metrics")  # of the container: /readyz is there, as ever
     rules = named(documents, "ClusterRole", ":metrics-callers")["rules"]
     assert {resource for rule in rules for resource in rule["resources"]} == {"tokenreviews", "subjectaccessreviews"}
     reader = named(documents, "ClusterRole", ":metrics-reader")

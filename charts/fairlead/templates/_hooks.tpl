@@ -13,8 +13,8 @@ A pod that Helm runs by itself, with the operator's image, and what it needs: (d
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ $name }}
-  namespace: {{ $namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ $namespace | quote }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "-10") | nindent 2 }}
 automountServiceAccountToken: false
 {{- range $where := default (list "") .namespaces }}
@@ -22,9 +22,9 @@ automountServiceAccountToken: false
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ ternary "Role" "ClusterRole" (ne $where "") }}
 metadata:
-  name: {{ $clusterName }}
+  name: {{ $clusterName | quote }}
   {{- with $where }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "-10") | nindent 2 }}
 rules:
@@ -33,27 +33,27 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ ternary "RoleBinding" "ClusterRoleBinding" (ne $where "") }}
 metadata:
-  name: {{ $clusterName }}
+  name: {{ $clusterName | quote }}
   {{- with $where }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "-9") | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ ternary "Role" "ClusterRole" (ne $where "") }}
-  name: {{ $clusterName }}
+  name: {{ $clusterName | quote }}
 subjects:
   - kind: ServiceAccount
-    name: {{ $name }}
-    namespace: {{ $namespace }}
+    name: {{ $name | quote }}
+    namespace: {{ $namespace | quote }}
 {{- end }}
 {{- with .ownRules }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {{ $name }}
-  namespace: {{ $namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ $namespace | quote }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "-10") | nindent 2 }}
 rules:
   {{- toYaml . | nindent 2 }}
@@ -61,24 +61,24 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {{ $name }}
-  namespace: {{ $namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ $namespace | quote }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "-9") | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {{ $name }}
+  name: {{ $name | quote }}
 subjects:
   - kind: ServiceAccount
-    name: {{ $name }}
-    namespace: {{ $namespace }}
+    name: {{ $name | quote }}
+    namespace: {{ $namespace | quote }}
 {{- end }}
 ---
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ $name }}
-  namespace: {{ $namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ $namespace | quote }}
   {{- include "fairlead.hookMetadata" (dict "root" $root "hook" $hook "weight" "0") | nindent 2 }}
 spec:
   backoffLimit: {{ .backoffLimit }}
@@ -89,7 +89,7 @@ spec:
         {{- include "fairlead.hookLabels" $root | nindent 8 }}
     spec:
       restartPolicy: Never
-      serviceAccountName: {{ $name }}
+      serviceAccountName: {{ $name | quote }}
       automountServiceAccountToken: true
       enableServiceLinks: false
       {{- with $root.Values.imagePullSecrets }}

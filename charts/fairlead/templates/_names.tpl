@@ -3,15 +3,16 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of what is installed: the release's, with the chart's added where it is not part of it. */}}
+{{/* The name of what is installed: the release's, with the chart's added where it is not part of it. Services
+have it and eight characters more, in the 63 that they may have. */}}
 {{- define "fairlead.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 55 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | trunc 55 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 55 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -42,9 +43,14 @@
 {{- end }}
 {{- end }}
 
+{{/* The chart's own Secret for it. */}}
+{{- define "fairlead.ownWebhookSecret" -}}
+{{- printf "%s-webhook-tls" (include "fairlead.fullname" .) }}
+{{- end }}
+
 {{/* Where it is. */}}
 {{- define "fairlead.webhookSecret" -}}
-{{- default (printf "%s-webhook-tls" (include "fairlead.fullname" .)) .Values.webhook.certSecretName }}
+{{- default (include "fairlead.ownWebhookSecret" .) .Values.webhook.certSecretName }}
 {{- end }}
 
 {{/* Policies are the cluster's, and their names have no colon. */}}
@@ -59,8 +65,8 @@
 
 {{/* Never changes during the life of a release: a Deployment's selector cannot. */}}
 {{- define "fairlead.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "fairlead.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "fairlead.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 

@@ -107,6 +107,8 @@ def test_the_defaults_satisfy_the_schema() -> None:
         {"archive": {"url": "file:///archive"}},
         {"archive": {"url": "s3://key:secret@bucket"}},
         {"resources": {"request": {}}},
+        {"nameOverride": "Foo_Bar"},
+        {"fullnameOverride": "a" * 56},
     ],
     ids=json.dumps,
 )
