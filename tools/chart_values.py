@@ -201,7 +201,8 @@ class Http(_Closed):
 
 #: `COUNT`, or `NAMESPACE=COUNT`. The first is a number where `--set` reads it.
 Limit = (
-    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
+    Annotated[int, Field(ge=0)]
+    | Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?=)?[0-9]+$")]
 )
 
 

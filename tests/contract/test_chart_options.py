@@ -203,7 +203,11 @@ def ports(rules: list[Object]) -> list[int | str]:
 
 @pytest.mark.parametrize(
     ("endpoint", "more"),
-    [("http://collector.o.svc:4318/v1/traces", [4318]), ("http://[fd12::1]:4318", [4318]), ("https://otlp.example", [])],
+    [
+        ("http://collector.o.svc:4318/v1/traces", [4318]),
+        ("http://[fd12::1]:4318", [4318]),
+        ("https://otlp.example", []),
+    ],
 )
 def test_the_network_policy_lets_traces_out(helm: Path, endpoint: str, more: list[int]) -> None:
     plain = only(render(helm, networkPolicy__enabled="true"), "NetworkPolicy")["spec"]
