@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -29,7 +30,7 @@ def commands() -> list[str]:
 def values(command: str) -> list[str]:
     """The options of a command that are values."""
     words = shlex.split(command, comments=True)
-    pairs = zip(words, words[1:], strict=False)
+    pairs = itertools.pairwise(words)
     return [word for option, value in pairs if option in OPTIONS for word in (option, value)]
 
 

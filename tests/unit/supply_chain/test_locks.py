@@ -1,4 +1,4 @@
-"""What is installed is what was chosen: exact versions with hashes, nothing else; and the SBOM names each Python package of it."""
+"""What is installed is what was chosen: exact versions with hashes, nothing else; the SBOM names each Python package."""
 
 from __future__ import annotations
 
