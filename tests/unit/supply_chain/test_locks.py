@@ -1,4 +1,4 @@
-"""What is installed is what was chosen: exact versions with hashes, nothing else; the SBOM names each of its packages."""
+"""What is installed is what was chosen: exact versions with hashes, nothing else; the SBOM has each Python package."""
 
 from __future__ import annotations
 
