@@ -66,7 +66,7 @@ def test_authors_rights_can_be_left_out(helm: Path) -> None:
     assert "fairlead-author-rights" not in json.dumps(render(helm, admissionPolicy__rights="false"))
     policy = named(render(helm), "ValidatingAdmissionPolicy", "fairlead-author-rights")
     [operator] = [each for each in policy["spec"]["matchConditions"] if each["name"] == "not-by-the-operator"]
-    assert operator["expression"] == "request.userInfo.username != 'system:serviceaccount:ns:fairlead'"
+    assert operator["expression"] == '!(request.userInfo.username in ["system:serviceaccount:ns:fairlead"])'
 
 
 def test_traces_are_sent_where_the_values_say(helm: Path) -> None:
