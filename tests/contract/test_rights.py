@@ -291,7 +291,13 @@ def job_of(document: Object) -> Object:
 IMAGES = "images of runs must begin with one of: good.example/"
 NODE = "pods of runs must not use the node's network, processes, memory or files"
 PRIVILEGED = "containers of runs must not be privileged, nor listen on the node"
+BEYOND = "containers of runs must not have capabilities, or a /proc, beyond the baseline of Pod Security"
+UNCONFINED = "pods of runs must not be unconfined by seccomp or AppArmor, nor be processes of the node"
 BAD = {"name": "bad", "image": "good.example.evil/a"}
+
+
+def secured(**context: Any) -> Object:
+    return {"containers": [{"name": "main", "image": "good.example/a", "securityContext": context}]}
 
 
 @pytest.fixture(scope="module")
@@ -330,6 +336,12 @@ def operating(space: Namespace) -> Namespace:
             {"containers": [{**BAD, "image": "good.example/a", "ports": [{"containerPort": 1, "hostPort": 1}]}]},
             PRIVILEGED,
         ),
+        (secured(capabilities={"add": ["SYS_ADMIN"]}), BEYOND),
+        (secured(capabilities={"add": ["CHOWN"], "drop": ["ALL"]}), ALLOWED),
+        (secured(seccompProfile={"type": "Unconfined"}), UNCONFINED),
+        (secured(seccompProfile={"type": "RuntimeDefault"}), ALLOWED),
+        (secured(appArmorProfile={"type": "Unconfined"}), UNCONFINED),
+        ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, UNCONFINED),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )

@@ -57,7 +57,7 @@ def test_nobody_may_ask_about_callers_unless_there_are_some(helm: Path) -> None:
 def test_pods_of_runs_are_judged_only_where_something_is_asked_of_them(helm: Path) -> None:
     assert "fairlead.ns.pods" not in json.dumps(render(helm))
     policy = named(render(helm, **PODS), "ValidatingAdmissionPolicy", ".pods")
-    assert len(policy["spec"]["validations"]) == 3
+    assert len(policy["spec"]["validations"]) == 5
     only_images = named(render(helm, podPolicy__images=PODS["podPolicy__images"]), "ValidatingAdmissionPolicy", ".pods")
     assert len(only_images["spec"]["validations"]) == 1
 
