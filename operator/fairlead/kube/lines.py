@@ -1,6 +1,6 @@
 """Cutting a watch's stream of bytes into lines, of any length and cut anywhere.
 
-aiohttp's own `readline` fails on an event larger than its buffer; a Workflow of 10,000 tasks is one.
+A reader with a buffer of fixed size fails on an event larger than that; a Workflow of 10,000 tasks is one.
 """
 
 from __future__ import annotations
