@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from .connection import NoConnection
+from .connection import Broken, NoConnection
 from .errors import ApiError, Unreachable, error_from_response
 
 __all__ = ["is_overload", "no_answer", "object_in", "patience", "refusal"]
@@ -45,9 +45,8 @@ def no_answer(error: Exception, method: str, asked: str) -> Unreachable:
     """
     connecting = isinstance(error, NoConnection)
     what = str(error) or "no answer in time"
-    return Unreachable(
-        f"{type(error).__name__}: {what}", maybe_applied=method != "GET" and not connecting, request=asked
-    )
+    message = what if isinstance(error, (NoConnection, Broken)) else f"{type(error).__name__}: {what}"
+    return Unreachable(message, maybe_applied=method != "GET" and not connecting, request=asked)
 
 
 def is_overload(error: ApiError) -> bool:

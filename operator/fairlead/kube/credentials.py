@@ -255,7 +255,8 @@ async def _kubeconfig(files: str, context: str | None) -> Login:
     except Exception as error:  # plug-ins and a malformed file raise anything
         raise CredentialsError(f"cannot use kubeconfig {files}: {error}") from error
     if found.proxy and not found.proxy.startswith("http://"):
-        raise CredentialsError(f"kubeconfig {files}: proxy-url: only http:// proxies are supported, not {found.proxy}")
+        scheme = found.proxy.partition("://")[0]  # and no more of it: it may have a password
+        raise CredentialsError(f"kubeconfig {files}: proxy-url: only http:// proxies are supported, not {scheme}://")
     return Login(
         host=found.host,
         authorization=token,

@@ -246,13 +246,17 @@ class Session:
     async def _connect(self, seconds: float) -> Connection:
         if self._closed:
             raise NoConnection("the session is closed")
+        # Without the names and passwords that both may have.
+        there = self._server.netloc.rpartition("@")[2]
+        if self._proxy is not None:
+            there += f" by the proxy {self._proxy.netloc.rpartition('@')[2]}"
         try:
             async with asyncio.timeout(seconds):
                 return await self._dial()
         except TimeoutError as error:
-            raise NoConnectionInTime(f"no connection to {self._server.netloc} within {seconds:g} s") from error
+            raise NoConnectionInTime(f"no connection to {there} within {seconds:g} s") from error
         except (OSError, EOFError) as error:
-            raise NoConnection(f"no connection to {self._server.netloc}: {error}") from error
+            raise NoConnection(f"no connection to {there}: {error}") from error
 
     async def _dial(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -168,6 +168,11 @@ class TestKubeconfig:
         found = await load_credentials(kubeconfig=path)
         assert (found.proxy, found.tls_server_name) == ("http://proxy:3128", "api.internal")
 
+    async def test_a_proxy_of_another_kind_is_refused_without_its_password(self, tmp_path: Path) -> None:
+        path = kubeconfig(tmp_path, **{"proxy-url": "socks5://me:secret@proxy:1080"})
+        with pytest.raises(CredentialsError, match=r"only http:// proxies are supported, not socks5://$"):
+            await load_credentials(kubeconfig=path)
+
     async def test_the_environments_file_is_the_default(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path)))

@@ -336,6 +336,14 @@ class TestProxy:
         assert asked == [b"CONNECT api.example:6443 HTTP/1.1\r\nHost: api.example:6443\r\n\r\n"]
         assert wire.requests[0].startswith(b"GET /a HTTP/1.1\r\n")
 
+    async def test_that_is_not_there_is_named_without_its_password(self, unused_tcp_port: int) -> None:
+        proxy = f"http://me:secret@127.0.0.1:{unused_tcp_port}"
+        async with session_with("https://api.example:6443", proxy=proxy, verify=False) as session:
+            with pytest.raises(NoConnection) as caught:
+                await get(session)
+        assert f"no connection to api.example:6443 by the proxy 127.0.0.1:{unused_tcp_port}" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
     async def test_that_refuses_is_quoted(self) -> None:
         no: list[bytes | None] = [b"HTTP/1.1 403 Forbidden by policy\r\nContent-Length: 0\r\n\r\n"]
         async with Wire(no).listening() as wire:
