@@ -24,7 +24,7 @@ from typing import Literal
 
 from fairlead.clock import utc_now
 
-from .errors import AlreadyExists, ApiError
+from .errors import AlreadyExists, ApiError, Unreachable
 from .observer import NullObserver, Observer
 from .resources import EVENTS
 from .transport import ApiClient, JsonObject
@@ -36,7 +36,9 @@ _log = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 1024  # characters; events.k8s.io/v1 refuses more, core/v1 only wastes etcd
 _NAME_LIMIT = 253
 _OBJECTS_REMEMBERED = 4096  # as client-go's spam filter
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # where the server answers that it cannot
+_OUTAGE_SECONDS = 60.0  # where it does not answer at all
+_LONGEST_PAUSE = 8  # times the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class EventRecorder:
         queue_size: Events waiting at most; more are dropped.
         burst: Events about one object at once (client-go: 25).
         refill_seconds: how long one more takes to be allowed (client-go: 300).
-        retry_seconds: pause after the first failed attempt; doubled after the second, the last.
+        retry_seconds: pause after the first failed attempt; doubled after each further one, up to eight times.
         gather_seconds: how long what may be told together waits for more.
     """
 
@@ -179,16 +181,23 @@ class EventRecorder:
         self._queue.clear()
 
     async def _write(self, event: JsonObject) -> None:
-        for attempt in range(_ATTEMPTS):
+        """Write one; the others wait. While there is no answer, the next one would fare no better: it is waited for."""
+        loop = asyncio.get_running_loop()
+        began, answers, pause = loop.time(), 0, 1
+        while True:
             try:
                 await self._client.create(EVENTS, event, event["metadata"]["namespace"], metadata_only=True)
             except AlreadyExists:
                 return
             except ApiError as error:
-                if error.is_transient and attempt < _ATTEMPTS - 1 and not self._closing:
-                    await asyncio.sleep(self._retry_seconds * 2**attempt)
+                unanswered = isinstance(error, Unreachable)
+                answers += not unanswered
+                may_pass = loop.time() - began < _OUTAGE_SECONDS if unanswered else error.is_transient
+                if may_pass and answers < _ATTEMPTS and not self._closing:
+                    await asyncio.sleep(self._retry_seconds * pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
-                self._drop("refused")
+                self._drop("unreachable" if unanswered else "refused")
                 if not error.is_namespace_terminating:
                     _log.warning("event %s not recorded: %s", event["reason"], error)
                 return

@@ -31,7 +31,7 @@ class Observer(Protocol):
         ...
 
     def event_dropped(self, *, reason: str) -> None:
-        """A Kubernetes Event was not recorded: `queue_full`, `spam`, `refused` or `closing`."""
+        """A Kubernetes Event was not recorded: `queue_full`, `spam`, `refused`, `unreachable` or `closing`."""
         ...
 
 

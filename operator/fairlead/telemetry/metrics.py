@@ -38,7 +38,7 @@ _METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELE
 _CLASSES = ("succeeded", "skipped", "cancelled", "user", "infrastructure", "configuration", "timeout")
 _FAMILIES = ("user", "transient", "bug")
 _UNCHECKED = ("timeout", "error", "unreadable")
-_DROPPED = ("queue_full", "spam", "refused", "closing")
+_DROPPED = ("queue_full", "spam", "refused", "unreachable", "closing")
 _JUDGED = ("Workflow", "WorkflowTemplate", "WorkflowAction", "other", "unknown")
 
 _COUNTED = {

@@ -244,7 +244,8 @@ SPECS: tuple[MetricSpec, ...] = (
     MetricSpec(
         "counter",
         "fairlead_events_dropped_total",
-        "Kubernetes Events that were not recorded: queue_full, refused, closing; and spam, which are told together.",
+        "Kubernetes Events that were not recorded: queue_full, refused, unreachable for a minute, closing; and spam, "
+        "which are told together.",
         ("reason",),
     ),
     MetricSpec(

@@ -104,6 +104,27 @@ async def test_transient_errors_are_tried_again_a_few_times(
     assert len(api.asked) == 6
 
 
+async def test_an_outage_is_waited_for(api: Any, recorder: Start, notes: Any, eventually: Any) -> None:
+    api.others += [api.hang_up()] * 7 + [api.json({}, 201)] * 2
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "go")
+    record.record(RUN, "Normal", "Finished", "done")
+    await eventually(lambda: len(api.asked) == 9)
+    assert notes.dropped == []
+
+
+async def test_an_outage_that_lasts_costs_one_event_after_the_other(
+    api: Any, recorder: Start, notes: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_OUTAGE_SECONDS", 0.0)
+    api.others += [api.hang_up(), api.json({}, 201)]
+    record = recorder()
+    record.record(RUN, "Normal", "Started", "go")
+    record.record(RUN, "Normal", "Finished", "done")
+    await eventually(lambda: len(api.asked) == 2)
+    assert notes.dropped == ["unreachable"]
+
+
 @pytest.mark.parametrize("code", [403, 422])
 async def test_a_refused_event_does_not_hold_up_the_next(api: Any, recorder: Start, notes: Any, code: int) -> None:
     api.others += [api.error(code), api.json({}, 201)]
