@@ -163,6 +163,9 @@ class WorkflowStore:
 
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
+        known = self._by_uid.get(raw["metadata"]["uid"])
+        if known is not None and known.version >= int(raw["metadata"]["resourceVersion"]):
+            return known  # most are our own writes, come back
         return self.note(Workflow.of(raw))
 
     def note(self, workflow: Workflow) -> Workflow:

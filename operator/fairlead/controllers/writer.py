@@ -1,8 +1,9 @@
 """Writing the status of runs: coalesced, with preconditions, and never in the way of the next task.
 
-Most changes wait for the next write, about one a second and less often where a write is expensive; the start of a run,
-its end and a change of its conditions are written at once. The Workflow's UID and resourceVersion are preconditions, so
-that neither a namesake nor another controller's newer status is overwritten.
+Most changes wait for the next write, about one a second and less often where a write is expensive, or where many runs
+have something to tell; the start of a run, its end and a change of its conditions are written at once. The Workflow's
+UID and resourceVersion are preconditions, so that neither a namesake nor another controller's newer status is
+overwritten.
 
 The tasks of a small run are in its Workflow's status. Those of a large one are in shards (`shards.py`), which are
 written first; the Workflow, whose every write costs the API server as much as its whole definition, follows when its
@@ -30,6 +31,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 
 from .changes import all_entries, changed_entries, touch_queued
 from .ledger import Ledger
+from .pace import Lane, Pace
 from .pods import Owner
 from .run import Run
 from .shards import ShardWriter
@@ -48,23 +50,10 @@ INLINE_BYTES = 256 * 1024
 INLINE_DEFINITION_BYTES = 384 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    """How often to write: at least so many seconds apart, and so that it takes no more than a share of the time."""
-
-    shortest: float
-    longest: float
-    share: float
-
-    def interval(self, cost: float) -> float:
-        """Return how many seconds after a write of that cost the next one is due."""
-        return min(max(self.shortest, cost / self.share), self.longest)
-
-
 #: Of a Workflow with its tasks, of shards, and of a Workflow whose tasks are in shards.
-_WHOLE = _Pace(shortest=1.0, longest=30.0, share=0.02)
-_SHARDS = _Pace(shortest=1.0, longest=10.0, share=0.1)
-_SUMMARY = _Pace(shortest=5.0, longest=30.0, share=0.02)
+_WHOLE = Pace(shortest=1.0, longest=30.0, share=0.02)
+_SHARDS = Pace(shortest=1.0, longest=10.0, share=0.1)
+_SUMMARY = Pace(shortest=5.0, longest=30.0, share=0.02)
 
 #: Seconds that a create may take, its time in line included, without a word about it.
 _SLOW_SECONDS = 10.0
@@ -106,6 +95,7 @@ class StatusWriter:
         self._lost = lost
         self._wrote = wrote
         self._shards = ShardWriter(client, wrote, self._tell_unwritable, store.leave)
+        self._lane = Lane(_WHOLE.longest)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request(self, run: Run, *, urgent: bool) -> None:
@@ -114,12 +104,25 @@ class StatusWriter:
             return
         loop = asyncio.get_running_loop()
         due = loop.time() if urgent else run.summary_due if _only_summary_lags(run) else run.write_due
-        if due <= loop.time():
+        if urgent:
             self._begin(run)
-        elif run.write_timer is None or run.write_timer.due > due:
+        elif run.write_timer is None or (run.ledger is not None and run.write_timer.due > due):
             if run.write_timer is not None:
                 run.write_timer.cancel()
-            run.write_timer = Timer(due, self._begin, run)
+                run.write_timer = None
+            if due <= loop.time():
+                self._line_up(run)
+            else:
+                run.write_timer = Timer(due, self._line_up, run)
+
+    def _line_up(self, run: Run) -> None:
+        """Begin a write that is due, if it is a small run's as soon as it has its turn among them."""
+        loop = asyncio.get_running_loop()
+        place = loop.time() if run.ledger is not None else self._lane.place(loop.time())
+        if place <= loop.time():
+            self._begin(run)
+        else:
+            run.write_timer = Timer(place, self._begin, run)
 
     async def flush(self, run: Run) -> None:
         """Persist the current state now and wait for it; for shutting down."""
@@ -310,6 +313,7 @@ class StatusWriter:
             return False
         cost = loop.time() - started
         if run.ledger is None:
+            self._lane.took(cost)
             run.write_due = loop.time() + _WHOLE.interval(cost)
         else:
             run.summary_due = loop.time() + _SUMMARY.interval(cost)

@@ -55,6 +55,43 @@ async def test_an_error_in_encoding_a_status_does_not_end_its_writing(
     assert stage.held() == []
 
 
+# -- how often
+
+
+async def test_small_runs_tell_their_progress_in_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [f"r{number}" for number in range(30)]
+    patch, under_way, most = stage.api.patch, 0, 0
+
+    async def slow(resource: Resource, *arguments: Any, **more: Any) -> Any:
+        nonlocal under_way, most
+        if resource is not WORKFLOWS:
+            return await patch(resource, *arguments, **more)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.2)
+        under_way -= 1
+        return await patch(resource, *arguments, **more)
+
+    await stage.begin()
+    for run in runs:
+        stage.apply(tasks("a", "b", "c"), run)
+    await asyncio.sleep(3)
+    monkeypatch.setattr(stage.api, "patch", slow)
+    for task in ("a", "b"):
+        most = 0
+        for run in runs:
+            stage.ends(stage.pod(task, run=run))
+        await asyncio.sleep(40)
+        assert {stage.phases(run)[task] for run in runs} == {"Succeeded"}
+    assert most <= 3, "what a write takes was known by then"
+    most = 0
+    for run in runs:
+        stage.ends(stage.pod("c", run=run))
+    await asyncio.sleep(1)
+    assert most > 10, "ends do not wait for a turn"
+    assert {stage.phases(run)["c"] for run in runs} == {"Succeeded"}
+
+
 # -- what it means that something is on record
 
 
