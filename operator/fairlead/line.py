@@ -2,10 +2,10 @@
 
 What goes on (a status, a read, a run that is under way) goes before what begins and what is cleaned up: three of four
 turns are its own while any of it waits. There is little of it, and much depends on it; so ten thousand runs that were
-submitted hold up none that is under way, nor are they kept out for ever. What begins and what is cleaned up take turns:
-clean-up is never slower than creation, and a pod that follows another one does not wait until all is tidy. What begins
-goes by priority, then one namespace after the other, so that none has to wait for all that another has asked for; then
-in order.
+submitted hold up none that is under way, nor are they kept out for ever. Of what begins and what is cleaned up, the
+latter has one of four turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they alternate:
+then clean-up is not slower than creation. What begins goes by priority, then one namespace after the other, so that
+none has to wait for all that another has asked for; then in order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 #: Of so many turns in a row one is of what begins or is cleaned up, whatever else waits.
 _OTHERS_EVERY = 4
+
+#: Of so many turns of those one is clean-up's; every other one where so much waits to be cleaned up.
+_CLEANS_EVERY, _MUCH = 4, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Line(Generic[T]):
         self._cleaning: deque[T] = deque()
         self._beginning: dict[int, OrderedDict[str, deque[T]]] = {}
         self._in_a_row = 0
-        self._cleans_next = False
+        self._begun_in_a_row = 0
         self._length = 0
 
     def __len__(self) -> int:
@@ -81,8 +84,9 @@ class Line(Generic[T]):
         self._length = 0
 
     def _next_other(self) -> T:
-        cleans = self._cleaning and (self._cleans_next or not self._beginning)
-        self._cleans_next = not cleans
+        most = 1 if len(self._cleaning) >= _MUCH else _CLEANS_EVERY - 1
+        cleans = self._cleaning and (self._begun_in_a_row >= most or not self._beginning)
+        self._begun_in_a_row = 0 if cleans else self._begun_in_a_row + 1
         return self._cleaning.popleft() if cleans else self._next_beginning()
 
     def _next_beginning(self) -> T:

@@ -22,14 +22,28 @@ def test_what_goes_on_has_three_of_four_turns() -> None:
     ]
 
 
-def test_creation_and_clean_up_take_turns() -> None:
+def test_clean_up_has_one_of_four_turns() -> None:
     line: Line[str] = Line()
-    for number in range(4):
+    for number in range(3):
         line.add(f"clean {number}", CLEAN_UP)
     line.add("begin 0", Turn(9))
-    line.add("begin 1", Turn(-9))
+    for number in range(1, 5):
+        line.add(f"begin {number}", Turn(-9))
     line.add("status")
-    assert drained(line) == ["status", "begin 0", "clean 0", "begin 1", "clean 1", "clean 2", "clean 3"]
+    assert drained(line) == [
+        *("status", "begin 0", "begin 1", "begin 2", "clean 0"),
+        *("begin 3", "begin 4", "clean 1", "clean 2"),
+    ]
+
+
+def test_where_much_is_to_be_cleaned_up_it_alternates_with_creation() -> None:
+    line: Line[str] = Line()
+    for number in range(1000):
+        line.add(f"clean {number}", CLEAN_UP)
+        line.add(f"begin {number}", Turn())
+    order = [each.partition(" ")[0] for each in drained(line)]
+    assert order[:1400] == ["begin", "clean"] * 700
+    assert order.count("clean") == 1000
 
 
 def test_what_goes_on_leaves_a_turn_to_clean_up_as_well() -> None:

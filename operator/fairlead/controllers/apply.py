@@ -46,8 +46,9 @@ log = logging.getLogger(__name__)
 _DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-#: Objects of all runs that are being released. The others wait as a line of a few words each.
-_RELEASED_AT_ONCE = 256
+#: Objects of all runs that are being released, more than `fairlead.line` takes for much. The others wait as a line of a
+#: few words each.
+_RELEASED_AT_ONCE = 384
 
 #: Within so many seconds the watch tells of a release; what is held then is held by somebody anew.
 _TOLD_SECONDS = 5.0

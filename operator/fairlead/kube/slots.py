@@ -5,7 +5,7 @@ As many as the API server answers without letting them queue: its own times tell
 request costs the others nothing, and shrinks when they begin to wait for each other, or when the server says that it
 has too much to do.
 
-Who waits goes by `fairlead.line`: statuses and reads first, then creates and clean-up in turns.
+Who waits goes by `fairlead.line`: statuses and reads first, then creates, and between them clean-up.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ async def test_who_waits_goes_by_the_line() -> None:
         ]
         assert slots.waiting == 4
     await asyncio.gather(*tasks)
-    assert told == ["status", "urgent create", "release", "create"]
+    assert told == ["status", "urgent create", "create", "release"]
     assert slots.waiting == 0
 
 
