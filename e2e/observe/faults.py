@@ -289,7 +289,9 @@ GROUPS: tuple[Group, ...] = (
                 "the operator is killed three times",
                 _alerts("Restarting"),
                 _restarts,
-                consequences=_alerts("NotReady", "Down"),
+                # One that starts reads everything, in the seconds in which it has most to do: among so few requests,
+                # one slow answer is more than one in a hundred.
+                consequences=_alerts("NotReady", "Down", "ApiSlow"),
             ),
             Fault("the operator is dead", _alerts("Down"), _dead, consequences=_alerts("NotReady", "Restarting")),
         ),
