@@ -41,8 +41,8 @@ class Lane:
         self.cost = 0.0
 
     def took(self, seconds: float) -> None:
-        """Take note of what a write has cost."""
-        self.cost += (seconds - self.cost) / 8
+        """Take note of what a write has cost; one that had to wait for an outage to be over says little of the next."""
+        self.cost += (min(seconds, self._longest) - self.cost) / 8
 
     def place(self, now: float) -> float:
         """Return when the next write may begin, and take that place."""

@@ -31,3 +31,9 @@ def test_a_cost_is_an_average() -> None:
     assert round(lane.cost, 3) == 0.5
     lane.took(8.5)
     assert round(lane.cost, 3) == 1.5
+
+
+def test_an_outage_does_not_count_as_a_cost() -> None:
+    lane = Lane(30.0)
+    lane.took(3600.0)
+    assert lane.cost <= 4.0
