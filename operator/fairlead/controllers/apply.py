@@ -32,7 +32,7 @@ from .buckets import Holds, everything
 from .caches import Cache, View
 from .carrier import Carrier
 from .errands import Errands
-from .gather import GATHERED_SECONDS, pods_of_job
+from .gather import GATHERED_SECONDS, PROGRESS_SECONDS, pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
@@ -170,9 +170,13 @@ class Applier:
     def _tell(self, run: Run, fact: Event) -> None:
         run.inbox.append(fact)
         if isinstance(fact, AttemptSeen) and fact.outcome is None and fact.deleting_at is None:
-            self._notify_within(run.uid, GATHERED_SECONDS)  # it was created, as was to be expected
+            self._tell_created(run)
         else:
             self._notify(run.uid)
+
+    def _tell_created(self, run: Run) -> None:
+        """Nothing follows from what was to be expected, unless there was no room for others."""
+        self._notify_within(run.uid, GATHERED_SECONDS if run.crowded else PROGRESS_SECONDS)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
         try:
@@ -193,7 +197,7 @@ class Applier:
         if fact is not None:
             self._tell(run, fact)
         else:
-            self._notify_within(run.uid, GATHERED_SECONDS)  # there is room for another one
+            self._tell_created(run)
 
     async def _end(self, run: Run, end: EndAttempt) -> None:
         carrier = self._carriers.get(end.kind)

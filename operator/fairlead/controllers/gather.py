@@ -29,18 +29,22 @@ from .start import RESOURCES
 from .stdout import StdoutReader
 from .views import identity_of, with_pods_of_job
 
-__all__ = ["GATHERED_SECONDS", "JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
+__all__ = ["GATHERED_SECONDS", "JOB_LOOK_SECONDS", "PROGRESS_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the pods of a Job that does not run yet.
 JOB_LOOK_SECONDS = 5.0
 
-#: Seconds for which news that nothing follows from may wait for other news.
+#: Seconds for which news that comes in numbers may wait for more of it.
 GATHERED_SECONDS = 0.1
 
-#: Seconds that a watch may take to tell of what there is.
-_DOUBT_SECONDS = 1.0
+#: Seconds for which news that nothing follows from may wait: it is for the next status, and that is written once a
+#: second at most.
+PROGRESS_SECONDS = 1.0
+
+#: Seconds that a watch may take to tell of what there is; by then its run knows that it is there.
+_DOUBT_SECONDS = PROGRESS_SECONDS + 1.0
 
 
 class Gatherer:
@@ -75,11 +79,11 @@ class Gatherer:
             self._changed.get(old.owner_uid, {}).pop((kind, key), None)
             self._left.setdefault(old.owner_uid, {})[kind, key] = old
             # As a rule they leave because they are cleaned up, thousands of them one by one.
-            self._notify_within(old.owner_uid, GATHERED_SECONDS)
+            self._notify_within(old.owner_uid, PROGRESS_SECONDS if _has_ended(old) else GATHERED_SECONDS)
         if new is not None and new.owner_uid:
             self._changed.setdefault(new.owner_uid, {})[kind, key] = new
             if _is_no_end(old, new):
-                self._notify_within(new.owner_uid, GATHERED_SECONDS)
+                self._notify_within(new.owner_uid, PROGRESS_SECONDS)
             else:
                 self._hear(new.owner_uid)
 
@@ -295,9 +299,13 @@ def _is_no_end(old: View | None, new: View) -> bool:
     """Tell whether a pod has only come further, or has ended already: nothing begins because of that."""
     if not isinstance(new, PodView) or new.deleting_at is not None:
         return False
-    if new.phase not in ("Succeeded", "Failed"):
+    if not _has_ended(new):
         return True
     return isinstance(old, PodView) and (old.phase, old.exit_code) == (new.phase, new.exit_code)
+
+
+def _has_ended(view: View) -> bool:
+    return isinstance(view, PodView) and view.phase in ("Succeeded", "Failed")
 
 
 def _within(run: Run, views: dict[tuple[WorkKind, ObjectKey], View]) -> dict[tuple[WorkKind, ObjectKey], View]:

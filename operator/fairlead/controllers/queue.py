@@ -82,7 +82,7 @@ class WorkQueue:
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, Timer] = {}
-        self._gathering: dict[str, asyncio.TimerHandle] = {}
+        self._gathering: dict[str, Timer] = {}
         self._wakeups: asyncio.Queue[None] = asyncio.Queue()
         self._closed = False
 
@@ -109,8 +109,15 @@ class WorkQueue:
 
     def add_within(self, key: str, seconds: float) -> None:
         """Look at `key` in `seconds`, unless somebody has done so by then: what there is to see can wait for more."""
-        if not self._closed and key not in self._waiting and key not in self._gathering:
-            self._gathering[key] = asyncio.get_running_loop().call_later(seconds, self._gathered, key)
+        if self._closed or key in self._waiting:
+            return
+        due = asyncio.get_running_loop().time() + seconds
+        pending = self._gathering.get(key)
+        if pending is not None:
+            if pending.due <= due:
+                return
+            pending.cancel()
+        self._gathering[key] = Timer(due, self._gathered, key)
 
     def _gathered(self, key: str) -> None:
         del self._gathering[key]

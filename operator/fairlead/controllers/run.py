@@ -75,8 +75,9 @@ class Run:
     provided, providing, ending
         the loop time at which a ConfigMap or claim was last seen to exist and be ours, by its name; what is held while
         it is asked for; and objects whose end is being asked for (and whether by force).
-    creating
-        the loop time at which the object of an attempt was to be created, by its name, until there is an answer.
+    creating, crowded
+        the loop time at which the object of an attempt was to be created, by its name, until there is an answer; and
+        whether others may wait for one, as so many are being created.
     printed
         what attempts printed that have an output from there, by the name of their object; None while it is being read.
     writing, write_timer, write_due
@@ -121,6 +122,7 @@ class Run:
     providing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     ending: set[tuple[str, bool]] = field(default_factory=set)
     creating: dict[str, float] = field(default_factory=dict)
+    crowded: bool = False
     printed: dict[str, Printed | None] = field(default_factory=dict)
     writing: asyncio.Task[None] | None = None
     write_timer: Timer | None = None

@@ -350,6 +350,7 @@ class WorkflowController:
             self._go_on_by(run, asked[0], newer)
         for command in planned.commands:
             self._applier.dispatch(run, command)
+        run.crowded = len(run.creating) >= CREATED_AT_ONCE
         if in_full:
             self._applier.resync(run)
         count_attempts(self._metrics, run, planned.ended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
@@ -49,6 +50,33 @@ async def test_so_many_objects_of_a_run_are_created_at_once_and_the_others_when_
     creates.lift()
     await asyncio.sleep(1)
     assert len(stage.pods()) == 5
+
+
+async def test_a_run_is_looked_at_for_what_something_follows_from(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = workflow.plan
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return look(*arguments, **more)
+
+    await stage.begin()
+    stage.apply(tasks("a", "b", "c"))
+    await asyncio.sleep(5)
+    monkeypatch.setattr(workflow, "plan", counted)
+    for task in ("a", "b"):
+        for _ in range(5):
+            stage.runs(stage.pod(task))
+            await asyncio.sleep(0.15)
+    await asyncio.sleep(5)
+    assert looks <= 2 * 3, "a second for news to come together, and the status that tells of it"
+    looks = 0
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(0.05)
+    assert looks >= 1, "an end is not waited with"
 
 
 async def test_so_many_objects_are_released_at_once_and_each_once_however_often_it_is_asked_for(

@@ -192,6 +192,16 @@ async def test_what_may_wait_for_more_is_looked_at_with_it() -> None:
     assert handler.times() == [0.05, 1.15]
 
 
+async def test_what_can_wait_less_is_not_kept_by_what_can_wait_longer() -> None:
+    handler = Handler()
+    async with working(handler) as queue:
+        queue.add_within("a", 1.0)
+        queue.add_within("a", 0.1)
+        queue.add_within("a", 2.0)
+        await asyncio.sleep(5)
+    assert handler.times() == [0.1]
+
+
 async def test_a_request_for_later_does_not_keep_a_key_from_being_added_now() -> None:
     handle = Handler()
     async with working(handle) as queue:
