@@ -39,9 +39,9 @@ JOB_LOOK_SECONDS = 5.0
 #: Seconds for which news that comes in numbers may wait for more of it.
 GATHERED_SECONDS = 0.1
 
-#: Seconds for which news that nothing follows from may wait: it is for the next status, and that is written once a
-#: second at most.
-PROGRESS_SECONDS = 1.0
+#: Seconds for which news that nothing follows from may wait: it is for the next status, which is written once a second
+#: at most, and should not come right after it.
+PROGRESS_SECONDS = 0.8
 
 #: Seconds that a watch may take to tell of what there is; by then its run knows that it is there.
 _DOUBT_SECONDS = PROGRESS_SECONDS + 1.0
