@@ -157,7 +157,7 @@ MUTANTS = (
         name="put-off",
         broken="A later request to look at a run puts off an earlier one.",
         file="controllers/queue.py",
-        old="            if pending.due <= due:\n                return\n",
+        old="        if pending.due <= due:\n            return\n",
         new="",
         caught_by=(f"{_CONTROLLERS}/test_queue.py::test_the_earliest_of_several_requests_counts",),
     ),

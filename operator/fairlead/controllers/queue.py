@@ -109,15 +109,8 @@ class WorkQueue:
 
     def add_within(self, key: str, seconds: float) -> None:
         """Look at `key` in `seconds`, unless somebody has done so by then: what there is to see can wait for more."""
-        if self._closed or key in self._waiting:
-            return
-        due = asyncio.get_running_loop().time() + seconds
-        pending = self._gathering.get(key)
-        if pending is not None:
-            if pending.due <= due:
-                return
-            pending.cancel()
-        self._gathering[key] = Timer(due, self._gathered, key)
+        if not self._closed and key not in self._waiting:
+            _arm(self._gathering, key, seconds, self._gathered)
 
     def _gathered(self, key: str) -> None:
         del self._gathering[key]
@@ -125,15 +118,8 @@ class WorkQueue:
 
     def add_after(self, key: str, seconds: float) -> None:
         """Look at `key` in `seconds` at the latest; the earliest of several requests counts."""
-        if self._closed:
-            return
-        due = asyncio.get_running_loop().time() + max(0.0, seconds)
-        pending = self._timers.get(key)
-        if pending is not None:
-            if pending.due <= due:
-                return
-            pending.cancel()
-        self._timers[key] = Timer(due, self._due, key)
+        if not self._closed:
+            _arm(self._timers, key, max(0.0, seconds), self._due)
 
     def _due(self, key: str) -> None:
         del self._timers[key]
@@ -198,3 +184,14 @@ class WorkQueue:
             if delay is not None:
                 self.add_after(key, delay)
         self._observer.reconciled(self._name, result, asyncio.get_running_loop().time() - started)
+
+
+def _arm(timers: dict[str, Timer], key: str, seconds: float, call: Callable[[str], None]) -> None:
+    """Have `call` called with `key` in so many seconds, unless it is going to be sooner."""
+    due = asyncio.get_running_loop().time() + seconds
+    pending = timers.get(key)
+    if pending is not None:
+        if pending.due <= due:
+            return
+        pending.cancel()
+    timers[key] = Timer(due, call, key)
