@@ -172,8 +172,8 @@ MUTANTS = (
         name="older-reports-count",
         broken="A report about a Workflow that is older than what is known takes its place.",
         file="controllers/store.py",
-        old="        if known is not None and known.version >= workflow.version:\n            return known\n",
-        new="",
+        old="return known if known is not None and known.version >= version else None",
+        new="return None",
         caught_by=(f"{_CONTROLLERS}/test_store.py::test_the_newest_report_counts_in_whatever_order_they_come",),
     ),
     Mutant(

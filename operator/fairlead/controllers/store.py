@@ -163,10 +163,10 @@ class WorkflowStore:
 
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
-        known = self._by_uid.get(raw["metadata"]["uid"])
-        if known is not None and known.version >= int(raw["metadata"]["resourceVersion"]):
-            return known  # most are our own writes, come back
-        return self.note(Workflow.of(raw))
+        metadata = raw["metadata"]
+        known = self._as_new(metadata["uid"], int(metadata["resourceVersion"]))
+        # Most are our own writes, come back: those are not read at all.
+        return self.note(Workflow.of(raw)) if known is None else known
 
     def note(self, workflow: Workflow) -> Workflow:
         """Take in what is known of a Workflow, unless something newer is; return what is known now."""
@@ -174,12 +174,18 @@ class WorkflowStore:
             workflow = replace(workflow, deleting=True)
         if workflow.uid in self._removed:
             return workflow  # an answer that was under way when it was deleted; UIDs never come back
+        as_new = self._as_new(workflow.uid, workflow.version)
+        if as_new is not None:
+            return as_new
         known = self._by_uid.get(workflow.uid)
-        if known is not None and known.version >= workflow.version:
-            return known
         self._by_uid[workflow.uid] = workflow
         self._tell(known, workflow)
         return workflow
+
+    def _as_new(self, uid: str, version: int) -> Workflow | None:
+        """Return what is known of a Workflow if that is as new as this version, or newer."""
+        known = self._by_uid.get(uid)
+        return known if known is not None and known.version >= version else None
 
     def leave(self, uid: str) -> None:
         """Take a Workflow for one that is being deleted: its namespace is, and nothing new of it can be recorded.
