@@ -170,13 +170,13 @@ class Applier:
     def _tell(self, run: Run, fact: Event) -> None:
         run.inbox.append(fact)
         if isinstance(fact, AttemptSeen) and fact.outcome is None and fact.deleting_at is None:
-            self._tell_created(run)
+            self._tell_created(run, fact.node)
         else:
             self._notify(run.uid)
 
-    def _tell_created(self, run: Run) -> None:
-        """Nothing follows from what was to be expected, unless there was no room for others."""
-        self._notify_within(run.uid, GATHERED_SECONDS if run.crowded else PROGRESS_SECONDS)
+    def _tell_created(self, run: Run, node: str) -> None:
+        """Have a run looked at that has got what was to be expected; mostly nothing follows from that."""
+        self._notify_within(run.uid, GATHERED_SECONDS if _is_awaited(run, node) else PROGRESS_SECONDS)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
         try:
@@ -197,7 +197,7 @@ class Applier:
         if fact is not None:
             self._tell(run, fact)
         else:
-            self._tell_created(run)
+            self._tell_created(run, start.node)
 
     async def _end(self, run: Run, end: EndAttempt) -> None:
         carrier = self._carriers.get(end.kind)
@@ -351,6 +351,14 @@ class Applier:
             summary=headline,
             gather=not headline and event.type is EventType.NORMAL,
         )
+
+
+def _is_awaited(run: Run, node: str) -> bool:
+    """Tell whether something follows from an object's being there: there is room for others again, or it is to end."""
+    state = run.state.nodes.get(node)
+    attempt = None if state is None else state.current
+    ends = attempt is not None and bool(attempt.ending)
+    return run.crowded or run.state.hold_until is not None or bool(run.state.stopping) or ends
 
 
 def _level(event: RecordEvent, *, headline: bool) -> int:

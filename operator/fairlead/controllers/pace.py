@@ -1,13 +1,16 @@
 """How often statuses are written: of one run, and of all small ones together.
 
-Pure but for the times that it is given. What is written, and when it is urgent, is `writer.py`'s.
+What is written, and when it is urgent, is `writer.py`'s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Lane", "Pace"]
+from .run import Run
+
+__all__ = ["Pace", "Turns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +26,39 @@ class Pace:
         return min(max(self.shortest, cost / self.share), self.longest)
 
 
-class Lane:
-    """Lets one write begin when the one before it should be over, as long as that takes no more than `longest` seconds.
+class Turns:
+    """Lets one run after the other write its progress.
 
-    Hundreds of small runs that each tell their progress once a second would leave the API server little time for their
-    pods. As many as it answers in a second, one after the other, is what they may.
+    Hundreds of small runs that each tell it once a second would leave the API server little time for their pods.
 
-    Attributes:
-        cost: seconds that a write takes, averaged over the last few.
+    `begin` begins to write, unless that is not wanted any more, and says so.
     """
 
-    __slots__ = ("_free_at", "_longest", "cost")
+    __slots__ = ("_begin", "_holder", "_waiting")
 
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._free_at = 0.0
-        self.cost = 0.0
+    def __init__(self, begin: Callable[[Run], bool]) -> None:
+        self._begin = begin
+        self._holder: Run | None = None
+        self._waiting: dict[str, Run] = {}
 
-    def took(self, seconds: float) -> None:
-        """Take note of what a write has cost; one that had to wait for an outage to be over says little of the next."""
-        self.cost += (min(seconds, self._longest) - self.cost) / 8
+    def line_up(self, run: Run) -> bool:
+        """Let a run write as soon as it has its turn. Returns whether it does so now."""
+        self._waiting[run.uid] = run
+        self._go_on()
+        return self._holder is run
 
-    def place(self, now: float) -> float:
-        """Return when the next write may begin, and take that place."""
-        place = min(max(now, self._free_at), now + self._longest)
-        self._free_at = place + self.cost
-        return place
+    def leave(self, run: Run) -> None:
+        """It writes without a turn, for it could wait no longer."""
+        self._waiting.pop(run.uid, None)
+
+    def over(self, run: Run) -> None:
+        """A run has written: if that was its turn, the next one has it."""
+        if self._holder is run:
+            self._holder = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._holder is None and self._waiting:
+            run = self._waiting.pop(next(iter(self._waiting)))
+            if self._begin(run):
+                self._holder = run

@@ -31,7 +31,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 
 from .changes import all_entries, changed_entries, touch_queued
 from .ledger import Ledger
-from .pace import Lane, Pace
+from .pace import Pace, Turns
 from .pods import Owner
 from .run import Run
 from .shards import ShardWriter
@@ -95,7 +95,7 @@ class StatusWriter:
         self._lost = lost
         self._wrote = wrote
         self._shards = ShardWriter(client, wrote, self._tell_unwritable, store.leave)
-        self._lane = Lane(_WHOLE.longest)
+        self._turns = Turns(self._begin)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request(self, run: Run, *, urgent: bool) -> None:
@@ -110,19 +110,18 @@ class StatusWriter:
             if run.write_timer is not None:
                 run.write_timer.cancel()
                 run.write_timer = None
+            latest = loop.time() + _WHOLE.longest
             if due <= loop.time():
-                self._line_up(run)
+                self._line_up(run, latest)
             else:
-                run.write_timer = Timer(due, self._line_up, run)
+                run.write_timer = Timer(due, self._line_up, run, latest)
 
-    def _line_up(self, run: Run) -> None:
-        """Begin a write that is due, if it is a small run's as soon as it has its turn among them."""
-        loop = asyncio.get_running_loop()
-        place = loop.time() if run.ledger is not None else self._lane.place(loop.time())
-        if place <= loop.time():
+    def _line_up(self, run: Run, latest: float) -> None:
+        """Begin a write that is due, of a small run when it has its turn, or at the `latest` moment for it."""
+        if run.ledger is not None:
             self._begin(run)
-        else:
-            run.write_timer = Timer(place, self._begin, run)
+        elif not self._turns.line_up(run):
+            run.write_timer = Timer(latest, self._begin, run)
 
     async def flush(self, run: Run) -> None:
         """Persist the current state now and wait for it; for shutting down."""
@@ -217,15 +216,17 @@ class StatusWriter:
         )
         self._record(owner, event)
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run) -> bool:
+        self._turns.leave(run)
         if run.write_timer is not None:
             run.write_timer.cancel()
             run.write_timer = None
         if run.closed or run.writing is not None:
-            return
+            return False
         run.writing = asyncio.create_task(self._persist(run))
         self._tasks.add(run.writing)
         run.writing.add_done_callback(self._tasks.discard)
+        return True
 
     async def _persist(self, run: Run) -> None:
         loop = asyncio.get_running_loop()
@@ -242,6 +243,7 @@ class StatusWriter:
         finally:
             run.write_due = max(run.write_due, loop.time() + _WHOLE.shortest)
             run.writing = None
+            self._turns.over(run)
             if not run.closed:
                 self._notify(run.uid)
 
@@ -313,7 +315,6 @@ class StatusWriter:
             return False
         cost = loop.time() - started
         if run.ledger is None:
-            self._lane.took(cost)
             run.write_due = loop.time() + _WHOLE.interval(cost)
         else:
             run.summary_due = loop.time() + _SUMMARY.interval(cost)

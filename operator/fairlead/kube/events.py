@@ -5,6 +5,9 @@ ones). The name of an Event is derived from what it says: if we crash after writ
 server answers AlreadyExists, and nobody reads it twice. The price: the same thing said again on purpose within
 an Event's life (an hour) stays one Event; `identity` tells such things apart.
 
+An Event that comes to nothing is tried again, and keeps those of no other namespace waiting (`event_queue`). Without an
+answer it is waited for a minute: an outage must not cost people the ends of their runs.
+
 What follows in quick succession can be told together: an Event costs the API server as much as a pod. What is too much
 about one object is counted: one Event for each reason says how many more there were, when the object's end is told, and
 every few minutes until then.
@@ -15,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +28,7 @@ from typing import Literal
 from fairlead.clock import utc_now
 
 from .errors import AlreadyExists, ApiError, Unreachable
+from .event_queue import EventQueue, Pending
 from .observer import NullObserver, Observer
 from .resources import EVENTS
 from .transport import ApiClient, JsonObject
@@ -37,8 +41,9 @@ _MESSAGE_LIMIT = 1024  # characters; events.k8s.io/v1 refuses more, core/v1 only
 _NAME_LIMIT = 253
 _OBJECTS_REMEMBERED = 4096  # as client-go's spam filter
 _ATTEMPTS = 3  # where the server answers that it cannot
-_OUTAGE_SECONDS = 60.0  # where it does not answer at all
-_LONGEST_PAUSE = 8  # times the first
+_PATIENCE_SECONDS = 60.0  # where it does not answer at all
+_OUTAGE = 3  # so many in a row without an answer: it is not about one of them
+_LONGEST_REST = 8  # seconds until the next one is tried then, times the first pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class EventRecorder:
         queue_size: Events waiting at most; more are dropped.
         burst: Events about one object at once (client-go: 25).
         refill_seconds: how long one more takes to be allowed (client-go: 300).
-        retry_seconds: pause after the first failed attempt; doubled after each further one, up to eight times.
+        retry_seconds: pause after the first failed attempt; doubled after each further one, up to eight times that.
         gather_seconds: how long what may be told together waits for more.
     """
 
@@ -91,8 +96,10 @@ class EventRecorder:
         self._observer: Observer = observer or NullObserver()
         self._queue_size = queue_size
         self._retry_seconds = retry_seconds
+        self._unanswered = 0
+        self._writing: Pending | None = None
         self._budget = _Budget(burst, refill_seconds, clock or asyncio.get_running_loop().time)
-        self._queue: deque[JsonObject] = deque()
+        self._queue = EventQueue(retry_seconds)
         self._gather_seconds = gather_seconds
         self._gathered: dict[str, dict[tuple[str, str], _Gathered]] = {}  # by UID, then by type and reason
         self._more_seconds = refill_seconds
@@ -100,7 +107,7 @@ class EventRecorder:
         self._more_due: float | None = None
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
 
     def record(
         self,
@@ -129,7 +136,7 @@ class EventRecorder:
         Returns:
             False if it was dropped.
         """
-        if self._closing:
+        if self._closing.is_set():
             return self._drop("closing")
         if gather:
             self._gather(about, type_, reason, message, identity or message)
@@ -142,24 +149,26 @@ class EventRecorder:
         elif not self._budget.take(about.uid):
             self._note_more(about, type_, reason, message)
             return self._drop("spam")
-        self._queue.append(self._manifest(about, type_, reason, message, identity or message))
+        self._queue.add(self._manifest(about, type_, reason, message, identity or message))
         self._wake.set()
         return True
 
     async def run(self) -> None:
         """Write what is queued until `close` is called (or cancelled). Run it once, as a task."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                while self._queue:
-                    await self._write(self._queue[0])
-                    self._queue.popleft()
-                if self._closing:
+                while (pending := self._queue.next(loop.time())) is not None:
+                    self._writing = pending
+                    await self._write(pending)
+                    self._writing = None
+                if self._closing.is_set():
                     return
                 self._wake.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._more_due):
+                    async with asyncio.timeout_at(_earlier(self._more_due, self._queue.due)):
                         await self._wake.wait()
-                if self._more_due is not None and asyncio.get_running_loop().time() >= self._more_due:
+                if self._more_due is not None and loop.time() >= self._more_due:
                     self._tell_more()
         finally:
             self._ended.set()
@@ -169,48 +178,71 @@ class EventRecorder:
         for uid in list(self._gathered):
             self._tell_gathered(uid)
         self._tell_more()
-        self._closing = True
+        self._closing.set()
+        self._queue.hurry()
         self._wake.set()
         try:
             async with asyncio.timeout(within):
                 await self._ended.wait()
         except TimeoutError:
-            _log.warning("closing with %d events unwritten", len(self._queue))
-        for _ in self._queue:
-            self._drop("closing")
-        self._queue.clear()
+            left = self._queue.clear() + (self._writing is not None)
+            self._writing = None
+            _log.warning("closing with %d events unwritten", left)
+            self._drop_all("closing", left)
 
-    async def _write(self, event: JsonObject) -> None:
-        """Write one; the others wait. While there is no answer, the next one would fare no better: it is waited for."""
-        loop = asyncio.get_running_loop()
-        began, answers, pause = loop.time(), 0, 1
-        while True:
-            try:
-                await self._client.create(EVENTS, event, event["metadata"]["namespace"], metadata_only=True)
-            except AlreadyExists:
-                return
-            except ApiError as error:
-                unanswered = isinstance(error, Unreachable)
-                answers += not unanswered
-                may_pass = loop.time() - began < _OUTAGE_SECONDS if unanswered else error.is_transient
-                if may_pass and answers < _ATTEMPTS and not self._closing:
-                    await asyncio.sleep(self._retry_seconds * pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-                    continue
-                self._drop("unreachable" if unanswered else "refused")
-                if not error.is_namespace_terminating:
-                    _log.warning("event %s not recorded: %s", event["reason"], error)
-                return
+    async def _write(self, pending: Pending) -> None:
+        loop, event = asyncio.get_running_loop(), pending.event
+        pending.tried_at = pending.tried_at or loop.time()
+        try:
+            await self._client.create(EVENTS, event, pending.namespace, metadata_only=True)
+        except AlreadyExists:
+            self._answered(pending)
+        except ApiError as error:
+            if isinstance(error, Unreachable):
+                reason = "unreachable"
+                self._unanswered += 1
+                may_pass = loop.time() - pending.tried_at < _PATIENCE_SECONDS
             else:
+                reason = "refused"
+                self._unanswered, pending.answers = 0, pending.answers + 1
+                may_pass = error.is_transient and pending.answers < _ATTEMPTS
+            if may_pass and not self._closing.is_set():
+                self._queue.put_back(pending, loop.time())
+                await self._rest()
                 return
+            if self._writing is pending:  # else `close` has given it up
+                self._drop(reason)
+            if not error.is_namespace_terminating:
+                _log.warning("event %s not recorded: %s", event["reason"], error)
+            if error.is_transient:
+                self._queue.give_up(pending, loop.time())
+            else:
+                self._queue.done(pending)
+        else:
+            self._answered(pending)
+
+    def _answered(self, pending: Pending) -> None:
+        self._unanswered = 0
+        self._queue.done(pending)
+
+    async def _rest(self) -> None:
+        """Ask nobody for a while where nobody answers; not when there is no time left for it."""
+        if self._unanswered < _OUTAGE:
+            return
+        pause = min(2 ** (self._unanswered - _OUTAGE), _LONGEST_REST) * self._retry_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._closing.wait()
 
     def _gather(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> None:
         """Put by what is told in a moment."""
         of_object = self._gathered.setdefault(about.uid, {})
         if not of_object:
             asyncio.get_running_loop().call_later(self._gather_seconds, self._tell_gathered_of, about.uid, of_object)
-        gathered = of_object.setdefault((type_, reason), _Gathered(about))
+        now = self._now()
+        gathered = of_object.setdefault((type_, reason), _Gathered(about, since=now, until=now))
         gathered.count += 1
+        gathered.until = now
         gathered.identity = identity
         if gathered.size < _MESSAGE_LIMIT:
             gathered.size += len(message) + 2
@@ -230,7 +262,8 @@ class EventRecorder:
                 self._drop_all("queue_full", gathered.count)
             else:
                 event = self._manifest(gathered.about, type_, reason, gathered.told(), gathered.identity)
-                self._queue.append(event | {"count": gathered.count})
+                times = {"firstTimestamp": _stamp(gathered.since), "lastTimestamp": _stamp(gathered.until)}
+                self._queue.add(event | times | {"count": gathered.count})
                 self._wake.set()
 
     def _drop_all(self, reason: str, count: int) -> None:
@@ -255,7 +288,7 @@ class EventRecorder:
             message = more.message if more.count == 1 else f"{more.count} more, the last: {more.message}"
             if len(self._queue) < self._queue_size:
                 event = self._manifest(more.about, key[1], key[2], message, f"more/{self._now().isoformat()}")
-                self._queue.append(event | {"count": more.count})
+                self._queue.add(event | {"count": more.count})
         if not self._more:
             self._more_due = None
 
@@ -266,7 +299,7 @@ class EventRecorder:
     def _manifest(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> JsonObject:
         said = f"{about.uid}\0{type_}\0{reason}\0{identity}"
         digest = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
-        at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = _stamp(self._now())
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
@@ -293,11 +326,21 @@ class EventRecorder:
         }
 
 
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
 @dataclass(slots=True)
 class _Gathered:
     """What was said about an object within a moment, for one reason: as much of it as fits into an Event."""
 
     about: ObjectReference
+    since: datetime
+    until: datetime
     messages: list[str] = field(default_factory=list)
     size: int = 0
     count: int = 0

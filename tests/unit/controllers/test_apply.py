@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.test_actions import ask
 
 from fairlead.controllers import apply, workflow
 from fairlead.engine.commands import EndAttempt
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, ServerError
-from fairlead.kube.resources import JOBS, PODS
+from fairlead.kube.resources import JOBS, PODS, Resource
 
 pytestmark = looptime
 
@@ -77,6 +78,55 @@ async def test_a_run_is_looked_at_for_what_something_follows_from(
     stage.ends(stage.pod("a"))
     await asyncio.sleep(0.05)
     assert looks >= 1, "an end is not waited with"
+
+
+async def test_after_a_refusal_the_first_that_is_created_lets_the_others_follow(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, patch, created = stage.api.create, stage.api.patch, asyncio.Event()
+
+    async def slow(resource: Resource, *arguments: Any, **more: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await create(resource, *arguments, **more)
+
+    async def slow_patch(*arguments: Any, **more: Any) -> Any:
+        await asyncio.sleep(0.02)
+        return await patch(*arguments, **more)
+
+    await stage.begin()
+    monkeypatch.setattr(stage.api, "create", slow)
+    monkeypatch.setattr(stage.api, "patch", slow_patch)
+    over = stage.api.fail(Forbidden(403, "Forbidden", "exceeded quota: q"), "create", PODS)
+    stage.apply(tasks(*"abcdefgh"))
+    await asyncio.sleep(3)
+    stage.api.follow(PODS, lambda *_: created.set())
+    over.lift()
+    async with asyncio.timeout(300):
+        await created.wait()
+    await asyncio.sleep(0.4)
+    assert len(stage.pods()) == 8
+
+
+async def test_what_is_stopped_while_it_is_created_is_ended_as_soon_as_it_is_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, answered = stage.api.create, asyncio.Event()
+
+    async def late(resource: Resource, body: Any, namespace: str, **more: Any) -> Any:
+        if resource is PODS:
+            more.pop("before_send")()
+            await answered.wait()
+        return await create(resource, body, namespace, **more)
+
+    await stage.begin()
+    monkeypatch.setattr(stage.api, "create", late)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(2)
+    ask(stage)
+    await asyncio.sleep(1)
+    answered.set()
+    await asyncio.sleep(0.3)
+    assert stage.api.count("delete", PODS) == 1
 
 
 async def test_so_many_objects_are_released_at_once_and_each_once_however_often_it_is_asked_for(

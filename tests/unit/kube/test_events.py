@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.transport import ApiClient
 
 RUN = ObjectReference("fairlead.dev/v1alpha1", "Workflow", "ns", "etl", "u1")
+ELSEWHERE = ObjectReference("fairlead.dev/v1alpha1", "Workflow", "elsewhere", "etl", "u3")
 OTHER = ObjectReference("fairlead.dev/v1alpha1", "Workflow", "ns", "other", "u2")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -21,7 +23,7 @@ async def recorder(client: ApiClient, notes: Any) -> AsyncIterator[Start]:
     tasks = []
 
     def start(*, running: bool = True, **options: Any) -> EventRecorder:
-        made = EventRecorder(client, now=lambda: NOON, observer=notes, retry_seconds=0.001, **options)
+        made = EventRecorder(client, observer=notes, **{"now": lambda: NOON, "retry_seconds": 0.001} | options)
         if running:
             tasks.append(asyncio.create_task(made.run()))
         return made
@@ -105,24 +107,51 @@ async def test_transient_errors_are_tried_again_a_few_times(
 
 
 async def test_an_outage_is_waited_for(api: Any, recorder: Start, notes: Any, eventually: Any) -> None:
-    api.others += [api.hang_up()] * 7 + [api.json({}, 201)] * 2
+    api.others += [api.hang_up()] * 7 + [api.json({}, 201)] * 3
     record = recorder()
     record.record(RUN, "Normal", "Started", "go")
     record.record(RUN, "Normal", "Finished", "done")
-    await eventually(lambda: len(api.asked) == 9)
+    record.record(ELSEWHERE, "Normal", "Finished", "done")
+    await eventually(lambda: len(api.asked) == 10)
     assert notes.dropped == []
 
 
 async def test_an_outage_that_lasts_costs_one_event_after_the_other(
     api: Any, recorder: Start, notes: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr(events, "_PATIENCE_SECONDS", 0.0)
     api.others += [api.hang_up(), api.json({}, 201)]
     record = recorder()
     record.record(RUN, "Normal", "Started", "go")
     record.record(RUN, "Normal", "Finished", "done")
     await eventually(lambda: len(api.asked) == 2)
     assert notes.dropped == ["unreachable"]
+
+
+@pytest.mark.parametrize("trouble", ["hang_up", "error"])
+async def test_a_namespace_whose_events_come_to_nothing_keeps_no_other_waiting(
+    api: Any, recorder: Start, eventually: Any, trouble: str
+) -> None:
+    api.others += [api.hang_up() if trouble == "hang_up" else api.error(500), *[api.json({}, 201)] * 20]
+    record = recorder(retry_seconds=60.0)
+    record.record(RUN, "Normal", "Started", "go")
+    record.record(RUN, "Normal", "Finished", "done")
+    await eventually(lambda: api.asked)
+    for number in range(5):
+        record.record(ELSEWHERE, "Normal", "Started", str(number))
+    await eventually(lambda: len(api.asked) == 6)
+    assert [each.path.split("/")[4] for each in api.asked] == ["ns", *["elsewhere"] * 5]
+
+
+async def test_close_does_not_sit_out_a_pause(api: Any, recorder: Start, notes: Any, eventually: Any) -> None:
+    api.others += [api.hang_up()] * 3 + [api.json({}, 201)] * 5
+    record = recorder(retry_seconds=60.0)
+    for namespace in ("a", "b", "c", "d"):
+        record.record(replace(RUN, namespace=namespace), "Normal", "Started", "go")
+    await eventually(lambda: len(api.asked) == 3)  # nobody answers: it rests
+    await record.close()
+    assert notes.dropped == []
+    assert len(api.asked) == 7
 
 
 @pytest.mark.parametrize("code", [403, 422])
@@ -175,6 +204,16 @@ async def test_what_follows_in_quick_succession_is_told_together(api: Any, recor
         ("TaskSucceeded", "task 'a' succeeded; task 'b' succeeded; task 'c' succeeded", 3),
         ("TaskSucceeded", "task 'a' succeeded", 1),
     ]
+
+
+async def test_what_is_told_together_says_when_it_was_said(api: Any, recorder: Start) -> None:
+    times = iter(NOON + timedelta(seconds=second) for second in range(9))
+    record = recorder(now=lambda: next(times))
+    record.record(RUN, "Normal", "TaskSucceeded", "a", gather=True)
+    record.record(RUN, "Normal", "TaskSucceeded", "b", gather=True)
+    await record.close()
+    event = api.asked[0].body
+    assert (event["firstTimestamp"], event["lastTimestamp"]) == ("2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z")
 
 
 async def test_what_waits_for_more_is_told_before_the_end_of_its_object(api: Any, recorder: Start) -> None:
