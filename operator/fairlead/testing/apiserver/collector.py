@@ -38,11 +38,17 @@ class Collector:
         self._namespaces = namespaces
         self._due: OrderedDict[_Place, None] = OrderedDict()  # each once
         self._dependents: dict[str, dict[_Place, None]] = {}
+        self._shared: dict[_Place, None] = {}  # what has several owners
         self._kinds = {each.resource.qualified: each for each in routes.served}
         store.listeners.append(self._hear)
 
     def step(self) -> bool:
         """Do one thing; False if there is nothing to do."""
+        # The real one looks at all of them at once: what keeps an owner loses the others before any is deleted.
+        for place in self._shared:
+            obj = self._store.get(place[0], *place[1]) if place in self._due else None
+            if obj is not None and self._lose_owners(place[0], obj):
+                return True
         while self._due:
             place, _ = self._due.popitem(last=False)  # what is done to it brings it back, behind its dependents
             obj = self._store.get(place[0], *place[1])
@@ -63,6 +69,9 @@ class Collector:
                 self._dependents.get(each["uid"], {}).pop(place, None)
             for each in after:
                 self._dependents.setdefault(each["uid"], {})[place] = None
+            self._shared.pop(place, None)
+            if len(after) > 1:
+                self._shared[place] = None
             # An owner may have waited for this one.
             self._due.update(dict.fromkeys(self._waiting(change)))
         if going or not change.after:  # dependents first: the real one looks at them while their owner still waits
@@ -94,26 +103,35 @@ class Collector:
             if _FOREGROUND not in finalizers:
                 return False
             return self._foreground(served, obj)
-        references = meta.get("ownerReferences") or []
-        solid: list[Object] = []
-        waiting: list[Object] = []
-        gone: list[Object] = []
-        for each in references:
-            owner = self._found(obj, each)
-            if owner is None:
-                return False  # of a kind that is not served: nothing is known of it
-            (gone if not owner else waiting if _waits(owner) else solid).append(each)
-        if solid:
-            if not waiting and not gone:
-                return False
-            uids = {each["uid"] for each in [*waiting, *gone]}
-            return self._disown(served, obj, uids)
-        if not references:
+        owners = self._sorted_owners(obj)
+        if owners is None or owners[0] or not meta.get("ownerReferences"):
             return False
+        _, waiting, _ = owners
         if waiting and self._dependents.get(meta["uid"]):
             return self._delete(served, obj, "Foreground")
         kept = next((each for each in finalizers if each in (_ORPHAN, _FOREGROUND)), "")
         return self._delete(served, obj, {_ORPHAN: "Orphan", _FOREGROUND: "Foreground"}.get(kept, "Background"))
+
+    def _lose_owners(self, served: Served, obj: Object) -> bool:
+        """Take off the references to owners that are gone or wait to be, where there is another one."""
+        if "deletionTimestamp" in obj["metadata"]:
+            return False
+        solid, waiting, gone = self._sorted_owners(obj) or ([], [], [])
+        if not solid or not (waiting or gone):
+            return False
+        return self._disown(served, obj, {each["uid"] for each in [*waiting, *gone]})
+
+    def _sorted_owners(self, obj: Object) -> tuple[list[Object], list[Object], list[Object]] | None:
+        """The owners that are there, those that wait for their dependents, and those that are gone; None if unknown."""
+        solid: list[Object] = []
+        waiting: list[Object] = []
+        gone: list[Object] = []
+        for each in obj["metadata"].get("ownerReferences") or ():
+            owner = self._found(obj, each)
+            if owner is None:
+                return None  # of a kind that is not served: nothing is known of it
+            (gone if not owner else waiting if _waits(owner) else solid).append(each)
+        return solid, waiting, gone
 
     def _found(self, obj: Object, reference: Object) -> Object | None:
         """The owner; {} if it is gone, or another one has its name; None if it cannot be told."""

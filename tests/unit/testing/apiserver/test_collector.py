@@ -71,6 +71,19 @@ def test_who_still_has_an_owner_lives_on_without_the_other(api: Client) -> None:
     assert [each["name"] for each in api.get(CONFIGMAPS, "c")["metadata"]["ownerReferences"]] == ["w"]
 
 
+def test_dependents_are_looked_at_before_one_of_them_is_deleted(api: Client) -> None:
+    """As the real one does: `shared` still has an owner when its other one begins to go."""
+    run = api.create(WORKFLOWS, workflow())
+    mine = owner_of(run, blockOwnerDeletion=True)
+    other = api.create(CONFIGMAPS, configmap("other", ownerReferences=[mine]))
+    api.create(CONFIGMAPS, configmap("shared", ownerReferences=[mine, owner_of(other)]))
+    api.delete(WORKFLOWS, "w", propagationPolicy="Foreground")
+    api.settle()
+    told = [(each.verb, each.key.name) for each in api.server.journal if each.resource == "configmaps"]
+    assert told[2:] == [("update", "shared"), ("update", "other"), ("delete", "shared"), ("delete", "other")]
+    assert api.gone(WORKFLOWS, "w")
+
+
 def test_another_object_of_that_name_is_no_owner(api: Client) -> None:
     old = api.create(WORKFLOWS, workflow())
     api.delete(WORKFLOWS, "w")
