@@ -181,14 +181,13 @@ class EventRecorder:
         self._closing.set()
         self._queue.hurry()
         self._wake.set()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._ended.wait()
-        except TimeoutError:
-            left = self._queue.clear() + (self._writing is not None)
-            self._writing = None
+        if left := self._queue.clear() + (self._writing is not None):
             _log.warning("closing with %d events unwritten", left)
             self._drop_all("closing", left)
+        self._writing = None
 
     async def _write(self, pending: Pending) -> None:
         loop, event = asyncio.get_running_loop(), pending.event
@@ -208,6 +207,7 @@ class EventRecorder:
                 may_pass = error.is_transient and pending.answers < _ATTEMPTS
             if may_pass and not self._closing.is_set():
                 self._queue.put_back(pending, loop.time())
+                self._writing = None
                 await self._rest()
                 return
             if self._writing is pending:  # else `close` has given it up

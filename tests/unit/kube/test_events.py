@@ -345,6 +345,18 @@ async def test_close_is_bounded(api: Any, recorder: Start, notes: Any, eventuall
     assert notes.dropped == ["closing"] * 2
 
 
+async def test_what_is_behind_one_that_comes_to_nothing_at_the_end_is_counted(
+    api: Any, recorder: Start, notes: Any
+) -> None:
+    api.others.append(api.hang_up())
+    record = recorder(retry_seconds=60.0)
+    for number in range(3):
+        record.record(RUN, "Normal", "Started", str(number))
+    await record.close()
+    assert len(api.asked) == 1
+    assert notes.dropped == ["unreachable", "closing", "closing"]
+
+
 async def test_long_texts_are_cut(api: Any, recorder: Start) -> None:
     api.others.append(api.json({}, 201))
     record = recorder()
