@@ -129,7 +129,7 @@ OPERATOR_HEALTH = Board(
                 ),
                 Panel(
                     title="Events that were not recorded, a second",
-                    about="refused: rights are missing. queue_full: there were too many at once.",
+                    about="refused: rights are missing. queue_full: too many. unreachable: no answer for a minute.",
                     queries=[rate("fairlead_events_dropped_total", "reason")],
                     unit="cps",
                 ),
