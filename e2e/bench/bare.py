@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +58,23 @@ class Driver:
         self._live = 0
         self._ended: dict[str, float] = {}
         self._creating: set[asyncio.Task[None]] = set()
-        self._status = _Status(client, namespace) if floor else None
+        self._floor = floor
+        self._status: _Status | None = None
 
     async def play(self) -> float:
-        """Return the seconds that it took."""
+        """Return the seconds that it took until the last pod had ended, and that was on record where it is recorded."""
         began = time.perf_counter()
-        writing = None if self._status is None else asyncio.create_task(self._status.run())
+        self._status = _Status(self._client, self._namespace) if self._floor else None
         version = [page async for page in self._client.list_pages(PODS, self._namespace)][-1].resource_version
         self._start_ready()
         while len(self._ended) < len(self._left):
             version = await self._follow(version)
-        if self._status is not None and writing is not None:
-            writing.cancel()
-            await asyncio.wait({writing})
-            await self._status.flush()
-        return time.perf_counter() - began
+        if self._status is not None:
+            await self._status.written()
+        seconds = time.perf_counter() - began
+        if self._status is not None:
+            await self._status.let_go()
+        return seconds
 
     async def _follow(self, version: str) -> str:
         lines = LineSplitter()
@@ -144,6 +147,9 @@ class _Status:
         self._made: set[int] = set()
         self._changed: set[int] = set()
         self._held: list[tuple[str, str]] = []
+        self._releasing: list[asyncio.Task[None]] = []
+        self._over = asyncio.Event()
+        self._writing = asyncio.create_task(self._run())
 
     def ended(self, name: str, uid: str) -> None:
         """Note the end of a pod."""
@@ -156,18 +162,25 @@ class _Status:
         self._changed.add(len(self._shards) - 1)
         self._held.append((name, uid))
 
-    async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            await self.flush()
+    async def _run(self) -> None:
+        over = False
+        while not over:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _PAUSE_SECONDS)
+            over = self._over.is_set()
+            held, self._held = self._held, []
+            changed, self._changed = self._changed, set()
+            await asyncio.gather(*(self._write(index) for index in changed))
+            self._releasing.extend(asyncio.create_task(self._release(name, uid)) for name, uid in held)
 
-    async def flush(self) -> None:
-        """Write what has changed, then let go of what is on record."""
-        changed, self._changed = self._changed, set()
-        held, self._held = self._held, []
-        await asyncio.gather(*(self._write(index) for index in changed))
-        await asyncio.gather(*(self._release(name, uid) for name, uid in held))
+    async def written(self) -> None:
+        """Wait until the ends of all are on record."""
+        self._over.set()
+        await self._writing
+
+    async def let_go(self) -> None:
+        """Wait until every pod is let go of."""
+        await asyncio.gather(*self._releasing)
 
     async def _write(self, index: int) -> None:
         name = f"floor-{index}"

@@ -27,7 +27,8 @@ _BASE_SECONDS, _SECONDS_A_POD, _GONE_SECONDS = 60.0, 0.1, 600.0
 class Measured:
     """What one engine made of one shape. Times in seconds, `hops` between creations of pods, where they were watched.
 
-    `counted`: what the engine has counted itself meanwhile.
+    `cpu` and `counted` (what the engine has counted itself) are until every pod is let go of, which is part of what a
+    task costs, and can be after the end of the graph.
     """
 
     seconds: float
@@ -54,7 +55,9 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
         watch = _Creations(api, namespace, shape.pods) if shape.pods <= _WATCHED else None
         before, cpu = engine.counters(), cpu_seconds(engine.pid)
         forget_peak(engine.pid)
-        seconds = engine.play(shape, namespace, _BASE_SECONDS + shape.pods * _SECONDS_A_POD)
+        most = _BASE_SECONDS + shape.pods * _SECONDS_A_POD
+        seconds = engine.play(shape, namespace, most)
+        _settle(api, namespace, most)
         used, peak = cpu_seconds(engine.pid) - cpu, peak_megabytes(engine.pid)
         after = engine.counters()
         counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
@@ -63,6 +66,20 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
         return Measured(seconds, used, peak, hops, counted)
     finally:
         remove(api, namespace)
+
+
+def _settle(api: Api, namespace: str, seconds: float) -> None:
+    """Wait until no pod has a finalizer any more, asking rarely: the API server is busy with just that."""
+    deadline, pause = time.monotonic() + seconds, 0.1
+    path = f"/api/v1/namespaces/{namespace}/pods?resourceVersion=0"
+    accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    while any(
+        each["metadata"].get("finalizers") for each in api.request("GET", path, accept=accept, timeout=60)["items"]
+    ):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"there are still pods with a finalizer {seconds:.0f} s after the end")
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
 
 
 class _Creations:

@@ -5,10 +5,12 @@ What is written, and when it is urgent, is `writer.py`'s.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .run import Run
+from .timer import Timer
 
 __all__ = ["Pace", "Turns"]
 
@@ -27,18 +29,21 @@ class Pace:
 
 
 class Turns:
-    """Lets one run after the other write its progress.
+    """Lets one run after the other write its progress, at a pace that all of them keep together.
 
     Hundreds of small runs that each tell it once a second would leave the API server little time for their pods.
 
     `begin` begins to write, unless that is not wanted any more, and says so.
     """
 
-    __slots__ = ("_begin", "_holder", "_waiting")
+    __slots__ = ("_began", "_begin", "_holder", "_pace", "_rest", "_waiting")
 
-    def __init__(self, begin: Callable[[Run], bool]) -> None:
+    def __init__(self, begin: Callable[[Run], bool], pace: Pace) -> None:
         self._begin = begin
+        self._pace = pace
         self._holder: Run | None = None
+        self._began = 0.0
+        self._rest: Timer | None = None
         self._waiting: dict[str, Run] = {}
 
     def line_up(self, run: Run) -> bool:
@@ -52,13 +57,18 @@ class Turns:
         self._waiting.pop(run.uid, None)
 
     def over(self, run: Run) -> None:
-        """A run has written: if that was its turn, the next one has it."""
+        """A run has written: if that was its turn, the next one has it in a moment."""
         if self._holder is run:
             self._holder = None
-            self._go_on()
+            now = asyncio.get_running_loop().time()
+            self._rest = Timer(now + self._pace.interval(now - self._began), self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._go_on()
 
     def _go_on(self) -> None:
-        while self._holder is None and self._waiting:
+        while self._holder is None and self._rest is None and self._waiting:
             run = self._waiting.pop(next(iter(self._waiting)))
             if self._begin(run):
-                self._holder = run
+                self._holder, self._began = run, asyncio.get_running_loop().time()

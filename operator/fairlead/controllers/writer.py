@@ -54,6 +54,8 @@ INLINE_DEFINITION_BYTES = 384 * 1024
 _WHOLE = Pace(shortest=1.0, longest=30.0, share=0.02)
 _SHARDS = Pace(shortest=1.0, longest=10.0, share=0.1)
 _SUMMARY = Pace(shortest=5.0, longest=30.0, share=0.02)
+#: Of the progress of all runs whose tasks are in their Workflows, one after the other.
+_TURNS = Pace(shortest=0.0, longest=0.5, share=0.1)
 
 #: Seconds that a create may take, its time in line included, without a word about it.
 _SLOW_SECONDS = 10.0
@@ -95,7 +97,7 @@ class StatusWriter:
         self._lost = lost
         self._wrote = wrote
         self._shards = ShardWriter(client, wrote, self._tell_unwritable, store.leave)
-        self._turns = Turns(self._begin)
+        self._turns = Turns(self._begin, _TURNS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request(self, run: Run, *, urgent: bool) -> None:

@@ -87,7 +87,7 @@ class EventRecorder:
         burst: int = 25,
         refill_seconds: float = 300.0,
         retry_seconds: float = 1.0,
-        gather_seconds: float = 5.0,
+        gather_seconds: float = 15.0,
     ) -> None:
         self._client = client
         self._component = component
@@ -131,7 +131,7 @@ class EventRecorder:
                 by default the message.
             summary: exempt from the budget of the object: for the few that every run has, its start and end,
                 which must not be lost because its tasks said so much.
-            gather: tell it together with what else is said about the object for the same reason within five seconds.
+            gather: tell it together with what else is said about the object for the same reason within 15 seconds.
 
         Returns:
             False if it was dropped.

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from fairlead.controllers.pace import Pace, Turns
 from fairlead.controllers.run import Run
+from fairlead.testing.loop import run as run_in_virtual_time
 
 
 class Writing:
@@ -11,7 +14,7 @@ class Writing:
 
     def __init__(self, *refuses: str) -> None:
         self.begun: list[str] = []
-        self.turns = Turns(self._begin)
+        self.turns = Turns(self._begin, Pace(shortest=0.0, longest=0.5, share=0.1))
         self._refuses = refuses
         self._runs: dict[str, Run] = {}
 
@@ -20,6 +23,12 @@ class Writing:
 
     def line_up(self, *names: str) -> list[bool]:
         return [self.turns.line_up(self.run(name)) for name in names]
+
+    async def over(self, name: str, pause: float = 0.5) -> str:
+        """Let a run be through, and return who has begun when the pause is over."""
+        self.turns.over(self.run(name))
+        await asyncio.sleep(pause)
+        return "".join(self.begun)
 
     def _begin(self, run: Run) -> bool:
         if run.uid in self._refuses:
@@ -38,37 +47,56 @@ def test_what_costs_much_is_written_less_often() -> None:
     assert [pace.interval(cost) for cost in (0.0, 0.02, 0.1, 1.0)] == [1.0, 1.0, 5.0, 30.0]
 
 
-def test_one_writes_after_the_other() -> None:
+def in_virtual_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    return lambda: run_in_virtual_time(test())
+
+
+@in_virtual_time
+async def test_one_writes_after_the_other() -> None:
     writing = Writing()
     assert writing.line_up("a", "b", "c") == [True, False, False]
     for name, begun in (("a", "ab"), ("b", "abc"), ("c", "abc")):
-        writing.turns.over(writing.run(name))
-        assert "".join(writing.begun) == begun
+        assert await writing.over(name) == begun
     assert writing.line_up("d") == [True]
 
 
-def test_who_could_not_wait_gives_its_place_back() -> None:
+@in_virtual_time
+async def test_all_together_write_for_a_tenth_of_the_time() -> None:
+    writing = Writing()
+    writing.line_up("a", "b", "c")
+    await asyncio.sleep(0.02)
+    assert await writing.over("a", 0.199) == "a"
+    assert writing.line_up("d") == [False], "who comes in the pause waits, too"
+    await asyncio.sleep(0.002)
+    assert writing.begun == ["a", "b"]
+    await asyncio.sleep(9)
+    assert await writing.over("b", 0.499) == "ab", "but never for longer than half a second"
+    await asyncio.sleep(0.002)
+    assert writing.begun == ["a", "b", "c"]
+
+
+@in_virtual_time
+async def test_who_could_not_wait_gives_its_place_back() -> None:
     writing = Writing()
     writing.line_up("a", "b", "c")
     writing.turns.leave(writing.run("b"))
-    writing.turns.over(writing.run("b"))
-    assert writing.begun == ["a"], "the turn is still a's"
-    writing.turns.over(writing.run("a"))
-    assert writing.begun == ["a", "c"]
+    assert await writing.over("b") == "a", "the turn is still a's"
+    assert await writing.over("a") == "ac"
 
 
-def test_who_does_not_want_to_any_more_keeps_nobody() -> None:
+@in_virtual_time
+async def test_who_does_not_want_to_any_more_keeps_nobody() -> None:
     writing = Writing("b")
     writing.line_up("a", "b", "c")
-    writing.turns.over(writing.run("a"))
-    assert writing.begun == ["a", "c"]
+    assert await writing.over("a") == "ac"
     assert Writing("b").line_up("b", "c") == [False, True]
 
 
-def test_who_lines_up_twice_has_one_turn() -> None:
+@in_virtual_time
+async def test_who_lines_up_twice_has_one_turn() -> None:
     writing = Writing()
     writing.line_up("a", "b", "b")
     for _ in range(2):
         for name in "ab":
-            writing.turns.over(writing.run(name))
+            await writing.over(name)
     assert writing.begun == ["a", "b"]

@@ -148,7 +148,7 @@ async def test_close_does_not_sit_out_a_pause(api: Any, recorder: Start, notes: 
     record = recorder(retry_seconds=60.0)
     for namespace in ("a", "b", "c", "d"):
         record.record(replace(RUN, namespace=namespace), "Normal", "Started", "go")
-    await eventually(lambda: len(api.asked) == 3)  # nobody answers: it rests
+    await eventually(lambda: len(notes.requests) == 3)  # nobody answers: it rests
     await record.close()
     assert notes.dropped == []
     assert len(api.asked) == 7
