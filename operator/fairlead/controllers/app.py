@@ -12,6 +12,7 @@ import asyncio
 import gc
 import logging
 import signal
+import time
 from typing import Any
 
 import uvloop
@@ -27,6 +28,7 @@ from fairlead.telemetry.logs import configure
 
 from .certificate import CertificateFiles
 from .metrics_server import MetricsServer
+from .moderation import Moderation
 from .options import OperatorOptions
 from .probes import ProbeServer
 from .runtime import Operator
@@ -86,7 +88,8 @@ class _Process:
         self._kopf_ready = asyncio.Event()
         self._session = Session(credentials)
         archive = None if options.archive is None else open_archive(options.archive)
-        self._operator = Operator(self._session, options, archive=archive)
+        moderation = Moderation(time.sleep)  # noqa: TID251  (to hold up the loop is what it is for)
+        self._operator = Operator(self._session, options, archive=archive, moderation=moderation)
 
     async def serve(self) -> int:
         """Serve until told to stop. Returns 0 after a clean end, 1 when a part ended by itself."""
@@ -170,7 +173,12 @@ class _Process:
 
         @kopf.on.event(WORKFLOWS.group, WORKFLOWS.version, WORKFLOWS.plural, registry=registry)
         async def workflow(event: kopf.RawEvent, **_: Any) -> None:
-            self._operator.workflow_event(event.get("type"), dict(event["object"]))
+            body: Any = event["object"]
+            self._operator.workflow_event(event.get("type"), dict(body))
+            # kopf holds on to it until the next event, and needs no more of it than the metadata: what ten thousand
+            # tasks say would be there twice.
+            body.pop("spec", None)
+            body.pop("status", None)
 
         return asyncio.create_task(
             kopf.operator(

@@ -32,7 +32,7 @@ from .buckets import Holds, everything
 from .caches import Cache, View
 from .carrier import Carrier
 from .errands import Errands
-from .gather import GATHERED_SECONDS, PROGRESS_SECONDS, pods_of_job
+from .gather import GATHERED_SECONDS, pods_of_job
 from .pods import Owner
 from .refusals import blocks_operator
 from .run import Run
@@ -61,7 +61,7 @@ class Applier:
     """Carries out commands for any run.
 
     `notify(uid)` is called when a run's inbox has something new, `notify_within(uid, seconds)` where that may wait for
-    more, `doubt(uid)` when a watch lacks an object of its own.
+    more, `notify_eventually(uid)` where nothing follows from it, `doubt(uid)` when a watch lacks an object of its own.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Applier:
         recorder: EventRecorder,
         notify: Callable[[str], None],
         notify_within: Callable[[str, float], None],
+        notify_eventually: Callable[[str], None],
         doubt: Callable[[str], None],
         hop_took: Callable[[float], None],
         holds: Holds = everything,
@@ -84,6 +85,7 @@ class Applier:
         self._recorder = recorder
         self._notify = notify
         self._notify_within = notify_within
+        self._notify_eventually = notify_eventually
         self._carriers = carriers
         self._errands = errands
         pods = PodCreator(client, informers, doubt)
@@ -176,7 +178,10 @@ class Applier:
 
     def _tell_created(self, run: Run, node: str) -> None:
         """Have a run looked at that has got what was to be expected; mostly nothing follows from that."""
-        self._notify_within(run.uid, GATHERED_SECONDS if _is_awaited(run, node) else PROGRESS_SECONDS)
+        if _is_awaited(run, node):
+            self._notify_within(run.uid, GATHERED_SECONDS)
+        else:
+            self._notify_eventually(run.uid)
 
     async def _start(self, run: Run, start: StartAttempt, heard_at: float) -> None:
         try:

@@ -29,7 +29,7 @@ from .start import RESOURCES
 from .stdout import StdoutReader
 from .views import identity_of, with_pods_of_job
 
-__all__ = ["GATHERED_SECONDS", "JOB_LOOK_SECONDS", "PROGRESS_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
+__all__ = ["GATHERED_SECONDS", "JOB_LOOK_SECONDS", "Gatherer", "is_recorded", "pods_of_job"]
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,15 @@ JOB_LOOK_SECONDS = 5.0
 #: Seconds for which news that comes in numbers may wait for more of it.
 GATHERED_SECONDS = 0.1
 
-#: Seconds for which news that nothing follows from may wait: it is for the next status, which is written once a second
-#: at most, and should not come right after it.
-PROGRESS_SECONDS = 0.8
-
-#: Seconds that a watch may take to tell of what there is; by then its run knows that it is there.
-_DOUBT_SECONDS = PROGRESS_SECONDS + 1.0
+#: Seconds until a run knows that something is there, and that a watch may take to tell of it.
+_KNOWN_SECONDS, _DOUBT_SECONDS = 0.8, 1.8
 
 
 class Gatherer:
     """What changed, by run. `notify(uid)` is called when there is something new about a run.
 
-    `notify_within(uid, seconds)` is called instead where it may wait for more: four of a pod's five changes only say
-    how far it has come.
+    `notify_within(uid, seconds)` is called instead where it may wait for more, `notify_eventually(uid)` where nothing
+    follows from it: four of a pod's five changes only say how far it has come.
     """
 
     def __init__(
@@ -60,11 +56,13 @@ class Gatherer:
         informers: Mapping[WorkKind, Cache],
         notify: Callable[[str], None],
         notify_within: Callable[[str, float], None],
+        notify_eventually: Callable[[str], None],
     ) -> None:
         self._client = client
         self._informers = informers
         self._notify = notify
         self._notify_within = notify_within
+        self._notify_eventually = notify_eventually
         self._changed: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._left: dict[str, dict[tuple[WorkKind, ObjectKey], View]] = {}
         self._heard_at: dict[str, float] = {}
@@ -78,12 +76,14 @@ class Gatherer:
             # Gone, out of our sight, or its owner was taken off: its run finds out which.
             self._changed.get(old.owner_uid, {}).pop((kind, key), None)
             self._left.setdefault(old.owner_uid, {})[kind, key] = old
-            # As a rule they leave because they are cleaned up, thousands of them one by one.
-            self._notify_within(old.owner_uid, PROGRESS_SECONDS if _has_ended(old) else GATHERED_SECONDS)
+            if _has_ended(old):  # as a rule they leave because they are cleaned up, thousands of them one by one
+                self._notify_eventually(old.owner_uid)
+            else:
+                self._notify_within(old.owner_uid, GATHERED_SECONDS)
         if new is not None and new.owner_uid:
             self._changed.setdefault(new.owner_uid, {})[kind, key] = new
             if _is_no_end(old, new):
-                self._notify_within(new.owner_uid, PROGRESS_SECONDS)
+                self._notify_eventually(new.owner_uid)
             else:
                 self._hear(new.owner_uid)
 
@@ -106,7 +106,9 @@ class Gatherer:
             self._doubted.add(uid)
             self._notify(uid)
 
-        asyncio.get_running_loop().call_later(_DOUBT_SECONDS, look)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_KNOWN_SECONDS, self._notify, uid)
+        loop.call_later(_DOUBT_SECONDS, look)
 
     def take(self, uid: str) -> dict[tuple[WorkKind, ObjectKey], View]:
         """Return, once, the objects of a run that have changed since last time; for runs that are not active."""

@@ -21,6 +21,10 @@ __all__ = ["QueueObserver", "WorkQueue"]
 
 log = logging.getLogger(__name__)
 
+#: How many keys a second are looked at for nothing but the next status, and in how many seconds each is: not right
+#: after a status, which is written once a second at most.
+_EVENTUAL_LOOKS, _SOONEST_SECONDS, _LATEST_SECONDS = 50, 0.8, 4.0
+
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 60.0
 
@@ -111,6 +115,10 @@ class WorkQueue:
         """Look at `key` in `seconds`, unless somebody has done so by then: what there is to see can wait for more."""
         if not self._closed and key not in self._waiting:
             _arm(self._gathering, key, seconds, self._gathered)
+
+    def add_eventually(self, key: str) -> None:
+        """Look at `key` in a second, or a few where many wait so: nothing follows from what there is to see."""
+        self.add_within(key, min(max(_SOONEST_SECONDS, len(self._gathering) / _EVENTUAL_LOOKS), _LATEST_SECONDS))
 
     def _gathered(self, key: str) -> None:
         del self._gathering[key]

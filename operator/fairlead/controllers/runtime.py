@@ -53,6 +53,7 @@ from .history import History
 from .http_task import HttpTasks
 from .keepers import keepers
 from .membership import LEASE_SECONDS
+from .moderation import Moderation
 from .namespaces import WatchedNamespaces
 from .options import OperatorOptions
 from .queue import WorkQueue
@@ -78,9 +79,7 @@ log = logging.getLogger("fairlead")
 _FREE = frozenset({EVENTS.plural, SECRETS.plural, VALIDATING_WEBHOOKS.plural})
 
 _SWEEP_SECONDS = 60.0
-_SETTLE_SECONDS = 10.0
-_DRAIN_SECONDS = 5.0
-_TRACES_SECONDS = 2.0
+_SETTLE_SECONDS, _DRAIN_SECONDS, _TRACES_SECONDS = 10.0, 5.0, 2.0
 
 
 class Operator:
@@ -91,6 +90,7 @@ class Operator:
         options: of the process.
         spans: takes traces of runs; by default the receiver that the options name.
         archive: where what is left of runs goes, None for nowhere.
+        moderation: lets the loop sleep between bunches of news, None for never.
 
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
@@ -104,9 +104,10 @@ class Operator:
         options: OperatorOptions,
         spans: SpanSink | None = None,
         archive: ArchiveStore | None = None,
+        moderation: Moderation | None = None,
     ) -> None:
-        self.swept_at = 0.0
-        self.sweep_problem = ""
+        self._moderation = moderation
+        self.swept_at, self.sweep_problem = 0.0, ""
         self.waiting_for = "starting"
         self.tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
@@ -133,7 +134,7 @@ class Operator:
             holds,
         )
         caches: dict[WorkKind, Cache] = {**self.informers, WorkKind.WORKFLOW: self.subworkflows.children}
-        self.gatherer = Gatherer(client, caches, self.queue.add, self.queue.add_within)
+        self.gatherer = Gatherer(client, caches, self.queue.add, self.queue.add_within, self.queue.add_eventually)
         discovery = Discovery(client)
         self.resources = ResourceCarrier(client, discovery, self.queue.add, self.metrics)
         carriers: dict[WorkKind, Carrier] = {
@@ -160,6 +161,7 @@ class Operator:
             self.recorder,
             self.queue.add,
             self.queue.add_within,
+            self.queue.add_eventually,
             self.gatherer.doubt,
             self.metrics.hop_took,
             holds,
@@ -245,11 +247,8 @@ class Operator:
         )
         self.metrics.templates.most = options.template_metrics
         self.census = Census(self.store, lambda: self.controller.active, self.holdings)
-        self.replicas = (
-            None
-            if options.lease_namespace is None
-            else self._replicas(session, options.lease_namespace, options.replica)
-        )
+        leases = options.lease_namespace
+        self.replicas = None if leases is None else self._replicas(session, leases, options.replica)
         #: Everything that is watched by ourselves, by the name of the resource.
         self.caches: dict[str, Following[Any]] = {
             **{f"{kind.value.lower()}s": informer for kind, informer in self.informers.items()},
@@ -474,6 +473,8 @@ class Operator:
             self.logs.changed(kind, key, old, new)
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
+        if self._moderation is not None:
+            self._moderation.changed(old, new)
 
     def queues(self) -> dict[str, WorkQueue]:
         """Return all lines of work by name."""

@@ -131,6 +131,8 @@ class Metrics:
         self._ends: dict[tuple[str, str], tuple[Counter, Histogram, Histogram]] = {}
         self.templates = TemplateMetrics(self._counters, self._histograms)
         self._exchanges: dict[tuple[str, str, str], tuple[Counter, Histogram, Counter, Counter]] = {}
+        self._queues: dict[str, tuple[Counter, Histogram, Histogram]] = {}
+        self._reconciled: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def ask(self, name: str, source: Callable[[], Values]) -> None:
         """Ask `source` for values of a gauge at each scrape. Several may be asked for one gauge."""
@@ -260,15 +262,26 @@ class Metrics:
 
     def queue_added(self, queue: str) -> None:
         """A key that was not waiting yet was added."""
-        self._counters["workqueue_adds_total"].labels(queue, queue).inc()
+        self._of_queue(queue)[0].inc()
 
     def queue_started(self, queue: str, waited_seconds: float) -> None:
         """A worker took a key."""
-        self._histograms["workqueue_queue_duration_seconds"].labels(queue, queue).observe(waited_seconds)
+        self._of_queue(queue)[1].observe(waited_seconds)
 
     def queue_done(self, queue: str, worked_seconds: float) -> None:
         """The worker is done with it, one way or the other."""
-        self._histograms["workqueue_work_duration_seconds"].labels(queue, queue).observe(worked_seconds)
+        self._of_queue(queue)[2].observe(worked_seconds)
+
+    def _of_queue(self, queue: str) -> tuple[Counter, Histogram, Histogram]:
+        """Return what each key of a queue is counted by, as `_of_exchange` does."""
+        found = self._queues.get(queue)
+        if found is None:
+            found = self._queues[queue] = (
+                self._counters["workqueue_adds_total"].labels(queue, queue),
+                self._histograms["workqueue_queue_duration_seconds"].labels(queue, queue),
+                self._histograms["workqueue_work_duration_seconds"].labels(queue, queue),
+            )
+        return found
 
     def queue_retried(self, queue: str) -> None:
         """A key was put back after a failure."""
@@ -276,8 +289,15 @@ class Metrics:
 
     def reconciled(self, controller: str, result: str, seconds: float) -> None:
         """A reconciliation ended; `result` is `success`, `requeue_after` or `error`."""
-        self._counters["controller_runtime_reconcile_total"].labels(controller, result).inc()
-        self._histograms["controller_runtime_reconcile_time_seconds"].labels(controller).observe(seconds)
+        found = self._reconciled.get((controller, result))
+        if found is None:
+            found = self._reconciled[controller, result] = (
+                self._counters["controller_runtime_reconcile_total"].labels(controller, result),
+                self._histograms["controller_runtime_reconcile_time_seconds"].labels(controller),
+            )
+        total, times = found
+        total.inc()
+        times.observe(seconds)
         if result == "error":
             self._counters["controller_runtime_reconcile_errors_total"].labels(controller).inc()
 

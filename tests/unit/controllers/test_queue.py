@@ -202,6 +202,22 @@ async def test_what_can_wait_less_is_not_kept_by_what_can_wait_longer() -> None:
     assert handler.times() == [0.1]
 
 
+async def test_what_nothing_follows_from_is_looked_at_with_the_more_the_more_keys_have_such_news() -> None:
+    handler = Handler()
+    async with working(handler) as queue:
+        queue.add_eventually("a")
+        await asyncio.sleep(5)
+        assert handler.times() == [0.8]
+        for number in range(500):
+            queue.add_eventually(str(number))
+        await asyncio.sleep(10)
+    times = [round(time - 5, 3) for time, key in handler.calls if key != "a"]
+    assert len(times) == 500
+    assert min(times) == pytest.approx(0.8)
+    assert max(times) == pytest.approx(4.0)
+    assert sum(time < 2.0 for time in times) <= 100, "fifty a second"
+
+
 async def test_a_request_for_later_does_not_keep_a_key_from_being_added_now() -> None:
     handle = Handler()
     async with working(handle) as queue:
