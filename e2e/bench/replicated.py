@@ -20,8 +20,9 @@ from e2e.replicas import Replicas
 
 __all__ = ["replicated"]
 
-#: So little that two of them leave most of this machine to the API server.
-_CPUS = 0.15
+#: So little that two of them leave most of this machine to the API server: what one starts with it is about a third of
+#: what the API server can take.
+_CPUS = 0.05
 
 #: Many enough to be divided evenly, and large enough that their pods are the work. Of very small ones the Workflows
 #: themselves are, which every replica has to hear of.
