@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable
 
 from fairlead.engine.classify import JobView, PodView
+from fairlead.engine.model import WorkKind
+from fairlead.kube.resources import ObjectKey
 
 __all__ = ["Moderation"]
 
@@ -24,20 +26,24 @@ _AWAKE_SECONDS, _ASLEEP_SECONDS = 0.001, 0.01
 
 
 class Moderation:
-    """Counts what is under way, by an informer's callback, and lets the loop sleep after news of one of a crowd.
+    """Knows what is under way, by an informer's callback, and lets the loop sleep after news of one of a crowd.
 
     `sleep` holds up the whole loop for so many seconds: `time.sleep`.
     """
 
     def __init__(self, sleep: Callable[[float], object]) -> None:
         self._sleep = sleep
-        self._under_way = 0
+        # What is under way and not how much: the last that is told of one may be more than was known of it.
+        self._under_way: set[tuple[WorkKind, ObjectKey]] = set()
         self._due = False
 
-    def changed(self, old: object, new: object) -> None:
-        """Take note of a change. `old` and `new` are views, None where there was none, or is none any more."""
-        self._under_way += _is_under_way(new) - _is_under_way(old)
-        if self._under_way >= _CROWD and not self._due:
+    def changed(self, kind: WorkKind, key: ObjectKey, new: object) -> None:
+        """Take note of a change; `new` is a view, None where there is none any more."""
+        if _is_under_way(new):
+            self._under_way.add((kind, key))
+        else:
+            self._under_way.discard((kind, key))
+        if len(self._under_way) >= _CROWD and not self._due:
             self._due = True
             asyncio.get_running_loop().call_later(_AWAKE_SECONDS, self._rest)
 

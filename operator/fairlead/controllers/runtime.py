@@ -474,7 +474,7 @@ class Operator:
         self.gatherer.changed(kind, key, old, new)
         self.retention.changed(kind, key, new)
         if self._moderation is not None:
-            self._moderation.changed(old, new)
+            self._moderation.changed(kind, key, new)
 
     def queues(self) -> dict[str, WorkQueue]:
         """Return all lines of work by name."""

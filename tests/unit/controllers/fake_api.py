@@ -24,6 +24,7 @@ from fairlead.api import labels
 from fairlead.api.shard import read_tasks
 from fairlead.clock import set_clock
 from fairlead.controllers import keepers, runtime
+from fairlead.controllers.moderation import Moderation
 from fairlead.controllers.options import OperatorOptions
 from fairlead.controllers.run import Run
 from fairlead.engine.names import attempt_name
@@ -423,13 +424,16 @@ class Stage:
         self.api = FakeApi()
         self._before: set[asyncio.Task[Any]] = set()
         self.spans: SpanSink | None = None
+        #: For how long the loop was to sleep; it does not, here.
+        self.slept: list[float] = []
         for module in (keepers, runtime):
             monkeypatch.setattr(module, "ApiClient", lambda *_, **__: self.api)
         monkeypatch.setattr(asyncio, "to_thread", _at_once)
         self.operator = self._new_operator()
 
     def _new_operator(self) -> runtime.Operator:
-        return runtime.Operator(cast("aiohttp.ClientSession", None), OperatorOptions(), self.spans)
+        session, moderation = cast("aiohttp.ClientSession", None), Moderation(self.slept.append)
+        return runtime.Operator(session, OperatorOptions(), self.spans, moderation=moderation)
 
     def trace(self, sink: SpanSink) -> None:
         """Have this operator, which has not begun yet, and those after it trace runs."""
