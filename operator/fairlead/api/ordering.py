@@ -45,6 +45,7 @@ def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) 
             if task.group in needs or task.group in beyond:
                 report(f"{task.path}.group", f"must not be {task.group!r}, which is the name of a task")
     known, edges = needs.keys() | groups.keys(), 0
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # the tasks of a layer all need the layer before it
     for task in tasks:
         parents: dict[str, None] = {}
         for position, name in enumerate(task.needs):
@@ -58,7 +59,8 @@ def _resolve(tasks: Sequence[Outline], beyond: Collection[str], report: Report) 
         if edges > MAX_EDGES:
             report(f"{task.path}.needs", _TOO_MANY_EDGES)
             break
-        needs[task.name] = tuple(parents)
+        written_out = tuple(parents)
+        needs[task.name] = shared.setdefault(written_out, written_out)
     return needs
 
 
@@ -115,7 +117,8 @@ class Ordering:
 
     def parents(self, task: str) -> tuple[str, ...]:
         """Return the parents of a task, those by reference included."""
-        return (*self.needs[task], *self.implied.get(task, ()))
+        implied = self.implied.get(task)
+        return (*self.needs[task], *implied) if implied else self.needs[task]
 
     def cycle(self) -> tuple[str, ...]:
         """Return a cycle of tasks, or `()`."""

@@ -108,7 +108,7 @@ class Holdings:
 
     def holds(self, uid: str) -> bool:
         """Tell whether this replica may act for a run now."""
-        return self.count and self.group_of(uid) in self.groups
+        return self.count and (self.groups is ALL or self.group_of(uid) in self.groups)
 
     def holds_key(self, namespace: str, key: str) -> bool:
         """Tell whether this replica may decide now which of the runs with a `concurrencyKey` are active."""

@@ -51,9 +51,10 @@ def build(
     cycle = find_cycle({node.name: node.needs for node in nodes})
     if cycle:
         raise GraphError("the tasks form a cycle: " + " → ".join(cycle), cycle)
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # the tasks of a layer have the same children, a hundred each
     return Graph(
         nodes=by_name,
-        children={name: tuple(names) for name, names in children.items()},
+        children={name: shared.setdefault(found := tuple(children.pop(name)), found) for name in by_name},
         rank={name: position for position, name in enumerate(by_name)},
         params=dict(params or {}),
         outputs=tuple(outputs),
