@@ -122,12 +122,23 @@ def remove(api: Api, namespace: str) -> None:
 
 
 def _delete(api: Api, path: str) -> None:
+    """Delete an object, or a collection, which takes longer than the server lets a request take if it is large."""
     options: dict[str, Any] = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-    try:
-        api.request("DELETE", path, options, timeout=300)
-    except Refusal as refusal:
-        if refusal.status != 404:
-            raise
+    deadline = time.monotonic() + _GONE_SECONDS
+    while True:
+        try:
+            api.request("DELETE", path, options, timeout=300)
+        except Refusal as refusal:
+            if refusal.status not in (404, 504):
+                raise
+            if refusal.status == 404:
+                return
+        except ConnectionError:
+            pass  # the server has closed it in the middle: there are fewer now
+        else:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} is not deleted after {_GONE_SECONDS:.0f} s")
 
 
 def _release(api: Api, path: str) -> None:

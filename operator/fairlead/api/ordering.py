@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -165,22 +165,26 @@ class Ordering:
                 stack.extend(self.parents(name))
         return found
 
-    def _topological(self, parents_of: Callable[[str], Sequence[str]]) -> list[str]:
-        """Return the tasks, parents first; those on or after a cycle are left out."""
-        children: dict[str, list[str]] = {}
-        waiting: dict[str, int] = {}
-        for name in self.needs:
-            parents = parents_of(name)
-            waiting[name] = len(parents)
-            for parent in parents:
-                children.setdefault(parent, []).append(name)
-        ready = [name for name, count in waiting.items() if not count]
-        for name in ready:  # grows while it is walked
-            for child in children.get(name, ()):
-                waiting[child] -= 1
-                if not waiting[child]:
-                    ready.append(child)
-        return ready
+    def _topological(self, parents_of: Callable[[str], Sequence[str]]) -> Iterable[str]:
+        """Return the tasks, parents first; those on or after a cycle are left out.
+
+        Iterative, and without a list of children, which is as long as there are edges.
+        """
+        order: dict[str, None] = {}
+        left_out: set[str] = set()
+        for root in self.needs:
+            path = {root: iter(parents_of(root))}
+            while path:
+                name, parents = next(reversed(path.items()))
+                if name in order or name in left_out:
+                    del path[name]
+                elif (parent := next((each for each in parents if each not in order), None)) is None:
+                    order[name] = None
+                elif parent in path or parent in left_out:
+                    left_out.update(path)  # each of them needs the one after it
+                else:
+                    path[parent] = iter(parents_of(parent))
+        return order
 
     def _closure(
         self, parents_of: Callable[[str], Sequence[str]], rules: Mapping[str, TriggerRule] | None = None

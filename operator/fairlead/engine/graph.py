@@ -8,6 +8,7 @@ reports unknown names with theirs before it calls this.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from fairlead.engine.model import Evaluable, Graph, Json, Node
 
@@ -40,28 +41,48 @@ def build(
         if node.name in by_name:
             raise GraphError(f"two tasks are named {node.name!r}")
         by_name[node.name] = node
-    children: dict[str, list[str]] = {name: [] for name in by_name}
-    for node in nodes:
-        for parent in node.needs:
-            if parent not in by_name:
-                raise GraphError(f"task {node.name!r} needs {parent!r}, which does not exist")
-            if by_name[parent].final != node.final:
-                raise GraphError(f"task {node.name!r} needs {parent!r}: `finally` comes after all other tasks as it is")
-            children[parent].append(node.name)
+    rank = {name: position for position, name in enumerate(by_name)}
+    children = _children(by_name, rank)
     cycle = find_cycle({node.name: node.needs for node in nodes})
     if cycle:
         raise GraphError("the tasks form a cycle: " + " → ".join(cycle), cycle)
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # the tasks of a layer have the same children, a hundred each
     return Graph(
         nodes=by_name,
-        children={name: shared.setdefault(found := tuple(children.pop(name)), found) for name in by_name},
-        rank={name: position for position, name in enumerate(by_name)},
+        children=children,
+        rank=rank,
         params=dict(params or {}),
         outputs=tuple(outputs),
         reads=tuple(sorted(set(reads))),
         final=tuple(node.name for node in nodes if node.final),
         final_deadline_seconds=final_deadline_seconds,
     )
+
+
+def _children(nodes: Mapping[str, Node], rank: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Return the children of each node, in the order of the nodes.
+
+    Those that need the same are taken together, as the hundred of a layer are that all need the hundred before them:
+    their parents share one tuple.
+    """
+    siblings: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+    for node in nodes.values():
+        siblings.setdefault((node.needs, node.final), []).append(node.name)
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for (needs, final), names in siblings.items():
+        together = tuple(names)
+        for parent in needs:
+            if parent not in nodes:
+                raise GraphError(f"task {names[0]!r} needs {parent!r}, which does not exist")
+            if nodes[parent].final != final:
+                raise GraphError(f"task {names[0]!r} needs {parent!r}: `finally` comes after all other tasks as it is")
+            found.setdefault(parent, []).append(together)
+    return {name: _joined(found.get(name, ()), rank) for name in nodes}
+
+
+def _joined(families: Sequence[tuple[str, ...]], rank: Mapping[str, int]) -> tuple[str, ...]:
+    if len(families) == 1:
+        return families[0]
+    return tuple(sorted(chain.from_iterable(families), key=rank.__getitem__))
 
 
 def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

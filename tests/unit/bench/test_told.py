@@ -48,7 +48,7 @@ def test_results_of_two_measurements_become_one() -> None:
 
 
 def test_the_page_says_what_is_over_its_budget() -> None:
-    shape = {"shape": "wide-100", "pods": 102, "rounds": 3, "cpu_ms_per_task": 9.0, "rss_mb": 90.0}
+    shape = {"shape": "wide-100", "pods": 102, "runs": 1, "rounds": 3, "cpu_ms_per_task": 9.0, "rss_mb": 90.0}
     shape |= {"ratio_vs_bare": 1.5, "api_writes_per_task": 2.0}
     page = document({"machine": {"memory_gb": 24}, "shapes": [shape], "standing": RESTART})
     assert "| wide-100 | 102 | 3 | – | – | 1.50× |" in page

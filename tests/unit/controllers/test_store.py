@@ -40,6 +40,15 @@ def test_after_a_write_of_its_status_it_is_as_the_answer_says() -> None:
     )
 
 
+def test_what_only_its_writers_read_is_not_kept() -> None:
+    written = {"managedFields": [{"manager": "kubectl"}]}
+    written |= {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}}
+    told = raw(7, **written)
+    for workflow in (Workflow.of(told), Workflow.of(raw(6)).written(told["metadata"], {})):
+        assert workflow.raw["metadata"] == {**raw(7)["metadata"], "annotations": {"mine": "1"}}
+    assert told == raw(7, **written), "it is somebody else's"
+
+
 def test_a_workflow_without_a_status_or_a_spec() -> None:
     workflow = Workflow.of({**raw(7), "spec": None})
     assert (workflow.spec, workflow.status, workflow.generation) == ({}, {}, 1)
