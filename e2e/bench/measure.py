@@ -129,12 +129,12 @@ def _delete(api: Api, path: str) -> None:
         try:
             api.request("DELETE", path, options, timeout=300)
         except Refusal as refusal:
-            if refusal.status not in (404, 504):
-                raise
             if refusal.status == 404:
                 return
+            if refusal.status != 504:
+                raise
         except ConnectionError:
-            pass  # the server has closed it in the middle: there are fewer now
+            time.sleep(1)  # the server has closed it in the middle: there are fewer now
         else:
             return
         if time.monotonic() > deadline:

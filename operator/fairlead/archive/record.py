@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from fairlead import __version__
+from fairlead.api.bookkeeping import without_bookkeeping
 
 from .store import ArchiveError
 
@@ -32,8 +33,7 @@ _SUFFIX = ".jsonl.gz"
 _MOMENT = "%H%M%S"
 
 #: Of metadata, what tells nothing about a run that is gone.
-_METADATA_LEFT_OUT = ("managedFields", "resourceVersion", "selfLink", "finalizers")
-_ANNOTATION_LEFT_OUT = "kubectl.kubernetes.io/last-applied-configuration"
+_METADATA_LEFT_OUT = ("resourceVersion", "selfLink", "finalizers")
 #: Of a status: what comes in lines of its own, and what only the operator had a use for.
 _STATUS_LEFT_OUT = ("tasks", "shards", "internal", "revision")
 
@@ -114,10 +114,8 @@ def _lines(
     definition: Mapping[str, Any] | None,
     missing: Iterable[str],
 ) -> Iterator[bytes]:
-    metadata = {key: value for key, value in workflow["metadata"].items() if key not in _METADATA_LEFT_OUT}
-    annotations = metadata.get("annotations") or {}
-    if _ANNOTATION_LEFT_OUT in annotations:
-        metadata["annotations"] = {key: value for key, value in annotations.items() if key != _ANNOTATION_LEFT_OUT}
+    told = without_bookkeeping(workflow["metadata"])
+    metadata = {key: value for key, value in told.items() if key not in _METADATA_LEFT_OUT}
     status = {key: value for key, value in (workflow.get("status") or {}).items() if key not in _STATUS_LEFT_OUT}
     head = {
         "kind": "Run",

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from fairlead.api import labels
+from fairlead.api.bookkeeping import without_bookkeeping
 from fairlead.engine.names import bucket
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.line import Turn
@@ -31,9 +32,6 @@ _REMEMBERED = 10_000
 
 #: The fields of a definition that are large, and that nobody asks for once it is compiled.
 _BULKY = ("tasks", "finally")
-
-#: Where `kubectl apply` keeps the whole definition a second time.
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Workflow:
             deleting="deletionTimestamp" in metadata,
             raw={
                 **raw,
-                "metadata": _kept(metadata),
+                "metadata": without_bookkeeping(metadata),
                 "spec": {name: value for name, value in spec.items() if name not in bulk},
             },
             bulk=orjson.dumps(bulk),
@@ -79,7 +77,7 @@ class Workflow:
             self,
             version=int(metadata["resourceVersion"]),
             deleting="deletionTimestamp" in metadata,
-            raw={**self.raw, "metadata": _kept(metadata), "status": status},
+            raw={**self.raw, "metadata": without_bookkeeping(metadata), "status": status},
         )
 
     @property
@@ -140,14 +138,6 @@ class Workflow:
             uid=self.uid,
             concurrency_key=self.status.get("concurrencyKey", ""),
         )
-
-
-def _kept(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the metadata without what only those who write an object read: it is larger than a small definition."""
-    kept = {name: value for name, value in metadata.items() if name != "managedFields"}
-    if _LAST_APPLIED in kept.get("annotations", ()):
-        kept["annotations"] = {name: text for name, text in kept["annotations"].items() if name != _LAST_APPLIED}
-    return kept
 
 
 class WorkflowStore:

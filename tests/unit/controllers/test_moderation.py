@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +10,8 @@ from fairlead.controllers.moderation import Moderation
 from fairlead.engine.classify import JobView, PodView
 from fairlead.engine.model import WorkKind
 from fairlead.kube.resources import ObjectKey
-from fairlead.testing.loop import run
+
+pytestmark = looptime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -44,11 +44,6 @@ class Loop:
         self.slept.append(round(asyncio.get_running_loop().time() - self._began, 4))
 
 
-def in_virtual_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    return lambda: run(test())
-
-
-@in_virtual_time
 async def test_few_pods_are_never_kept_waiting() -> None:
     loop = Loop(31)
     for _ in range(10):
@@ -57,7 +52,6 @@ async def test_few_pods_are_never_kept_waiting() -> None:
     assert loop.slept == []
 
 
-@in_virtual_time
 async def test_the_loop_sleeps_once_for_all_that_comes_while_it_is_awake() -> None:
     loop = Loop(32)
     for number in range(5):
@@ -70,24 +64,20 @@ async def test_the_loop_sleeps_once_for_all_that_comes_while_it_is_awake() -> No
 
 
 @pytest.mark.parametrize("end", [pod("Succeeded"), pod("Failed"), None])
-def test_what_has_ended_is_no_crowd(end: PodView | None) -> None:
-    async def test() -> None:
-        loop = Loop(32)
-        await asyncio.sleep(1)
-        loop.slept.clear()
-        for _ in range(2):
-            loop.tells(0, end)
-        loop.tells(1, pod("Running"))
-        await asyncio.sleep(1)
-        assert loop.slept == []
-        loop.tells(32, pod())
-        await asyncio.sleep(1)
-        assert len(loop.slept) == 1
-
-    run(test())
+async def test_what_has_ended_is_no_crowd(end: PodView | None) -> None:
+    loop = Loop(32)
+    await asyncio.sleep(1)
+    loop.slept.clear()
+    for _ in range(2):
+        loop.tells(0, end)
+    loop.tells(1, pod("Running"))
+    await asyncio.sleep(1)
+    assert loop.slept == []
+    loop.tells(32, pod())
+    await asyncio.sleep(1)
+    assert len(loop.slept) == 1
 
 
-@in_virtual_time
 async def test_jobs_count_and_what_is_of_other_kinds_does_not() -> None:
     loop = Loop(31)
     loop.tells(0, object(), WorkKind.WORKFLOW)
@@ -102,7 +92,6 @@ async def test_jobs_count_and_what_is_of_other_kinds_does_not() -> None:
     assert len(loop.slept) == 1
 
 
-@looptime
 async def test_the_operator_lets_its_loop_sleep_in_a_crowd(stage: Stage) -> None:
     await stage.begin()
     stage.apply(tasks(*(f"t{number}" for number in range(20))), "a")

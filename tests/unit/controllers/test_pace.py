@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import cast
+
+from tests.unit.controllers.fake_api import looptime
 
 from fairlead.controllers.pace import Pace, Turns
 from fairlead.controllers.run import Run
-from fairlead.testing.loop import run as run_in_virtual_time
 
 
 class Writing:
@@ -47,11 +47,7 @@ def test_what_costs_much_is_written_less_often() -> None:
     assert [pace.interval(cost) for cost in (0.0, 0.02, 0.1, 1.0)] == [1.0, 1.0, 5.0, 30.0]
 
 
-def in_virtual_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    return lambda: run_in_virtual_time(test())
-
-
-@in_virtual_time
+@looptime
 async def test_one_writes_after_the_other() -> None:
     writing = Writing()
     assert writing.line_up("a", "b", "c") == [True, False, False]
@@ -60,7 +56,7 @@ async def test_one_writes_after_the_other() -> None:
     assert writing.line_up("d") == [True]
 
 
-@in_virtual_time
+@looptime
 async def test_all_together_write_for_a_tenth_of_the_time() -> None:
     writing = Writing()
     writing.line_up("a", "b", "c")
@@ -75,7 +71,7 @@ async def test_all_together_write_for_a_tenth_of_the_time() -> None:
     assert writing.begun == ["a", "b", "c"]
 
 
-@in_virtual_time
+@looptime
 async def test_who_could_not_wait_gives_its_place_back() -> None:
     writing = Writing()
     writing.line_up("a", "b", "c")
@@ -84,7 +80,7 @@ async def test_who_could_not_wait_gives_its_place_back() -> None:
     assert await writing.over("a") == "ac"
 
 
-@in_virtual_time
+@looptime
 async def test_who_does_not_want_to_any_more_keeps_nobody() -> None:
     writing = Writing("b")
     writing.line_up("a", "b", "c")
@@ -92,7 +88,7 @@ async def test_who_does_not_want_to_any_more_keeps_nobody() -> None:
     assert Writing("b").line_up("b", "c") == [False, True]
 
 
-@in_virtual_time
+@looptime
 async def test_who_lines_up_twice_has_one_turn() -> None:
     writing = Writing()
     writing.line_up("a", "b", "b")
