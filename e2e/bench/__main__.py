@@ -28,7 +28,7 @@ from e2e.bench.standing import idle, restart
 from e2e.bench.table import merged, over, rows, table, told, verdict
 from e2e.devcluster import api as dev_api
 from e2e.devcluster import state
-from e2e.devcluster.api import Api
+from e2e.devcluster.api import Api, Refusal
 from e2e.kubectl import Cluster
 from fairlead import __version__
 
@@ -94,13 +94,14 @@ def main() -> int:
     if arguments.slack < 1:
         parser.error("--slack: 1 is the whole budget, more is lenient")
     names = arguments.shape or (_QUICK if arguments.quick else (*SHAPES, *_STANDING))
-    shapes = [SHAPES[name] for name in names if name in SHAPES]
-    if arguments.quick:
-        shapes = [replace(shape, plays=1) for shape in shapes]
     cluster = Cluster.current()
     dev_operator.make_way()
     cluster.install_crds()
     api = dev_api.connect(state.layout())
+    result: dict[str, Any] = {"shapes": [], "standing": {}}
+    if arguments.add and arguments.output.exists():
+        result = json.loads(arguments.output.read_text())
+    problems = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         ours = Fairlead(cluster, api, folder)
@@ -108,26 +109,35 @@ def main() -> int:
         if not arguments.no_floor:
             engines.insert(1, Bare(cluster, folder, floor=True))
         remove(api, _NAMESPACE)
-        found = rows(shapes, play(api, engines, shapes, rounds))
-        standing: dict[str, object] = {}
         for name in names:
-            if name in _STANDING:
-                standing |= _STANDING[name](ours)
-    result: dict[str, Any] = {"machine": _machine(), "shapes": found, "standing": standing}
-    if arguments.add and arguments.output.exists():
-        result = merged(json.loads(arguments.output.read_text()), result)
-        found, standing = result["shapes"], result["standing"]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+            now: dict[str, Any] = {"machine": _machine(), "shapes": [], "standing": {}}
+            try:
+                if name in _STANDING:
+                    now["standing"] = _STANDING[name](ours)
+                else:
+                    shape = replace(SHAPES[name], plays=1) if arguments.quick else SHAPES[name]
+                    now["shapes"] = rows([shape], play(api, engines, [shape], rounds))
+            except (OSError, RuntimeError, Refusal) as error:
+                problems.append(f"{name} could not be measured: {error}")
+                print(problems[-1], file=sys.stderr, flush=True)
+                continue
+            result = merged(result, now)
+            _keep(result, arguments.output)  # whoever stops it after an hour keeps what was measured
+    found, standing = result["shapes"], result["standing"]
     drawn = draw(found, arguments.output.parent)
     if found:
         print(f"\n{table(found)}")
     print(f"\n{told(standing)}" if standing else "")
     print("".join(f"\n{each}" for each in drawn))
-    problems = [*verdict(found, arguments.slack), *over(standing, arguments.slack)]
+    problems += [f"over: {each}" for each in (*verdict(found, arguments.slack), *over(standing, arguments.slack))]
     kept = "all budgets are met" if arguments.slack == 1 else f"no budget is used more than {arguments.slack} times"
-    print("\n" + ("\n".join(f"over: {each}" for each in problems) or kept))
+    print("\n" + ("\n".join(problems) or kept))
     return bool(problems)
+
+
+def _keep(result: dict[str, Any], output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _machine() -> dict[str, object]:

@@ -13,6 +13,9 @@ _ROOT = Path("/sys/fs/cgroup")
 #: Short, so that a process that has used up its share is not away for long at a time.
 _PERIOD_MICROSECONDS = 20_000
 
+#: The least that the kernel takes as a quota.
+_LEAST_MICROSECONDS = 1_000
+
 
 @contextmanager
 def limited(pid: int, cpus: float) -> Iterator[None]:
@@ -21,7 +24,8 @@ def limited(pid: int, cpus: float) -> Iterator[None]:
     Raises:
         OSError: there are no control groups here, or they are not ours to make; as root they are.
     """
-    quota = round(cpus * _PERIOD_MICROSECONDS)
+    period = max(_PERIOD_MICROSECONDS, round(_LEAST_MICROSECONDS / cpus))
+    quota = round(cpus * period)
     second = (_ROOT / "cgroup.controllers").exists()
     root = _ROOT if second else _ROOT / "cpu"
     group = root / f"fairlead-quota-{pid}"
@@ -29,9 +33,9 @@ def limited(pid: int, cpus: float) -> Iterator[None]:
     try:
         if second:
             (root / "cgroup.subtree_control").write_text("+cpu")
-            (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
+            (group / "cpu.max").write_text(f"{quota} {period}")
         else:
-            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+            (group / "cpu.cfs_period_us").write_text(str(period))
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         (group / "cgroup.procs").write_text(str(pid))
         yield

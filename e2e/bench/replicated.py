@@ -15,25 +15,25 @@ from typing import Any
 from e2e.bench.engines import Fairlead, phases, workflow
 from e2e.bench.measure import remove
 from e2e.bench.quota import limited
-from e2e.bench.shapes import SHAPES
+from e2e.bench.shapes import Shape, wide
 from e2e.replicas import Replicas
 
 __all__ = ["replicated"]
 
-#: So little that two of them leave most of this machine to the API server: what one starts with it is about a third of
-#: what the API server can take.
-_CPUS = 0.05
+#: So little that two of them leave most of this machine to the API server: what one starts with it is a fifth of what
+#: the API server can take.
+_CPUS = 0.035
 
 #: Many enough to be divided evenly, and large enough that their pods are the work. Of very small ones the Workflows
 #: themselves are, which every replica has to hear of.
-_SHAPE = "many-100x20"
+_SHAPE = Shape("many-100x20", wide(18), copies=100)
 
 _ROUNDS, _PATIENCE_SECONDS = 3, 300.0
 
 
 def replicated(engine: Fairlead, namespace: str) -> dict[str, Any]:
     """Play a hundred workflows of twenty pods with one replica and with two, in turn. Returns medians."""
-    shape = SHAPES[_SHAPE]
+    shape = _SHAPE
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for number in range(1, _ROUNDS + 1):
         for count, found in seconds.items():
@@ -50,7 +50,7 @@ def replicated(engine: Fairlead, namespace: str) -> dict[str, Any]:
 
 def _play(engine: Fairlead, namespace: str, count: int) -> float:
     api = engine.api
-    shape = SHAPES[_SHAPE]
+    shape = _SHAPE
     path = f"/apis/fairlead.dev/v1alpha1/namespaces/{namespace}/workflows"
     leases = f"{namespace}-leases"
     for each in (namespace, leases):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["SHAPES", "Shape", "Task"]
+__all__ = ["SHAPES", "Shape", "Task", "wide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def _chain(length: int) -> list[Task]:
     return [Task(f"t{number}", [f"t{number - 1}"] if number else []) for number in range(length)]
 
 
-def _wide(width: int) -> list[Task]:
+def wide(width: int) -> list[Task]:
+    """Return one task, so many that follow it, and one that follows these."""
     middle = [Task(f"m{number}", ["first"], "middle") for number in range(width)]
     return [Task("first"), *middle, Task("last", ["middle"])]
 
@@ -73,10 +74,10 @@ def _fan_in(width: int) -> list[Task]:
 def _shapes() -> list[Shape]:
     return [
         Shape("chain-20", _chain(20), limit=1.2, plays=5),
-        Shape("wide-100", _wide(100), plays=3),
-        Shape("wide-1000", _wide(1000), limit=1.3),
-        Shape("wide-5000", _wide(5000)),
-        Shape("wide-10000", _wide(9998)),
+        Shape("wide-100", wide(100), plays=3),
+        Shape("wide-1000", wide(1000), limit=1.3),
+        Shape("wide-5000", wide(5000)),
+        Shape("wide-10000", wide(9998)),
         Shape("layers-10x10", _layers(10, 10), plays=3),
         Shape("layers-10x100", _layers(10, 100)),
         Shape("layers-100x100", _layers(100, 100)),
@@ -85,7 +86,6 @@ def _shapes() -> list[Shape]:
         Shape("chain-10000", _chain(10_000)),
         Shape("fan-in-5000", _fan_in(5000)),
         Shape("many-200x5", _chain(5), copies=200),
-        Shape("many-100x20", _wide(18), copies=100),
         Shape("list-10000", [Task("m")], items=10_000, at_once=500),
         Shape("queued-10000", [Task("t")], copies=10_000, at_once=100),
     ]

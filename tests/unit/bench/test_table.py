@@ -60,6 +60,13 @@ def test_a_run_may_write_more_than_its_tasks() -> None:
     ]
 
 
+def test_a_run_of_one_task_has_a_budget_of_its_own() -> None:
+    (row,) = wide(11)
+    alone = row | {"shape": "alone", "runs": row["pods"], "api_writes_per_task": 5}
+    assert verdict([alone | {"cpu_ms_per_task": 8.9}]) == []
+    assert verdict([alone | {"cpu_ms_per_task": 9.1}]) == ["alone: 9.1 ms of CPU a task, at most 9 ms"]
+
+
 def test_the_cpu_of_a_task_must_not_grow_with_their_number() -> None:
     found = wide(11) + wide(11)
     found[0] |= {"shape": "wide-100", "cpu_ms_per_task": 1.0}
