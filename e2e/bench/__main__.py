@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,30 +49,39 @@ _STANDING: Mapping[str, Callable[[Fairlead], dict[str, Any]]] = {
 def play(
     api: Api, engines: Sequence[Engine], shapes: Sequence[Shape], rounds: int
 ) -> dict[str, dict[str, list[Measured]]]:
-    """Return what was measured, by shape and engine. Each engine is started anew for each shape, and warmed up."""
+    """Return what was measured, by shape and engine; engines take turns at each play.
+
+    So that what slows the machine down for a minute slows down all of them. They are started anew for each round, and
+    warmed up.
+    """
     found: dict[str, dict[str, list[Measured]]] = {}
     for shape in shapes:
-        of_shape = found[shape.name] = {}
         # The second floor is for what has a limit; the others take long enough.
         compared = [engine for engine in engines if engine.name != "floor" or shape.limit is not None]
+        of_shape: dict[str, list[Measured]] = {engine.name: [] for engine in compared}
+        found[shape.name] = of_shape
         for number in range(1, rounds + 1):
-            for engine in compared:
-                engine.start()
-                try:
+            with ExitStack() as running:
+                for engine in compared:
+                    engine.start()
+                    running.callback(engine.stop)
                     measure(api, engine, _WARM_UP, _NAMESPACE)
-                    played = [measure(api, engine, shape, _NAMESPACE) for _ in range(shape.plays)]
-                    measured = sorted(played, key=lambda each: each.time)[shape.plays // 2]
-                finally:
-                    engine.stop()
-                of_shape.setdefault(engine.name, []).append(measured)
-                hop = f", {measured.hop * 1000:.1f} ms a hop" if measured.hops else ""
+                for _ in range(shape.plays):
+                    for engine in compared:
+                        of_shape[engine.name].append(measure(api, engine, shape, _NAMESPACE))
+            for name, measured in of_shape.items():
                 print(
-                    f"{shape.name} {number}/{rounds} {engine.name}: {measured.seconds:.2f} s{hop}, "
-                    f"{measured.cpu * 1000 / shape.pods:.2f} ms CPU a task, {measured.megabytes:.0f} MB",
-                    file=sys.stderr,
-                    flush=True,
+                    f"{shape.name} {number}/{rounds} {name}: {_told(shape, measured[-shape.plays :])}", file=sys.stderr
                 )
     return found
+
+
+def _told(shape: Shape, played: Sequence[Measured]) -> str:
+    """Return what a round says of one engine."""
+    measured = sorted(played, key=lambda each: each.time)[len(played) // 2]
+    hop = f", {measured.hop * 1000:.1f} ms a hop" if measured.hops else ""
+    cpu = f"{measured.cpu * 1000 / shape.pods:.2f} ms CPU a task"
+    return f"{measured.seconds:.2f} s{hop}, {cpu}, {measured.megabytes:.0f} MB"
 
 
 _WARM_UP = Shape("warm-up", SHAPES["chain-20"].tasks[:3])

@@ -31,7 +31,7 @@ class Shape:
     at_once: int = 0
     #: The most that the makespan may be of the bare driver's; None where it is only told.
     limit: float | None = None
-    #: How often it is played in a round, of which the middle one counts: what is over in a blink is a matter of luck.
+    #: How often it is played in a round: what is over in a blink, and is judged, is a matter of luck.
     plays: int = 1
 
     @property
@@ -75,7 +75,7 @@ def _shapes() -> list[Shape]:
     return [
         Shape("chain-20", _chain(20), limit=1.2, plays=5),
         Shape("wide-100", wide(100), plays=3),
-        Shape("wide-1000", wide(1000), limit=1.3),
+        Shape("wide-1000", wide(1000), limit=1.3, plays=2),
         Shape("wide-5000", wide(5000)),
         Shape("wide-10000", wide(9998)),
         Shape("layers-10x10", _layers(10, 10), plays=3),

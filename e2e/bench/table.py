@@ -36,7 +36,7 @@ _FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-100x100"), ("chain
 
 
 def rows(shapes: Sequence[Shape], measured: Mapping[str, Rounds]) -> list[Object]:
-    """Return what was measured of each shape; ratios are medians over the rounds, each against its own bare run."""
+    """Return what was measured of each shape; ratios are medians over all plays, each against its own bare one."""
     return [_row(shape, measured[shape.name]) for shape in shapes]
 
 
@@ -46,7 +46,7 @@ def _row(shape: Shape, rounds: Rounds) -> Object:
         "shape": shape.name,
         "pods": shape.pods,
         "runs": shape.copies,
-        "rounds": len(ours),
+        "rounds": len(ours) // shape.plays,
         "bare_seconds": _middle(each.seconds for each in bare),
         "seconds": _middle(each.seconds for each in ours),
         "ratio_vs_bare": _middle(o.time / b.time for o, b in zip(ours, bare, strict=True)),

@@ -3,7 +3,7 @@
 What goes on (a status, a read, a run that is under way) goes before what begins and what is cleaned up: three of four
 turns are its own while any of it waits. There is little of it, and much depends on it; so ten thousand runs that were
 submitted hold up none that is under way, nor are they kept out for ever. Of what begins and what is cleaned up, the
-latter has one of four turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they alternate:
+latter has one of eight turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they alternate:
 then clean-up is not slower than creation. What begins goes by priority, then one namespace after the other, so that
 none has to wait for all that another has asked for; then in order.
 """
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _OTHERS_EVERY = 4
 
 #: Of so many turns of those one is clean-up's; every other one where so much waits to be cleaned up.
-_CLEANS_EVERY, _MUCH = 4, 256
+_CLEANS_EVERY, _MUCH = 8, 256
 
 
 @dataclass(frozen=True, slots=True)

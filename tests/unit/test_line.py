@@ -22,17 +22,17 @@ def test_what_goes_on_has_three_of_four_turns() -> None:
     ]
 
 
-def test_clean_up_has_one_of_four_turns() -> None:
+def test_clean_up_has_one_of_eight_turns() -> None:
     line: Line[str] = Line()
     for number in range(3):
         line.add(f"clean {number}", CLEAN_UP)
     line.add("begin 0", Turn(9))
-    for number in range(1, 5):
+    for number in range(1, 9):
         line.add(f"begin {number}", Turn(-9))
     line.add("status")
     assert drained(line) == [
-        *("status", "begin 0", "begin 1", "begin 2", "clean 0"),
-        *("begin 3", "begin 4", "clean 1", "clean 2"),
+        *("status", "begin 0", "begin 1", "begin 2", "begin 3", "begin 4", "begin 5", "begin 6", "clean 0"),
+        *("begin 7", "begin 8", "clean 1", "clean 2"),
     ]
 
 

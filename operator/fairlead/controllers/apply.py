@@ -46,9 +46,9 @@ log = logging.getLogger(__name__)
 _DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-#: Objects of all runs that are being released, more than `fairlead.line` takes for much. The others wait as a line of a
-#: few words each.
-_RELEASED_AT_ONCE = 384
+#: Objects of all runs that are being released; the others wait as a line of a few words each. Where very many wait, so
+#: many are that `fairlead.line` takes it for much, and clean-up gets as many turns as creation.
+_RELEASED_AT_ONCE, _VERY_MANY, _OF_VERY_MANY = 64, 1000, 384
 
 #: Within so many seconds the watch tells of a release; what is held then is held by somebody anew.
 _TOLD_SECONDS = 5.0
@@ -138,7 +138,7 @@ class Applier:
             return  # or is about to be: the watch has not told yet
         marks = {labels.RESULT: result} if result else self._held.get((kind, key, uid), {})
         self._held[kind, key, uid] = marks  # one that waits already keeps its place
-        if self._releasing < _RELEASED_AT_ONCE:
+        if self._releasing < self._released_at_once():
             self._releasing += 1
             self._spawn(self._release_all())
 
@@ -298,9 +298,12 @@ class Applier:
                     self._notify(run.uid)
                 return
 
+    def _released_at_once(self) -> int:
+        return _RELEASED_AT_ONCE if len(self._held) < _VERY_MANY else _OF_VERY_MANY
+
     async def _release_all(self) -> None:
         try:
-            while self._held:
+            while self._held and self._releasing <= self._released_at_once():
                 (kind, key, uid), marks = self._held.popitem(last=False)
                 self._let_go.add(uid)
                 released = False

@@ -147,6 +147,23 @@ async def test_so_many_objects_are_released_at_once_and_each_once_however_often_
     assert stage.api.count("patch", PODS) <= 4  # the one that was under way was asked for again
 
 
+async def test_more_are_released_at_once_while_very_many_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "_RELEASED_AT_ONCE", 1)
+    monkeypatch.setattr(apply, "_VERY_MANY", 2)
+    monkeypatch.setattr(apply, "_OF_VERY_MANY", 3)
+    await stage.begin()
+    stage.apply(tasks("a", "b", "c", "d"))
+    await asyncio.sleep(1)
+    releases = stage.api.hold("patch", PODS)
+    for task in "abcd":
+        stage.ends(stage.pod(task))
+    await asyncio.sleep(10)
+    assert releases.hits == 3
+    releases.lift()
+    await asyncio.sleep(1)
+    assert not stage.held()
+
+
 async def test_what_was_let_go_is_not_let_go_again_because_its_watch_is_late(stage: Stage) -> None:
     await stage.begin()
     stage.apply(tasks("a", "b"))
