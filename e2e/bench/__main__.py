@@ -68,17 +68,14 @@ def play(
                     measure(api, engine, _WARM_UP, _NAMESPACE)
                 for _ in range(shape.plays):
                     for engine in compared:
-                        of_shape[engine.name].append(measure(api, engine, shape, _NAMESPACE))
-            for name, measured in of_shape.items():
-                print(
-                    f"{shape.name} {number}/{rounds} {name}: {_told(shape, measured[-shape.plays :])}", file=sys.stderr
-                )
+                        measured = measure(api, engine, shape, _NAMESPACE)
+                        of_shape[engine.name].append(measured)
+                        line = f"{shape.name} {number}/{rounds} {engine.name}: {_told(shape, measured)}"
+                        print(line, file=sys.stderr, flush=True)
     return found
 
 
-def _told(shape: Shape, played: Sequence[Measured]) -> str:
-    """Return what a round says of one engine."""
-    measured = sorted(played, key=lambda each: each.time)[len(played) // 2]
+def _told(shape: Shape, measured: Measured) -> str:
     hop = f", {measured.hop * 1000:.1f} ms a hop" if measured.hops else ""
     cpu = f"{measured.cpu * 1000 / shape.pods:.2f} ms CPU a task"
     return f"{measured.seconds:.2f} s{hop}, {cpu}, {measured.megabytes:.0f} MB"
