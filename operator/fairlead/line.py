@@ -3,9 +3,9 @@
 What goes on (a status, a read, a run that is under way) goes before what begins and what is cleaned up: three of four
 turns are its own while any of it waits. There is little of it, and much depends on it; so ten thousand runs that were
 submitted hold up none that is under way, nor are they kept out for ever. Of what begins and what is cleaned up, the
-latter has one of eight turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they alternate:
-then clean-up is not slower than creation. What begins goes by priority, then one namespace after the other, so that
-none has to wait for all that another has asked for; then in order.
+latter has one of eight turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they
+alternate: then clean-up is not slower than creation. What begins goes by priority, then one namespace after the other,
+so that none has to wait for all that another has asked for; then in order.
 """
 
 from __future__ import annotations
