@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from e2e.bench.engines import Fairlead
@@ -20,7 +21,9 @@ __all__ = ["idle", "restart"]
 Object = dict[str, Any]
 
 _PATIENCE_SECONDS = 1800.0
-_WINDOW_SECONDS = 60.0
+#: As long as between two looks at all Workflows, where there are thousands (`controllers/sweep.py`): one is in it.
+_WINDOW_SECONDS = 180.0
+_QUIET_SECONDS = 10.0
 
 
 def restart(engine: Fairlead, namespace: str, pods: int) -> Object:
@@ -64,7 +67,7 @@ def idle(engine: Fairlead, namespace: str, workflows: int) -> Object:
         for number in range(workflows):
             _submit(api, namespace, f"w{number}", [{"name": "held"}], concurrencyKey={"key": "one"})
         _wait(f"{workflows} workflows to wait", lambda: _waiting(api, namespace), workflows - 1)
-        time.sleep(5)
+        _wait_until_quiet("Events", lambda: _count(api, f"/api/v1/namespaces/{namespace}/events"))
         forget_peak(engine.pid)
         before, began = cpu_seconds(engine.pid), time.perf_counter()
         time.sleep(_WINDOW_SECONDS)
@@ -106,6 +109,17 @@ def _wait(what: str, found: Any, wanted: int) -> None:
         if time.monotonic() - told_at > 15:
             told_at = time.monotonic()
             print(f"waiting for {what}: {count} so far", file=sys.stderr, flush=True)
+        time.sleep(1)
+
+
+def _wait_until_quiet(what: str, found: Callable[[], int]) -> None:
+    """Wait until there come no more of them for a while: what was to be told of the submission has been."""
+    deadline, count, since = time.monotonic() + _PATIENCE_SECONDS, -1, 0.0
+    while count != (newest := found()) or time.monotonic() - since < _QUIET_SECONDS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"there still come {what} after {_PATIENCE_SECONDS:.0f} s: {newest} by now")
+        if count != newest:
+            count, since = newest, time.monotonic()
         time.sleep(1)
 
 

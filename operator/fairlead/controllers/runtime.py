@@ -63,6 +63,7 @@ from .retention import Retention
 from .run import Run
 from .store import WorkflowStore
 from .subworkflow import SubworkflowCarrier
+from .sweep import Sweep
 from .templates import Templates
 from .tracing import Tracing
 from .views import job_view, pod_view
@@ -78,7 +79,6 @@ log = logging.getLogger("fairlead")
 #: What every replica may write at any time: nothing of it is about a run.
 _FREE = frozenset({EVENTS.plural, SECRETS.plural, VALIDATING_WEBHOOKS.plural})
 
-_SWEEP_SECONDS = 60.0
 _SETTLE_SECONDS, _DRAIN_SECONDS, _TRACES_SECONDS = 10.0, 5.0, 2.0
 
 
@@ -95,7 +95,6 @@ class Operator:
     Attributes:
         tasks: what runs for ever; one that ends by itself means that the process had better end.
         waiting_for: what is missing, or "".
-        swept_at, sweep_problem: when the last sweep began, by the loop's clock, and what was wrong with it, or "".
     """
 
     def __init__(
@@ -107,7 +106,6 @@ class Operator:
         moderation: Moderation | None = None,
     ) -> None:
         self._moderation = moderation
-        self.swept_at, self.sweep_problem = 0.0, ""
         self.waiting_for = "starting"
         self.tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
@@ -221,6 +219,7 @@ class Operator:
             self.tracing,
             self.scope,
         )
+        self.sweep = Sweep(self.cleaner.sweep, self.store.__len__)
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -327,7 +326,7 @@ class Operator:
         self.waiting_for = ""
         for queue in self.queues().values():
             self._background(queue.run())
-        self._background(self._sweep_for_ever())
+        self._background(self.sweep.run())
         self._background(self.retention.run())
         if self.replicas is not None:
             self._background(self.replicas.run())
@@ -387,18 +386,6 @@ class Operator:
             return
         if gone:
             self.queue.add(run.uid)
-
-    async def _sweep_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self.swept_at = loop.time()
-            await asyncio.sleep(_SWEEP_SECONDS)
-            try:
-                await self.cleaner.sweep()
-                self.sweep_problem = ""
-            except ApiError as error:
-                self.sweep_problem = f"the Workflows cannot be read: {error}"
-                log.warning("%s", self.sweep_problem)
 
     async def shut_down(self) -> None:
         """Write what is known, start nothing, and end everything; bounded by some seconds."""

@@ -15,8 +15,6 @@ __all__ = ["live_checks", "ready_checks", "tell_metrics"]
 
 #: A loop of ours that has not come round for so long hangs.
 _HUNG_SECONDS = 150.0
-#: So does the sweep, which waits a minute between two.
-_SWEEP_HUNG_SECONDS = 210.0
 #: A lease that was not even tried to be renewed for so long is lost.
 _UNSEEN_SECONDS = 30.0
 #: A watch that has not been heard for so long is deaf.
@@ -32,8 +30,9 @@ def live_checks(operator: Operator) -> dict[str, Check]:
         return lambda: _too_long(informer.idle(), _HUNG_SECONDS, "the watch loop has not come round")
 
     def sweep() -> str:
-        since = asyncio.get_running_loop().time() - operator.swept_at if operator.swept_at else 0.0
-        return _too_long(since, _SWEEP_HUNG_SECONDS, "the sweep has not come round")
+        due = operator.sweep.due_at
+        late = 0.0 if due is None else asyncio.get_running_loop().time() - due
+        return _too_long(late, _HUNG_SECONDS, "the sweep has not come round")
 
     return {f"{plural}-loop": loop_of(each) for plural, each in operator.caches.items()} | {
         "sweep": sweep,
@@ -51,7 +50,7 @@ def ready_checks(operator: Operator) -> dict[str, Check]:
 
     return {f"{plural}-watch": heard(each) for plural, each in operator.caches.items()} | {
         "start": lambda: operator.waiting_for,
-        "workflows": lambda: operator.sweep_problem,
+        "workflows": lambda: operator.sweep.problem,
         "replicas": lambda: _lease_problem(operator) or _replicas_hang(operator, _UNSEEN_SECONDS),
     }
 
