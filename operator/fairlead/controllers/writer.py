@@ -52,7 +52,7 @@ INLINE_DEFINITION_BYTES = 384 * 1024
 
 #: Of a Workflow with its tasks, of shards, and of a Workflow whose tasks are in shards.
 _WHOLE = Pace(shortest=1.0, longest=30.0, share=0.02)
-_SHARDS = Pace(shortest=1.0, longest=10.0, share=0.1)
+_SHARDS = Pace(shortest=1.0, longest=10.0, share=0.02)
 _SUMMARY = Pace(shortest=5.0, longest=30.0, share=0.02)
 #: Of the progress of all runs whose tasks are in their Workflows, one after the other.
 _TURNS = Pace(shortest=0.0, longest=0.5, share=0.1)
