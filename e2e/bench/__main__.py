@@ -38,10 +38,6 @@ _NAMESPACE = "fairlead-bench"
 #: What the quick form measures.
 _QUICK = ("chain-20", "wide-100", "layers-10x10")
 
-#: How often a shape is measured. One of thousands of pods takes minutes, over which the machine's moods even out; it
-#: has one round, of which nothing better can be chosen.
-_ROUNDS, _QUICK_ROUNDS, _LARGE_ROUNDS, _LARGE = 3, 2, 1, 5000
-
 #: What is measured of Fairlead alone, by name.
 _STANDING: Mapping[str, Callable[[Fairlead], dict[str, Any]]] = {
     "restart-10000": lambda ours: restart(ours, _NAMESPACE, 10_000),
@@ -91,7 +87,7 @@ _WARM_UP = Shape("warm-up", SHAPES["chain-20"].tasks[:3])
 def main() -> int:
     """Measure, print the table, write the result; fail where a budget is not met."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, help="of each shape (3; 2 if quick; 1 from 5,000 pods on)")
+    parser.add_argument("--rounds", type=int, help="of each shape (3, 2 of the quick ones)")
     parser.add_argument("--shape", action="append", choices=[*SHAPES, *_STANDING], help="only this one (repeatable)")
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(_QUICK)}, in under three minutes")
     parser.add_argument("--no-floor", action="store_true", help="without the driver that has finalizers and a status")
@@ -99,7 +95,8 @@ def main() -> int:
     parser.add_argument("--add", action="store_true", help="keep what the output has of other shapes")
     parser.add_argument("--output", type=Path, default=Path("bench/results/latest.json"))
     arguments = parser.parse_args()
-    if arguments.rounds is not None and arguments.rounds < 1:
+    rounds = (2 if arguments.quick else 3) if arguments.rounds is None else arguments.rounds
+    if rounds < 1:
         parser.error("--rounds: there has to be one at least")
     if arguments.slack < 1:
         parser.error("--slack: 1 is the whole budget, more is lenient")
@@ -126,7 +123,7 @@ def main() -> int:
                     now["standing"] = _STANDING[name](ours)
                 else:
                     shape = replace(SHAPES[name], plays=1) if arguments.quick else SHAPES[name]
-                    now["shapes"] = rows([shape], play(api, engines, [shape], _rounds(shape, arguments)))
+                    now["shapes"] = rows([shape], play(api, engines, [shape], rounds))
             except (OSError, RuntimeError, Refusal) as error:
                 problems.append(f"{name} could not be measured: {error}")
                 print(problems[-1], file=sys.stderr, flush=True)
@@ -143,12 +140,6 @@ def main() -> int:
     kept = "all budgets are met" if arguments.slack == 1 else f"no budget is used more than {arguments.slack} times"
     print("\n" + ("\n".join(problems) or kept))
     return bool(problems)
-
-
-def _rounds(shape: Shape, arguments: argparse.Namespace) -> int:
-    if arguments.rounds is not None:
-        return int(arguments.rounds)
-    return _QUICK_ROUNDS if arguments.quick else _LARGE_ROUNDS if shape.pods >= _LARGE else _ROUNDS
 
 
 def _keep(result: dict[str, Any], output: Path) -> None:
