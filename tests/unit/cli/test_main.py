@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from fairlead import __version__
 from fairlead.cli import reference
 from fairlead.cli.exits import ExitCode
-from fairlead.cli.main import COMMANDS, app, program_name
+from fairlead.cli.main import COMMANDS, app, main, program_name
 
 HEAVY = {"aiohttp", "cel_expr_python", "jsonschema", "kopf", "kubernetes", "orjson", "pydantic", "rich", "yaml"}
 
@@ -79,3 +80,15 @@ def test_the_reference_has_every_command_and_every_option() -> None:
     ):
         assert option in text
     assert "None" not in text
+
+
+@pytest.mark.parametrize(("asked", "code"), [("--help", 0), ("--nonsense", 2)])
+def test_where_obstore_has_threads_the_process_ends_before_python_does(
+    monkeypatch: pytest.MonkeyPatch, asked: str, code: int
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setitem(sys.modules, "obstore", ModuleType("obstore"))
+    with pytest.raises(SystemExit):
+        main([asked])
+    assert codes == [code]
