@@ -254,7 +254,7 @@ class Cleaner:
             found = await self._client.get(RESOURCES[kind], key.name, key.namespace, metadata_only=True)
         except ApiError as error:
             if not isinstance(error, NotFound):
-                log.warning("cannot read %s: %s; it is looked at again in a minute", key, error)
+                log.warning("cannot read %s: %s; the next sweep looks at it again", key, error)
             return
         run = (found["metadata"].get("labels") or {}).get(labels.RUN_UID, "")
         self._store.note_labels(found["metadata"])

@@ -46,7 +46,7 @@ class ShardReleaser:
                 if index >= count:
                     return complete
             except ApiError as error:
-                log.warning("cannot read %s: %s; it is looked at again in a minute", key, error)
+                log.warning("cannot read %s: %s; the next sweep looks at it again", key, error)
                 return False
             else:
                 complete &= await self._release(key, raw["metadata"]["uid"])
@@ -73,7 +73,7 @@ class ShardReleaser:
         try:
             await release_finalizer(self._client, TASKSTATUSSHARDS, key, uid=uid, finalizer=labels.FINALIZER)
         except ApiError as error:
-            log.warning("cannot release %s: %s; it is looked at again in a minute", key, error)
+            log.warning("cannot release %s: %s; the next sweep looks at it again", key, error)
             return False
         return True
 

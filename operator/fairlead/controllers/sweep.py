@@ -13,7 +13,7 @@ __all__ = ["Sweep"]
 log = logging.getLogger(__name__)
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 60.0, 180.0
-#: One costs 40 us of CPU here, and more in the API server: so it is 0.2 % of a CPU for up to ten thousand.
+#: One costs 40 us of CPU here, and more in the API server: so it is 0.2 % of a CPU for up to nine thousand.
 _WORKFLOWS_A_SECOND = 50
 
 
