@@ -9,29 +9,54 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tests.sim.campaign import judge
+from tests.property.scenarios import Scenario
+from tests.property.script import DONE, Sum, Task
+from tests.sim import simulation
+from tests.sim.campaign import Verdict, judge
 from tests.sim.lost import CHILD_LIMIT, spent_children, succeeded_pods
-from tests.sim.plot import plot
+from tests.sim.plot import EDITION, Plot
 from tests.sim.simulation import Simulation
+from tests.sim.states import State
 
 from fairlead.api import defaults, labels
-from fairlead.engine.model import RetryPolicy
+from fairlead.engine.model import RetryPolicy, WorkKind
 from fairlead.kube.resources import ObjectKey
 from fairlead.testing.apiserver import Change
+from fairlead.testing.faults import Fault
 
-#: A plot in which each of six pods of a sub-workflow is evicted, and the sub-workflow that they belong to.
-SPENT, CHILD = plot(124, 2), ("t7[1]", 1)
+CHILD = ("t0", 1)
+
+#: A sub-workflow is all that there is, and each pod that it has is evicted, whenever that may be.
+SPENT = Plot(
+    seed=1,
+    scenario=Scenario(
+        seed=1,
+        tasks=[Task(name=CHILD[0], kind=WorkKind.WORKFLOW, value=Sum(base=1), infrastructure_limit=0, ends=[DONE])],
+    ),
+    lead=Fault.EVICTED,
+    state=State.CHILD,
+    others=(),
+    edition=EDITION,
+)
+
+
+def judged() -> tuple[Verdict, Simulation]:
+    """Judge it, with mishaps as often as it takes: oftener than the shortest pod needs to end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "_MOMENTS", (0.2, 0.2, 0.2))
+        patch.setattr(simulation, "_STEPS", 100_000)
+        return judge(SPENT)
 
 
 @cache
 def played() -> tuple[list[str], Simulation]:
-    verdict, simulation = judge(SPENT)
-    return verdict.problems, simulation
+    verdict, seen = judged()
+    return verdict.problems, seen
 
 
 def lost() -> set[str]:
-    _, simulation = played()
-    return simulation.harm.touched - succeeded_pods(simulation.cluster.server.journal)
+    _, seen = played()
+    return seen.harm.touched - succeeded_pods(seen.cluster.server.journal)
 
 
 def spent(journal: list[Change], lost: set[str]) -> set[tuple[str, int]]:
@@ -50,10 +75,10 @@ def node_of(raw: Mapping[str, Any]) -> str:
 
 
 def test_a_sub_workflow_that_loses_each_pod_that_it_may_have_fails() -> None:
-    problems, simulation = played()
+    problems, seen = played()
     assert problems == []
-    assert simulation.run.nodes[CHILD[0]].reason == "SubworkflowFailed"
-    journal = simulation.cluster.server.journal
+    assert seen.run.nodes[CHILD[0]].reason == "SubworkflowFailed"
+    journal = seen.cluster.server.journal
     assert len(pods_of(journal)) == CHILD_LIMIT + 1
     assert spent(journal, lost()) == {CHILD}
 
@@ -89,5 +114,5 @@ def test_what_is_tried_again_is_another_attempt_with_a_budget_of_its_own() -> No
 
 def test_an_operator_that_gives_up_too_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(defaults, "_ENGINE_RETRY", RetryPolicy(infrastructure_limit=CHILD_LIMIT - 1))
-    problems = judge(SPENT)[0].problems
+    problems = judged()[0].problems
     assert any(problem.startswith(f"{CHILD[0]} is Failed SubworkflowFailed") for problem in problems)
