@@ -26,7 +26,7 @@ from e2e.bench.plots import draw
 from e2e.bench.replicated import replicated
 from e2e.bench.shapes import SHAPES, Shape
 from e2e.bench.standing import idle, restart
-from e2e.bench.table import merged, over, rows, table, told, verdict
+from e2e.bench.table import dropped, merged, over, rows, table, told, unmeasured, verdict
 from e2e.devcluster import api as dev_api
 from e2e.devcluster import state
 from e2e.devcluster.api import Api, Refusal
@@ -127,6 +127,7 @@ def main() -> int:
             except (OSError, RuntimeError, Refusal) as error:
                 problems.append(f"{name} could not be measured: {error}")
                 print(problems[-1], file=sys.stderr, flush=True)
+                result = dropped(result, name)
                 continue
             result = merged(result, now)
             _keep(result, arguments.output)  # whoever stops it after an hour keeps what was measured
@@ -138,6 +139,8 @@ def main() -> int:
     print("".join(f"\n{each}" for each in drawn))
     problems += [f"over: {each}" for each in (*verdict(found, arguments.slack), *over(standing, arguments.slack))]
     kept = "all budgets are met" if arguments.slack == 1 else f"no budget is used more than {arguments.slack} times"
+    if missing := unmeasured(result):
+        kept = f"{kept}, of what was measured; not measured: {', '.join(missing)}"
     print("\n" + ("\n".join(problems) or kept))
     return bool(problems)
 

@@ -2,8 +2,8 @@
 
 `python -m e2e.bench.bare` is told on standard input which graph to play, a line of JSON each, and answers with a line.
 It is the floor: what no engine can do without. With `"floor": true` it also does what any engine that loses nothing
-has to do: its pods have a finalizer, which is taken off when a status that says how they ended has been written, about
-once a second. It uses the operator's own connection settings, event loop and JSON library.
+has to do: its pods have a finalizer, which is taken off when a status that says how they ended has been written, as
+often as Fairlead writes one. It uses the operator's own connection settings, event loop and JSON library.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import orjson
 import uvloop
 
 from fairlead.api import labels
+from fairlead.controllers.pace import Pace
 from fairlead.kube.credentials import load_credentials
 from fairlead.kube.errors import Gone, error_from_status
 from fairlead.kube.finalizers import release_finalizer
@@ -36,8 +37,11 @@ POD: dict[str, Any] = {
     "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
 }
 
-#: Creates under way at once; tasks of which a status object tells; seconds between two writes of the status.
-_AT_ONCE, _A_SHARD, _PAUSE_SECONDS = 64, 400, 1.0
+#: Creates under way at once; tasks of which a status object tells.
+_AT_ONCE, _A_SHARD = 64, 400
+
+#: How often the status is written: as Fairlead writes its shards.
+_PACE = Pace(1.0, 10.0, 0.02)
 
 
 class Driver:
@@ -138,7 +142,7 @@ class Driver:
 
 
 class _Status:
-    """Writes about once a second how pods have ended, and lets go of them then."""
+    """Writes at a pace how pods have ended, and lets go of them then."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
@@ -163,14 +167,16 @@ class _Status:
         self._held.append((name, uid))
 
     async def _run(self) -> None:
-        over = False
+        over, rest = False, _PACE.shortest
         while not over:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), _PAUSE_SECONDS)
+                await asyncio.wait_for(self._over.wait(), rest)
             over = self._over.is_set()
             held, self._held = self._held, []
             changed, self._changed = self._changed, set()
+            began = time.perf_counter()
             await asyncio.gather(*(self._write(index) for index in changed))
+            rest = _PACE.interval(time.perf_counter() - began)
             self._releasing.extend(asyncio.create_task(self._release(name, uid)) for name, uid in held)
 
     async def written(self) -> None:

@@ -105,7 +105,10 @@ class _Creations:
                 return  # a watch that is left open would be a load on what is measured next
 
     def end(self) -> list[float]:
-        """Return the times, in order."""
+        """Return the times, in order. Raises RuntimeError where some were not heard of."""
+        self._thread.join(10)
+        if len(self._times) < self._count:
+            raise RuntimeError(f"{len(self._times)} of {self._count} pods were seen to be created")
         return sorted(self._times.values())
 
 

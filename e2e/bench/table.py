@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from e2e.bench.shapes import SHAPES
+
 if TYPE_CHECKING:
     from e2e.bench.measure import Measured
     from e2e.bench.shapes import Shape
 
-__all__ = ["document", "merged", "over", "rows", "table", "told", "verdict"]
+__all__ = ["document", "dropped", "merged", "over", "rows", "table", "told", "unmeasured", "verdict"]
 
 Object = dict[str, Any]
 Rounds = Mapping[str, "Sequence[Measured]"]
 
 #: The budgets: CPU a task and its growth from 100 to 10,000 tasks, memory, writes a task, and those of a run besides:
-#: that it waits, that it has begun, and how it has ended.
-CPU_MS, FLATNESS, MEGABYTES, WRITES, WRITES_OF_A_RUN = 3.0, 1.3, 150.0, 3.0, 3.0
+#: that it waits, that it has begun, and how it has ended; and one of its status a second. Of the three writes that a
+#: task may take, the third deletes its pod, minutes later: it is not among those that are counted. The hundredth is for
+#: shards: each has 400 tasks, and may be written four times for each of the others.
+CPU_MS, FLATNESS, MEGABYTES, WRITES, WRITES_OF_A_RUN = 3.0, 1.3, 150.0, 2.01, 3.0
 
 #: What a run of one task may take in all: its definition is read, checked and compiled, and told of at each of its
 #: three writes, which no task shares with it.
@@ -87,6 +91,23 @@ def merged(before: Object, now: Object) -> Object:
     return {**now, "shapes": [*kept, *now["shapes"]], "standing": before.get("standing", {}) | now["standing"]}
 
 
+def dropped(result: Object, name: str) -> Object:
+    """Return a result without what is measured under a name: it could not be measured anew."""
+    shapes = [row for row in result["shapes"] if row["shape"] != name]
+    prefix = name.partition("-")[0] + "_"
+    standing = {key: value for key, value in result["standing"].items() if not key.startswith(prefix)}
+    return {**result, "shapes": shapes, "standing": standing}
+
+
+def unmeasured(result: Object) -> list[str]:
+    """Return what is missing in a result that would be the whole."""
+    names = {row["shape"] for row in result["shapes"]}
+    standing = {"restart": "restart_seconds", "idle": "idle_cpu_percent", "replicas": "replicas_ratio"}
+    return [name for name in SHAPES if name not in names] + [
+        name for name, key in standing.items() if key not in result["standing"]
+    ]
+
+
 #: The columns of the table, and their units.
 _HEADS = {
     "shape": "",
@@ -126,16 +147,18 @@ def document(result: Object) -> str:
             "![Seconds against the size of a run](benchmark/makespan.png)",
             "![CPU time a task against the size of a run](benchmark/cpu.png)",
             "",
-            *_judged([*verdict(result["shapes"]), *over(result["standing"])]),
+            *_judged([*verdict(result["shapes"]), *over(result["standing"])], unmeasured(result)),
             "",
         ]
     )
 
 
-def _judged(problems: Sequence[str]) -> list[str]:
-    if not problems:
-        return ["All budgets of [performance.md](performance.md) are met."]
-    return ["Over the budgets of [performance.md](performance.md):", "", *(f"- {each}" for each in problems)]
+def _judged(problems: Sequence[str], missing: Sequence[str]) -> list[str]:
+    if problems:
+        return ["Over the budgets of [performance.md](performance.md):", "", *(f"- {each}" for each in problems)]
+    if missing:
+        return [f"No budget of [performance.md](performance.md) is exceeded. Not measured: {', '.join(missing)}."]
+    return ["All budgets of [performance.md](performance.md) are met."]
 
 
 def table(found: Sequence[Object]) -> str:
@@ -167,7 +190,7 @@ def verdict(found: Sequence[Object], slack: float = 1.0) -> list[str]:
             problems.append(f"{name}: {row['cpu_ms_per_task']:.1f} ms of CPU a task, at most {cpu:g} ms")
         if row["runs"] == 1 and row["rss_mb"] > MEGABYTES * slack:
             problems.append(f"{name}: {row['rss_mb']:.0f} MB, at most {MEGABYTES * slack:g} MB")
-        writes = (WRITES + WRITES_OF_A_RUN * row["runs"] / row["pods"]) * slack
+        writes = (WRITES + (WRITES_OF_A_RUN * row["runs"] + row["seconds"]) / row["pods"]) * slack
         if row["pods"] >= 100 and row["api_writes_per_task"] > writes:
             problems.append(f"{name}: {row['api_writes_per_task']:.2f} writes a task, at most {writes:.2f}")
     for small, large in _FLAT:

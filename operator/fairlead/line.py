@@ -3,9 +3,10 @@
 What goes on (a status, a read, a run that is under way) goes before what begins and what is cleaned up: three of four
 turns are its own while any of it waits. There is little of it, and much depends on it; so ten thousand runs that were
 submitted hold up none that is under way, nor are they kept out for ever. Of what begins and what is cleaned up, the
-latter has one of eight turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up they
-alternate: then clean-up is not slower than creation. What begins goes by priority, then one namespace after the other,
-so that none has to wait for all that another has asked for; then in order.
+latter has one of eight turns: somebody waits for a pod, and nobody for tidiness. Where much has piled up it has two of
+three: each pod that is created is let go of and deleted, so then clean-up is not slower than creation. What begins goes
+by priority, then one namespace after the other, so that none has to wait for all that another has asked for; then in
+order.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["CLEAN_UP", "Line", "Turn"]
+__all__ = ["CLEAN_UP", "Line", "Turn", "cleaned_at_once"]
 
 T = TypeVar("T")
 
 #: Of so many turns in a row one is of what begins or is cleaned up, whatever else waits.
 _OTHERS_EVERY = 4
 
-#: Of so many turns of those one is clean-up's; every other one where so much waits to be cleaned up.
-_CLEANS_EVERY, _MUCH = 8, 256
+#: Of so many turns of those one is clean-up's; where so much waits to be cleaned up, all but one of so many are.
+_CLEANS_EVERY, _MUCH, _BEGINS_EVERY = 8, 256, 3
+
+#: Where so many wait to be put in line for clean-up, so many are in it at once: enough for much.
+_VERY_MANY, _OF_VERY_MANY = 1000, 384
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Turn:
 CLEAN_UP = Turn(cleans=True)
 
 
+def cleaned_at_once(waiting: int, few: int) -> int:
+    """Return how many pieces of clean-up are put in line at once where so many wait for that: `few` as a rule."""
+    return few if waiting < _VERY_MANY else max(few, _OF_VERY_MANY)
+
+
 class Line(Generic[T]):
     """What waits. All operations take a time that does not grow with how much waits (but for distinct priorities)."""
 
@@ -48,7 +57,7 @@ class Line(Generic[T]):
         self._cleaning: deque[T] = deque()
         self._beginning: dict[int, OrderedDict[str, deque[T]]] = {}
         self._in_a_row = 0
-        self._begun_in_a_row = 0
+        self._begun_in_a_row = self._cleaned_in_a_row = 0
         self._length = 0
 
     def __len__(self) -> int:
@@ -84,10 +93,18 @@ class Line(Generic[T]):
         self._length = 0
 
     def _next_other(self) -> T:
-        most = 1 if len(self._cleaning) >= _MUCH else _CLEANS_EVERY - 1
-        cleans = self._cleaning and (self._begun_in_a_row >= most or not self._beginning)
-        self._begun_in_a_row = 0 if cleans else self._begun_in_a_row + 1
-        return self._cleaning.popleft() if cleans else self._next_beginning()
+        if self._cleans_next():
+            self._begun_in_a_row, self._cleaned_in_a_row = 0, self._cleaned_in_a_row + 1
+            return self._cleaning.popleft()
+        self._begun_in_a_row, self._cleaned_in_a_row = self._begun_in_a_row + 1, 0
+        return self._next_beginning()
+
+    def _cleans_next(self) -> bool:
+        if not (self._cleaning and self._beginning):
+            return bool(self._cleaning)
+        if len(self._cleaning) >= _MUCH:
+            return self._cleaned_in_a_row < _BEGINS_EVERY - 1
+        return self._begun_in_a_row >= _CLEANS_EVERY - 1
 
     def _next_beginning(self) -> T:
         priority = max(self._beginning)

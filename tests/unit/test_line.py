@@ -36,13 +36,13 @@ def test_clean_up_has_one_of_eight_turns() -> None:
     ]
 
 
-def test_where_much_is_to_be_cleaned_up_it_alternates_with_creation() -> None:
+def test_where_much_is_to_be_cleaned_up_two_pieces_of_it_go_for_each_creation() -> None:
     line: Line[str] = Line()
     for number in range(1000):
         line.add(f"clean {number}", CLEAN_UP)
         line.add(f"begin {number}", Turn())
     order = [each.partition(" ")[0] for each in drained(line)]
-    assert order[:1400] == ["begin", "clean"] * 700
+    assert order[:1100] == [*(["clean", "clean", "begin"] * 366), "clean", "clean"]
     assert order.count("clean") == 1000
 
 

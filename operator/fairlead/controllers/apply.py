@@ -27,6 +27,7 @@ from fairlead.kube.events import EventRecorder, ObjectReference
 from fairlead.kube.finalizers import release_finalizer
 from fairlead.kube.resources import PODS, ObjectKey
 from fairlead.kube.transport import ApiClient, PatchType
+from fairlead.line import CLEAN_UP, cleaned_at_once
 
 from .buckets import Holds, everything
 from .caches import Cache, View
@@ -46,9 +47,8 @@ log = logging.getLogger(__name__)
 _DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-#: Objects of all runs that are being released; the others wait as a line of a few words each. Where very many wait, so
-#: many are that `fairlead.line` takes it for much, and clean-up gets as many turns as creation.
-_RELEASED_AT_ONCE, _VERY_MANY, _OF_VERY_MANY = 64, 1000, 384
+#: Objects of all runs that are being released, as a rule; the others wait as a line of a few words each.
+_RELEASED_AT_ONCE = 64
 
 #: Within so many seconds the watch tells of a release; what is held then is held by somebody anew.
 _TOLD_SECONDS = 5.0
@@ -299,7 +299,7 @@ class Applier:
                 return
 
     def _released_at_once(self) -> int:
-        return _RELEASED_AT_ONCE if len(self._held) < _VERY_MANY else _OF_VERY_MANY
+        return cleaned_at_once(len(self._held), _RELEASED_AT_ONCE)
 
     async def _release_all(self) -> None:
         try:
@@ -336,7 +336,7 @@ class Applier:
         if not self._holds(view.owner_uid):
             return  # held up since: whose run it is now looks at it
         try:
-            await self._client.delete(RESOURCES[kind], key.name, key.namespace, uid=view.uid)
+            await self._client.delete(RESOURCES[kind], key.name, key.namespace, uid=view.uid, turn=CLEAN_UP)
         except (NotFound, Conflict):
             pass
         except ApiError as error:

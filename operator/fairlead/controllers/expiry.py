@@ -17,6 +17,7 @@ from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.kube.transport import ApiClient
+from fairlead.line import CLEAN_UP
 
 from .apply import Applier
 from .archiver import Archiver
@@ -143,6 +144,7 @@ class Expiry:
                 workflow.namespace,
                 uid=workflow.uid,
                 resource_version=str(workflow.version),
+                turn=CLEAN_UP,
             )
         except NotFound:
             self._store.remove(workflow.uid)

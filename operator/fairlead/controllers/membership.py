@@ -47,9 +47,7 @@ class Membership:
         self.identity = self.identity or f"{self._name}-{random.getrandbits(32):08x}"
         name = MEMBER + self.identity
         try:
-            return await self._leases.create(
-                name, self.identity, lasts=LEASE_SECONDS, labels={**OURS, labels.LEASE: "replica"}
-            )
+            return await self._leases.create(name, self.identity, labels={**OURS, labels.LEASE: "replica"})
         except AlreadyExists:
             # Our own, of a request whose answer was lost; unless it was too long ago.
             identity, self.identity = self.identity, ""

@@ -47,6 +47,9 @@ _RENEW_SECONDS, _AGAIN_SECONDS = 2.0, 0.5
 #: After so many seconds without a renewal the process is of no use, whatever is wrong with it.
 _HOPELESS_SECONDS = 12.0 * LEASE_SECONDS
 
+#: For so long at most a member is believed to live that does not renew its Lease, whatever that says.
+_LONGEST_SECONDS = 3 * LEASE_SECONDS
+
 #: For so long the Lease of a member that is no more is left there.
 _BURIED_SECONDS = 60.0
 
@@ -75,7 +78,7 @@ class Replicas:
         self.problem = ""
         self._clock = asyncio.get_running_loop().time
         self._namespace = namespace
-        self._leases = Leases(client, namespace, seconds=LEASE_SECONDS / 3)
+        self._leases = Leases(client, namespace, lasts=LEASE_SECONDS, seconds=LEASE_SECONDS / 3)
         self._membership = Membership(self._leases, name)
         self._holdings = holdings
         self._duties = duties
@@ -237,7 +240,7 @@ class Replicas:
         for lease in leases:
             if not lease.name.startswith(MEMBER) or lease.holder in ("", me) or lease.holder in self._evicted:
                 continue
-            left = self._stillness.since(lease.name, lease.version) + lease.seconds - self._clock()
+            left = self._stillness.since(lease.name, lease.version) + _lasting(lease) - self._clock()
             if left > 0:
                 live.add(lease.holder)
                 wait = min(wait, left)
@@ -297,9 +300,7 @@ class Replicas:
         try:
             if lease is not None:
                 return await self._leases.write(lease, me)
-            return await self._leases.create(
-                f"{_GROUP}{group}", me, lasts=LEASE_SECONDS, labels={**OURS, labels.LEASE: _BUCKETS}
-            )
+            return await self._leases.create(f"{_GROUP}{group}", me, labels={**OURS, labels.LEASE: _BUCKETS})
         except (AlreadyExists, Conflict, NotFound):
             return None
         except ApiError as error:
@@ -376,6 +377,15 @@ class Replicas:
                 await self._leases.delete(lease)
             self._stillness.forget(lease.name)
             self._evicted.discard(lease.name.removeprefix(MEMBER))
+
+
+def _lasting(lease: Lease) -> int:
+    """Return for how many seconds a member lives after a renewal.
+
+    That is what its Lease says, as another version may have another number. But an edit must not have one evicted that
+    may still write, nor keep what a dead one holds for an hour.
+    """
+    return min(max(lease.seconds, LEASE_SECONDS), _LONGEST_SECONDS)
 
 
 async def _nothing() -> dict[str, Lease]:

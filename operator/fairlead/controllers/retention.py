@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import ObjectKey
 from fairlead.kube.scope import Following
 from fairlead.kube.transport import ApiClient
+from fairlead.line import CLEAN_UP, cleaned_at_once
 
 from .buckets import Holds, everything
 from .gather import is_recorded
@@ -60,7 +62,9 @@ class _Entry:
 
 
 class Retention:
-    """Deletes what has been kept for long enough, `workers` objects at a time. `active(uid)` returns a run in memory.
+    """Deletes what has been kept for long enough, `workers` objects at a time, or many more where very many are due.
+
+    `active(uid)` returns a run in memory.
 
     `waits_for_log(uid)` tells that an object has a log which is still to be kept.
 
@@ -88,7 +92,8 @@ class Retention:
         self._workers = workers
         self._list: list[_Entry] = []
         self._listed: set[str] = set()
-        self._due: asyncio.Queue[_Entry] = asyncio.Queue()
+        self._due: deque[_Entry] = deque()
+        self._working = 0
         self._added = asyncio.Event()
 
     def __len__(self) -> int:
@@ -106,17 +111,18 @@ class Retention:
     async def run(self) -> None:
         """Delete what is due, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
-                group.create_task(self._work(), name=f"retention-{number}")
-            await self._hand_out()
+            await self._hand_out(group)
 
-    async def _hand_out(self) -> None:
+    async def _hand_out(self, group: asyncio.TaskGroup) -> None:
         """Give the workers what is due, in its order."""
         loop = asyncio.get_running_loop()
         while True:
             self._added.clear()
             while self._list and self._list[0].due <= loop.time():
-                self._due.put_nowait(heappop(self._list))
+                self._due.append(heappop(self._list))
+            for _ in range(min(len(self._due), self._at_once() - self._working)):
+                self._working += 1
+                group.create_task(self._work())
             timeout = max(0.0, self._list[0].due - loop.time()) if self._list else None
             try:
                 await asyncio.wait_for(self._added.wait(), timeout)
@@ -129,23 +135,32 @@ class Retention:
         if first:
             self._added.set()
 
+    def _at_once(self) -> int:
+        return cleaned_at_once(len(self._due), self._workers)
+
     async def _work(self) -> None:
-        while True:
-            entry = await self._due.get()
-            try:
-                seconds = await self._treat(entry)
-            except ApiError as error:
-                log.warning("cannot delete %s: %s; tried again in a minute", entry.key, error)
-                seconds = _AGAIN_SECONDS
-            except Exception:
-                # A bug of ours: this object stays, the others do not.
-                log.exception("cannot judge %s", entry.key)
-                seconds = _AGAIN_SECONDS
-            if seconds is None:
-                self._listed.discard(entry.uid)
-            else:
-                due = asyncio.get_running_loop().time() + seconds
-                self._put(_Entry(due, entry.seen, entry.key, entry.kind, entry.uid))
+        """Treat what is due until there is nothing any more, or so little that fewer are enough."""
+        try:
+            while self._due and self._working <= self._at_once():
+                await self._see_to(self._due.popleft())
+        finally:
+            self._working -= 1
+
+    async def _see_to(self, entry: _Entry) -> None:
+        try:
+            seconds = await self._treat(entry)
+        except ApiError as error:
+            log.warning("cannot delete %s: %s; tried again in a minute", entry.key, error)
+            seconds = _AGAIN_SECONDS
+        except Exception:
+            # A bug of ours: this object stays, the others do not.
+            log.exception("cannot judge %s", entry.key)
+            seconds = _AGAIN_SECONDS
+        if seconds is None:
+            self._listed.discard(entry.uid)
+        else:
+            due = asyncio.get_running_loop().time() + seconds
+            self._put(_Entry(due, entry.seen, entry.key, entry.kind, entry.uid))
 
     async def _treat(self, entry: _Entry) -> float | None:
         """Delete an object if its time has come. Returns in how many seconds to look again, None for never."""
@@ -170,7 +185,9 @@ class Retention:
         if self._waits_for_log(entry.uid):
             return _LOG_SECONDS
         try:
-            await self._client.delete(RESOURCES[entry.kind], entry.key.name, entry.key.namespace, uid=entry.uid)
+            await self._client.delete(
+                RESOURCES[entry.kind], entry.key.name, entry.key.namespace, uid=entry.uid, turn=CLEAN_UP
+            )
         except (NotFound, Conflict):
             return None
         # On the list until it has left the view: a finalizer of somebody else may keep it.

@@ -361,9 +361,13 @@ class Operator:
         return await self.controller.reconcile(uid)
 
     def _turn(self, uid: str) -> Turn | None:
-        """Return where a run stands in line that has not begun; one that has goes on before them."""
+        """Return where a run stands in line that has not begun; one that has goes on before them.
+
+        Also one that another process has begun: its next task waits for us.
+        """
         workflow = self.store.get(uid)
-        return None if workflow is None or uid in self.controller.active else workflow.turn
+        goes_on = workflow is None or uid in self.controller.active or workflow.is_under_way
+        return None if workflow is None or goes_on else workflow.turn
 
     def _about(self, uid: str) -> Mapping[str, Any]:
         """Return what a log line says about a run."""

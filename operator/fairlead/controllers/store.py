@@ -21,6 +21,7 @@ from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.line import Turn
 
 from .pods import Owner
+from .status import is_finished
 
 __all__ = ["Workflow", "WorkflowStore"]
 
@@ -111,6 +112,11 @@ class Workflow:
         """Where it stands in line when it begins, and where its tasks do."""
         priority = self.spec.get("priority")
         return Turn(priority if isinstance(priority, int) else 0, self.namespace)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has begun and is not over, by its recorded status."""
+        return "startTime" in self.status and not is_finished(self.status)
 
     @property
     def parent_uid(self) -> str:

@@ -13,12 +13,18 @@ __all__ = ["Sweep"]
 log = logging.getLogger(__name__)
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 60.0, 180.0
+
+#: After one that failed: until one succeeds, this replica is not ready.
+_AGAIN_SECONDS = 15.0
+
 #: One costs 40 us of CPU here, and more in the API server: so it is 0.2 % of a CPU for up to nine thousand.
 _WORKFLOWS_A_SECOND = 50
 
 
 class Sweep:
     """Looks at all Workflows now and then: once a minute where there are few, every three where there are thousands.
+
+    Soon again where that failed.
 
     Args:
         look: looks at all of them; raises `ApiError`.
@@ -41,7 +47,7 @@ class Sweep:
         """Do so for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            rest = min(max(_SHORTEST_SECONDS, self._known() / _WORKFLOWS_A_SECOND), _LONGEST_SECONDS)
+            rest = _AGAIN_SECONDS if self.problem else self._rest()
             self.due_at = loop.time() + rest
             await asyncio.sleep(rest)
             try:
@@ -50,3 +56,6 @@ class Sweep:
             except ApiError as error:
                 self.problem = f"the Workflows cannot be read: {error}"
                 log.warning("%s", self.problem)
+
+    def _rest(self) -> float:
+        return min(max(_SHORTEST_SECONDS, self._known() / _WORKFLOWS_A_SECOND), _LONGEST_SECONDS)

@@ -340,6 +340,7 @@ class StatusWriter:
             except ApiError as error:
                 # Nothing else can say it in the resource itself: the log and the metrics do.
                 log.error("cannot write the status: %s", error, extra=run.owner.fields())
+                self._turns.over(run)  # the others need not wait until it is allowed
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             else:

@@ -53,17 +53,21 @@ def lease_view(raw: JsonObject) -> Lease:
 
 
 class Leases:
-    """The Leases of one namespace. No request takes longer than `seconds`, the wait for a slot included."""
+    """The Leases of one namespace. No request takes longer than `seconds`, the wait for a slot included.
 
-    def __init__(self, client: ApiClient, namespace: str, *, seconds: float) -> None:
+    Each that is held lasts for `lasts` seconds, whatever somebody has made of that meanwhile.
+    """
+
+    def __init__(self, client: ApiClient, namespace: str, *, lasts: int, seconds: float) -> None:
         self._client = client
         self._namespace = namespace
+        self._lasts = lasts
         self._seconds = seconds
 
-    async def create(self, name: str, holder: str, *, lasts: int, labels: dict[str, str]) -> Lease:
+    async def create(self, name: str, holder: str, *, labels: dict[str, str]) -> Lease:
         """Create one. Raises `AlreadyExists`, `ApiError`."""
         now = _moment()
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": lasts, "acquireTime": now, "renewTime": now}
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": self._lasts, "acquireTime": now, "renewTime": now}
         manifest = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -94,6 +98,8 @@ class Leases:
             ApiError: anything else; `maybe_applied` tells whether it may have been written.
         """
         spec: dict[str, Any] = {"holderIdentity": holder or None, "renewTime": _moment()}
+        if holder and lease.seconds != self._lasts:
+            spec["leaseDurationSeconds"] = self._lasts
         if holder and holder != lease.holder:
             spec["acquireTime"] = spec["renewTime"]
         body = {"metadata": {"uid": lease.uid, "resourceVersion": lease.version}, "spec": spec}

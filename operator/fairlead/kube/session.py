@@ -59,6 +59,7 @@ class Http(Protocol):
         *,
         seconds: float,
         connect_seconds: float,
+        fence: Callable[[], None] | None = None,
     ) -> Reply:
         """Send a request; return the whole answer."""
 
@@ -120,6 +121,7 @@ class Session:
         *,
         seconds: float,
         connect_seconds: float,
+        fence: Callable[[], None] | None = None,
     ) -> Reply:
         """Send a request; return the whole answer.
 
@@ -130,6 +132,7 @@ class Session:
             body: what to send.
             seconds: for all of it.
             connect_seconds: for name resolution, connection and TLS.
+            fence: called right before it is written, each time that it is; what it raises keeps it back.
 
         Raises:
             NoConnection: nothing was sent.
@@ -138,7 +141,7 @@ class Session:
         """
         async with asyncio.timeout(seconds):
             return await self._authenticated(
-                lambda authorization: self._send(method, target, headers, body, authorization, connect_seconds)
+                lambda authorization: self._send(method, target, headers, body, authorization, connect_seconds, fence)
             )
 
     async def open(
@@ -183,6 +186,7 @@ class Session:
         body: bytes | None,
         authorization: str | None,
         connect_seconds: float,
+        fence: Callable[[], None] | None,
     ) -> Reply:
         request = self._head(method, target, headers, body, authorization) + (body or b"")
         while True:
@@ -190,6 +194,8 @@ class Session:
             self._busy.add(connection)
             warm, connection.used = connection.used, True
             try:
+                if fence is not None:
+                    fence()
                 reply = await connection.ask(request)
             except Broken:
                 connection.close()

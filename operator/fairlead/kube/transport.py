@@ -16,11 +16,12 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import orjson
 
-from fairlead.line import CLEAN_UP, Turn
+from fairlead.line import Turn
 
 from .answers import is_overload, no_answer, object_in, patience, refusal
 from .asking import JSON, METADATA, METADATA_LIST, headers_for, impersonation, label_of, selectors, target_of
@@ -297,8 +298,11 @@ class ApiClient:
         resource_version: str | None = None,
         propagation: str = "Background",
         grace_period_seconds: int | None = None,
+        turn: Turn | None = None,
     ) -> None:
         """DELETE the object with this very UID (invariant S8: every delete has this precondition).
+
+        Somebody waits for the end of what runs; what is only tidied up has the `turn` `fairlead.line.CLEAN_UP`.
 
         Raises:
             NotFound: it is gone already.
@@ -323,7 +327,7 @@ class ApiClient:
             resource=label_of(resource),
             body=orjson.dumps(options),
             accept=METADATA,
-            turn=CLEAN_UP,
+            turn=turn,
         )
 
     async def request(
@@ -464,7 +468,13 @@ class ApiClient:
         start, code = clock(), "<error>"
         try:
             reply = await self._session.send(
-                method, target, headers, body, seconds=seconds, connect_seconds=self._connect_timeout
+                method,
+                target,
+                headers,
+                body,
+                seconds=seconds,
+                connect_seconds=self._connect_timeout,
+                fence=None if method == "GET" else partial(self._fence, resource),
             )
             code = str(reply.status)
             if 200 <= reply.status < 300:

@@ -181,9 +181,12 @@ class Session:
         *,
         seconds: float,
         connect_seconds: float,
+        fence: Callable[[], None] | None = None,
     ) -> Reply:
         """Send a request; return the whole answer."""
         del connect_seconds
+        if fence is not None:
+            fence()
         return await self._network.exchange(self._sender, self._request(method, target, headers, body), seconds)
 
     async def open(

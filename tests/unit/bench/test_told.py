@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from e2e.bench.table import document, merged, over, told
+from e2e.bench.shapes import SHAPES
+from e2e.bench.table import document, dropped, merged, over, told, unmeasured
 
 RESTART = {"restart_pods": 10_000, "restart_seconds": 6.0}
 REPLICAS = {
@@ -49,13 +50,23 @@ def test_results_of_two_measurements_become_one() -> None:
 
 def test_the_page_says_what_is_over_its_budget() -> None:
     shape = {"shape": "wide-100", "pods": 102, "runs": 1, "rounds": 3, "cpu_ms_per_task": 9.0, "rss_mb": 90.0}
-    shape |= {"ratio_vs_bare": 1.5, "api_writes_per_task": 2.0}
+    shape |= {"ratio_vs_bare": 1.5, "api_writes_per_task": 2.0, "seconds": 1.0}
     page = document({"machine": {"memory_gb": 24}, "shapes": [shape], "standing": RESTART})
-    assert "| wide-100 | 102 | 3 | – | – | 1.50× |" in page
+    assert "| wide-100 | 102 | 3 | – | 1.00 s | 1.50× |" in page
     assert "(memory gb 24)" in page
     assert page.splitlines()[-2:] == [
         "- wide-100: 9.0 ms of CPU a task, at most 3 ms",
         "- restart seconds: 6, at most 5",
     ]
-    met = document({"machine": {}, "shapes": [shape | {"cpu_ms_per_task": 1.0}], "standing": {}})
-    assert met.endswith("All budgets of [performance.md](performance.md) are met.\n")
+
+
+def test_all_budgets_are_met_only_where_all_was_measured() -> None:
+    shape = {"pods": 1, "runs": 1, "rounds": 3, "cpu_ms_per_task": 1.0, "rss_mb": 90.0, "seconds": 1.0}
+    shapes = [shape | {"shape": name, "ratio_vs_bare": 1.0, "api_writes_per_task": 2.0} for name in SHAPES]
+    standing = {"restart_seconds": 2.0, "restart_pods": 1} | IDLE | REPLICAS | {"replicas_ratio": 1.8}
+    whole = {"machine": {}, "shapes": shapes, "standing": standing}
+    assert unmeasured(whole) == []
+    assert document(whole).endswith("All budgets of [performance.md](performance.md) are met.\n")
+    part = dropped(dropped(whole, "wide-100"), "idle-10000")
+    assert unmeasured(part) == ["wide-100", "idle"]
+    assert document(part).endswith("is exceeded. Not measured: wide-100, idle.\n")

@@ -122,6 +122,8 @@ class FakeApi(ApiClient):
         self.asked: list[Asked] = []
         self.logs: dict[str, str] = {}
         self.refusals: list[Refusal] = []
+        #: Of each deletion that was asked for: what of, and its place in line.
+        self.turns: list[tuple[str, str, Turn | None]] = []
         self.kinds: list[Resource] = [PODS, CONFIGMAPS, JOBS, WORKFLOWS]
         self.slots = Slots(64)
         self._version = 100
@@ -312,7 +314,9 @@ class FakeApi(ApiClient):
         resource_version: str | None = None,
         propagation: str = "Background",
         grace_period_seconds: int | None = None,
+        turn: Turn | None = None,
     ) -> None:
+        self.turns.append((resource.plural, name, turn))
         async with self._asked("delete", resource, name):
             metadata = self._found(resource, name, namespace)["metadata"]
             if metadata["uid"] != uid:

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.controllers.fake_api import Stage, looptime, tasks
 from tests.unit.controllers.test_actions import ask
 
+from fairlead import line
 from fairlead.controllers import apply, workflow
 from fairlead.engine.commands import EndAttempt
 from fairlead.engine.model import WorkKind
@@ -35,6 +36,11 @@ async def timing_out(stage: Stage, **more: object) -> str:
     stage.runs(stage.pod("a"))
     await asyncio.sleep(10.5)
     return stage.pod("a")
+
+
+async def test_the_end_of_a_task_that_runs_is_not_put_off_as_what_is_tidied_up(stage: Stage) -> None:
+    pod = await timing_out(stage)
+    assert stage.api.turns == [("pods", pod, None)]
 
 
 async def test_so_many_objects_of_a_run_are_created_at_once_and_the_others_when_those_are_there(
@@ -149,8 +155,8 @@ async def test_so_many_objects_are_released_at_once_and_each_once_however_often_
 
 async def test_more_are_released_at_once_while_very_many_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "_RELEASED_AT_ONCE", 1)
-    monkeypatch.setattr(apply, "_VERY_MANY", 2)
-    monkeypatch.setattr(apply, "_OF_VERY_MANY", 3)
+    monkeypatch.setattr(line, "_VERY_MANY", 2)
+    monkeypatch.setattr(line, "_OF_VERY_MANY", 3)
     await stage.begin()
     stage.apply(tasks("a", "b", "c", "d"))
     await asyncio.sleep(1)

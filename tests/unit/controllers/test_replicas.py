@@ -11,6 +11,7 @@ import pytest
 
 from fairlead.api import labels
 from fairlead.controllers.buckets import ALL, GROUPS, Holdings, assign, group_of, selector_of
+from fairlead.controllers.membership import LEASE_SECONDS, MEMBER
 from fairlead.controllers.replicas import Replicas
 from fairlead.controllers.replicas import _explain as explain
 from fairlead.engine.names import bucket
@@ -273,6 +274,42 @@ def test_the_groups_of_one_that_dies_are_taken_over_once_its_lease_is_over() -> 
         assert second.took_over == 8
 
     play(scene)
+
+
+def test_one_that_may_still_write_is_not_evicted_however_short_somebody_has_made_its_lease() -> None:
+    async def scene(on: Scene) -> None:
+        _, second = on.join("a"), on.join("b")
+        await on.until(lambda: shares(on.members) == [8, 8], 20)
+        on.weather.cut_off.add("a")
+        lasting(on, 1)
+        assert await on.until(lambda: second.groups == ALL, 15) > 7
+        on.weather.cut_off.clear()
+        await on.until(lambda: shares(on.members) == [8, 8], 20)
+        assert set(lasting(on, None)) == {LEASE_SECONDS}
+
+    play(scene)
+
+
+def test_what_a_dead_one_holds_is_not_kept_for_as_long_as_somebody_has_written_into_its_lease() -> None:
+    async def scene(on: Scene) -> None:
+        first, second = on.join("a"), on.join("b")
+        await on.until(lambda: shares(on.members) == [8, 8], 20)
+        first.kill()
+        on.members.remove(first)
+        lasting(on, 3600)
+        assert await on.until(lambda: second.groups == ALL, 45) > 15
+
+    play(scene)
+
+
+def lasting(on: Scene, seconds: int | None) -> list[int]:
+    """Edit how long the Leases of all members last, unless that is None; returns it as it is."""
+    leases = [each for each in on.cluster.list(LEASES) if each["metadata"]["name"].startswith(MEMBER)]
+    for each in leases:
+        if seconds is not None:
+            spec = {"spec": {"leaseDurationSeconds": seconds}}
+            on.cluster.patch(LEASES, each["metadata"]["name"], spec, LEASE_NAMESPACE)
+    return [each["spec"]["leaseDurationSeconds"] for each in leases if each["spec"].get("holderIdentity")]
 
 
 def test_the_groups_of_one_that_leaves_are_taken_over_at_once() -> None:

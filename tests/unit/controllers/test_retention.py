@@ -18,6 +18,7 @@ from fairlead.engine.classify import JobView, PodView
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import Conflict, NotFound, ServerError
 from fairlead.kube.resources import JOBS, PODS, WORKFLOWS, ObjectKey
+from fairlead.line import CLEAN_UP, Turn, cleaned_at_once
 
 pytestmark = looptime
 
@@ -216,7 +217,8 @@ class World:
     def get(self, key: ObjectKey) -> PodView | None:
         return self.views.get(key)
 
-    async def delete(self, _resource: Any, name: str, namespace: str, *, uid: str) -> None:
+    async def delete(self, _resource: Any, name: str, namespace: str, *, uid: str, turn: Turn) -> None:
+        assert turn is CLEAN_UP
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         await asyncio.sleep(self.random.random())
@@ -290,6 +292,25 @@ async def test_whatever_happens_nothing_goes_too_early_and_all_goes_in_time(
         assert wall >= view.finished_at + timedelta(seconds=limit)
     assert len(subject) == 0
     assert world.most <= 4
+
+
+async def test_where_very_many_are_due_many_go_at_a_time() -> None:
+    """As many as the line takes for much: else what is created would be more, for as long as that waits."""
+    set_clock(clock)
+    world = World(1)
+    world.spec = {"podRetention": {"succeededSeconds": 0, "failedSeconds": 0}}
+    workflow = type("W", (), {"deleting": False, "spec": world.spec, "status": _finished()})
+    store: Any = {"run": workflow}
+    subject = Retention(cast("Any", world), store, cast("Any", {WorkKind.POD: world}), lambda _: None, workers=4)
+    running = asyncio.create_task(subject.run())
+    for number in range(3000):
+        key, view = world.pod(number)
+        world.views[key] = view = replace(view, held=False)
+        subject.changed(WorkKind.POD, key, view)
+    await asyncio.sleep(600)
+    running.cancel()
+    assert (len(world.deleted), len(subject)) == (3000, 0)
+    assert world.most == cleaned_at_once(3000, 4) > 4
 
 
 def _finished() -> dict[str, Any]:

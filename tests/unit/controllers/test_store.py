@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fairlead.api import labels
 from fairlead.controllers.store import Workflow, WorkflowStore
 from fairlead.engine.names import bucket, bucket_of_key
@@ -56,6 +58,19 @@ def test_a_workflow_without_a_status_or_a_spec() -> None:
 
 def test_a_workflow_that_is_being_deleted() -> None:
     assert Workflow.of(raw(7, deletionTimestamp="2026-11-22T08:00:00Z")).deleting
+
+
+@pytest.mark.parametrize(
+    ("status", "goes_on"),
+    [
+        ({}, False),
+        ({"startTime": "2026-11-22T08:00:00Z"}, True),
+        ({"startTime": "2026-11-22T08:00:00Z", "conditions": [{"type": "Finished", "status": "False"}]}, True),
+        ({"startTime": "2026-11-22T08:00:00Z", "conditions": [{"type": "Finished", "status": "True"}]}, False),
+    ],
+)
+def test_one_is_under_way_that_has_begun_and_is_not_over(status: dict[str, Any], goes_on: bool) -> None:
+    assert Workflow.of(raw(7) | {"status": status}).is_under_way is goes_on
 
 
 def test_its_children_name_it_as_their_owner() -> None:

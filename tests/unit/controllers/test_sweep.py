@@ -44,12 +44,12 @@ async def test_many_are_looked_at_less_often_but_never_forgotten(known: int, sec
 @looptime
 async def test_one_that_fails_is_told_and_ends_nothing() -> None:
     looking = Looking(fails=("no answer",))
-    await looking.go_on_for(90)
+    await looking.go_on_for(70)
     assert "the Workflows cannot be read: no answer" in looking.sweep.problem
 
 
 @looptime
-async def test_what_was_wrong_is_over_with_the_next_that_succeeds() -> None:
-    looking = Looking(fails=("no answer",))
-    assert await looking.go_on_for(150) == [60.0, 120.0]
+async def test_what_was_wrong_is_over_with_the_next_that_succeeds_and_that_is_soon() -> None:
+    looking = Looking(9_000, fails=("no answer", "still none"))
+    assert await looking.go_on_for(400) == [180.0, 195.0, 210.0, 390.0]
     assert looking.sweep.problem == ""

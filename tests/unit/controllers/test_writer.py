@@ -237,6 +237,23 @@ async def test_a_write_that_is_refused_for_good_is_told(stage: Stage, error: Api
 
 
 @pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
+async def test_one_whose_progress_is_refused_keeps_no_other_from_telling_its_own(
+    stage: Stage, error: ApiError
+) -> None:
+    await stage.begin()
+    for name in ("daily", "other"):
+        stage.apply(tasks("a", "b"), name)
+    await asyncio.sleep(3)
+    stage.api.fail(error, "patch", WORKFLOWS, name="daily")
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(20)
+    assert stage.phases()["a"] == "Starting"
+    stage.ends(stage.pod("a", run="other"))
+    await asyncio.sleep(20)
+    assert stage.phases("other")["a"] == "Succeeded"
+
+
+@pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
 async def test_so_is_the_first_of_a_run(stage: Stage, error: ApiError) -> None:
     stage.api.fail(error, "patch", WORKFLOWS)
     await stage.begin()

@@ -35,13 +35,13 @@ def play(scene: Callable[[Cluster, Leases], Awaitable[None]]) -> None:
         cluster = Cluster(weather=_Weather())
         set_clock(cluster.now)
         client = ApiClient(cluster.network.session("somebody"), max_retries=0)  # type: ignore[arg-type]
-        await scene(cluster, Leases(client, NAMESPACE, seconds=3))
+        await scene(cluster, Leases(client, NAMESPACE, lasts=10, seconds=3))
 
     run(main())
 
 
 async def made(leases: Leases, holder: str = "me") -> Lease:
-    return await leases.create("a", holder, lasts=10, labels={"is": "ours"})
+    return await leases.create("a", holder, labels={"is": "ours"})
 
 
 def test_what_is_created_is_what_is_read() -> None:
@@ -61,6 +61,17 @@ def test_one_that_is_there_is_not_created_again() -> None:
         await made(leases)
         with pytest.raises(AlreadyExists):
             await made(leases, "somebody else")
+
+    play(scene)
+
+
+def test_a_renewal_undoes_what_somebody_has_made_of_how_long_it_lasts() -> None:
+    async def scene(cluster: Cluster, leases: Leases) -> None:
+        await made(leases)
+        cluster.patch(LEASES, "a", {"spec": {"leaseDurationSeconds": 3600}}, NAMESPACE)
+        edited = await leases.get("a")
+        assert (await leases.write(edited, "")).seconds == edited.seconds == 3600
+        assert (await leases.write(await leases.get("a"), "me")).seconds == 10
 
     play(scene)
 

@@ -198,6 +198,17 @@ class TestConnections:
                 await post(session)
             assert len(wire.requests) == 2
 
+    async def test_what_is_kept_back_by_its_fence_is_not_written(self) -> None:
+        def over() -> None:
+            raise PermissionError("the lease is over")
+
+        async with Wire([OK]).listening() as wire, session_with(wire.url) as session:
+            with pytest.raises(PermissionError):
+                await session.send("POST", "/x", {}, b"{}", fence=over, **LIMITS)
+            assert (wire.connections, wire.requests) == (1, [])
+            await session.send("POST", "/x", {}, b"{}", fence=lambda: None, **LIMITS)
+            assert len(wire.requests) == 1
+
     async def test_a_read_is_not_repeated_once_part_of_the_answer_was_there(self) -> None:
         cut: list[bytes | None] = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", None]
         async with Wire([OK], cut, [OK]).listening() as wire, session_with(wire.url) as session:
