@@ -237,9 +237,7 @@ async def test_a_write_that_is_refused_for_good_is_told(stage: Stage, error: Api
 
 
 @pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
-async def test_one_whose_progress_is_refused_keeps_no_other_from_telling_its_own(
-    stage: Stage, error: ApiError
-) -> None:
+async def test_one_whose_progress_is_refused_keeps_no_other_from_telling_its_own(stage: Stage, error: ApiError) -> None:
     await stage.begin()
     for name in ("daily", "other"):
         stage.apply(tasks("a", "b"), name)
