@@ -215,6 +215,18 @@ def test_a_task_of_finally_has_one_kind_too(manifests: Manifests) -> None:
     assert "each task must have exactly one of" in manifests.refusal(document=document)
 
 
+@pytest.mark.parametrize(("tasks", "refused"), [(200, True), (201, False)])
+def test_of_very_many_the_operator_tells_which_has_no_kind(manifests: Manifests, tasks: int, refused: bool) -> None:
+    many = [task(name=f"t{number}", container={"image": "x"}) for number in range(tasks - 1)]
+    document = workflow(*many)
+    document["spec"]["tasks"].append({"name": "none"})
+    assert len(document["spec"]["tasks"]) == tasks
+    if refused:
+        assert "each task must have exactly one of" in manifests.refusal(document=document)
+    else:
+        manifests.dry_run(document)
+
+
 def test_only_a_task_of_finally_is_required(manifests: Manifests) -> None:
     assert 'unknown field "spec.tasks[0].required"' in manifests.refusal(document=workflow(task(required=True)))
 
