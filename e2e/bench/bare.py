@@ -21,7 +21,7 @@ import orjson
 import uvloop
 
 from fairlead.api import labels
-from fairlead.controllers.pace import Pace
+from fairlead.controllers.pace import SHARDS
 from fairlead.kube.credentials import load_credentials
 from fairlead.kube.errors import Gone, error_from_status
 from fairlead.kube.finalizers import release_finalizer
@@ -39,9 +39,6 @@ POD: dict[str, Any] = {
 
 #: Creates under way at once; tasks of which a status object tells.
 _AT_ONCE, _A_SHARD = 64, 400
-
-#: How often the status is written: as Fairlead writes its shards.
-_PACE = Pace(1.0, 10.0, 0.02)
 
 
 class Driver:
@@ -142,7 +139,7 @@ class Driver:
 
 
 class _Status:
-    """Writes at a pace how pods have ended, and lets go of them then."""
+    """Writes as often as Fairlead writes its shards how pods have ended, and lets go of them then."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
@@ -167,7 +164,7 @@ class _Status:
         self._held.append((name, uid))
 
     async def _run(self) -> None:
-        over, rest = False, _PACE.shortest
+        over, rest = False, SHARDS.shortest
         while not over:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), rest)
@@ -176,7 +173,7 @@ class _Status:
             changed, self._changed = self._changed, set()
             began = time.perf_counter()
             await asyncio.gather(*(self._write(index) for index in changed))
-            rest = _PACE.interval(time.perf_counter() - began)
+            rest = SHARDS.interval(time.perf_counter() - began)
             self._releasing.extend(asyncio.create_task(self._release(name, uid)) for name, uid in held)
 
     async def written(self) -> None:

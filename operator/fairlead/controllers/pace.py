@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .run import Run
 from .timer import Timer
 
-__all__ = ["Pace", "Turns"]
+__all__ = ["SHARDS", "Pace", "Turns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Pace:
     def interval(self, cost: float) -> float:
         """Return how many seconds after a write of that cost the next one is due."""
         return min(max(self.shortest, cost / self.share), self.longest)
+
+
+#: Of the shards of a run, and of the driver that the benchmark compares with, which is to write as often.
+SHARDS = Pace(shortest=1.0, longest=10.0, share=0.02)
 
 
 class Turns:

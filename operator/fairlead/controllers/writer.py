@@ -31,7 +31,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 
 from .changes import all_entries, changed_entries, touch_queued
 from .ledger import Ledger
-from .pace import Pace, Turns
+from .pace import SHARDS, Pace, Turns
 from .pods import Owner
 from .run import Run
 from .shards import ShardWriter
@@ -50,9 +50,8 @@ INLINE_BYTES = 256 * 1024
 INLINE_DEFINITION_BYTES = 384 * 1024
 
 
-#: Of a Workflow with its tasks, of shards, and of a Workflow whose tasks are in shards.
+#: Of a Workflow with its tasks, and of one whose tasks are in shards.
 _WHOLE = Pace(shortest=1.0, longest=30.0, share=0.02)
-_SHARDS = Pace(shortest=1.0, longest=10.0, share=0.02)
 _SUMMARY = Pace(shortest=5.0, longest=30.0, share=0.02)
 #: Of the progress of all runs whose tasks are in their Workflows, one after the other.
 _TURNS = Pace(shortest=0.0, longest=0.5, share=0.1)
@@ -309,7 +308,7 @@ class StatusWriter:
                 if not run.closed:
                     self._lost(run)
                 return False
-            run.write_due = loop.time() + _SHARDS.interval(loop.time() - started)
+            run.write_due = loop.time() + SHARDS.interval(loop.time() - started)
         if snapshot.summary is None:
             return True
         started = loop.time()
@@ -340,7 +339,8 @@ class StatusWriter:
             except ApiError as error:
                 # Nothing else can say it in the resource itself: the log and the metrics do.
                 log.error("cannot write the status: %s", error, extra=run.owner.fields())
-                self._turns.over(run)  # the others need not wait until it is allowed
+                if not error.is_transient:
+                    self._turns.over(run)  # the others need not wait until somebody allows it
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             else:

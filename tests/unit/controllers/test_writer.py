@@ -251,6 +251,22 @@ async def test_one_whose_progress_is_refused_keeps_no_other_from_telling_its_own
     assert stage.phases("other")["a"] == "Succeeded"
 
 
+async def test_in_an_outage_they_wait_for_the_one_whose_turn_it_is(stage: Stage) -> None:
+    await stage.begin()
+    for name in ("daily", "other"):
+        stage.apply(tasks("a", "b"), name)
+    await asyncio.sleep(3)
+    away = stage.api.fail(Unreachable("refused", maybe_applied=False), "patch", WORKFLOWS)
+    for name in ("daily", "other"):
+        stage.ends(stage.pod("a", run=name))
+    await asyncio.sleep(20)
+    asked = {each.name for each in stage.api.asked[-away.hits :] if each.verb == "patch"}
+    assert asked == {"daily"}
+    away.lift()
+    await asyncio.sleep(20)
+    assert stage.phases("daily")["a"] == stage.phases("other")["a"] == "Succeeded"
+
+
 @pytest.mark.parametrize("error", REFUSED_FOR_GOOD)
 async def test_so_is_the_first_of_a_run(stage: Stage, error: ApiError) -> None:
     stage.api.fail(error, "patch", WORKFLOWS)
