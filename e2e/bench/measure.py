@@ -15,7 +15,7 @@ from e2e.bench.process import cpu_seconds, forget_peak, peak_megabytes
 from e2e.bench.shapes import Shape
 from e2e.devcluster.api import Api, Refusal
 
-__all__ = ["Measured", "measure", "remove"]
+__all__ = ["Creations", "Measured", "measure", "remove"]
 
 #: Shapes of at most so many pods are watched pod by pod: from one's creation to the next one's is a hop.
 _WATCHED = 20
@@ -53,7 +53,7 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
     if not api.exists(f"/api/v1/namespaces/{namespace}"):
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     try:
-        watch = _Creations(api, namespace, shape.pods) if shape.pods <= _WATCHED else None
+        watch = Creations(api, namespace, shape.pods) if shape.pods <= _WATCHED else None
         before, cpu = engine.counters(), cpu_seconds(engine.pid)
         forget_peak(engine.pid)
         most = _BASE_SECONDS + shape.pods * _SECONDS_A_POD
@@ -62,7 +62,7 @@ def measure(api: Api, engine: Engine, shape: Shape, namespace: str) -> Measured:
         used, peak = cpu_seconds(engine.pid) - cpu, peak_megabytes(engine.pid)
         after = engine.counters()
         counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
-        times = [] if watch is None else watch.end()
+        times = [] if watch is None else watch.end(10)
         hops = tuple(later - earlier for earlier, later in itertools.pairwise(times))
         _empty(api, namespace)
     except BaseException:
@@ -85,28 +85,34 @@ def _settle(api: Api, namespace: str, seconds: float) -> None:
         pause = min(2 * pause, 2.0)
 
 
-class _Creations:
-    """Notes when each of so many pods of a namespace was created, in a thread of its own, which ends with the last."""
+class Creations:
+    """Notes when so many pods of a namespace were created, in a thread of its own, which ends with the last of them.
 
-    def __init__(self, api: Api, namespace: str, count: int) -> None:
+    It listens for at most `seconds`.
+    """
+
+    def __init__(self, api: Api, namespace: str, count: int, seconds: int = 60) -> None:
         self._count = count
         path = f"/api/v1/namespaces/{namespace}/pods"
         self._times: dict[str, float] = {}
         version = api.request("GET", path)["metadata"]["resourceVersion"]
-        self._thread = threading.Thread(target=self._follow, args=(api, path, version), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(api, path, version, seconds), daemon=True)
         self._thread.start()
         time.sleep(0.2)  # it is under way
 
-    def _follow(self, api: Api, path: str, version: str) -> None:
-        for event in api.watch(path, version, 60):
+    def _follow(self, api: Api, path: str, version: str, seconds: int) -> None:
+        for event in api.watch(path, version, seconds):
             if event["type"] == "ADDED":
                 self._times.setdefault(event["object"]["metadata"]["name"], time.perf_counter())
             if len(self._times) == self._count:
                 return  # a watch that is left open would be a load on what is measured next
 
-    def end(self) -> list[float]:
-        """Return the times, in order. Raises RuntimeError where some were not heard of."""
-        self._thread.join(10)
+    def end(self, seconds: float) -> list[float]:
+        """Wait at most so long for the last; return the times, in order.
+
+        Raises RuntimeError where some were not heard of.
+        """
+        self._thread.join(seconds)
         if len(self._times) < self._count:
             raise RuntimeError(f"{len(self._times)} of {self._count} pods were seen to be created")
         return sorted(self._times.values())

@@ -205,7 +205,7 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         return None
 
     def build(self, **_: Any) -> Any:
-        return {}
+        return None
 
 
 def _tell_why(ended: set[asyncio.Task[Any]]) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 
 from fairlead.engine.names import bucket, bucket_of_key
 
-__all__ = ["Owner", "owner_reference"]
+__all__ = ["Owner", "bucket_of_run", "owner_reference"]
+
+
+def bucket_of_run(namespace: str, uid: str, concurrency_key: str) -> int:
+    """Return the bucket of a run, by the `concurrencyKey` on record for it, or "" for none."""
+    return bucket_of_key(namespace, concurrency_key) if concurrency_key else bucket(uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +29,7 @@ class Owner:
     @property
     def bucket(self) -> int:
         """The bucket of the run, and of all that it owns."""
-        return bucket_of_key(self.namespace, self.concurrency_key) if self.concurrency_key else bucket(self.uid)
+        return bucket_of_run(self.namespace, self.uid, self.concurrency_key)
 
     def fields(self, node: str = "", number: int = 0) -> dict[str, Any]:
         """Return what a log line says about the run, and about a task, or an item (`m[3]`), and an attempt of it."""

@@ -335,13 +335,16 @@ class Operator:
     def workflow_event(self, type_: str | None, raw: dict[str, Any]) -> None:
         """Take in what the watch tells about one Workflow. `type_` is None for the initial listing."""
         uid = raw["metadata"]["uid"]
+        held = self.holdings.holds(uid)
         if type_ == "DELETED":
             self.store.remove(uid)
         else:
             before = self.store.get(uid)
             if self.store.put(raw) is before:
                 return  # our own write, come back
-        self.queue.add(uid)
+        # A run that was and is another replica's is not looked at: there is nothing to do, and nothing to forget.
+        if held or self.holdings.holds(uid):
+            self.queue.add(uid)
 
     def _take_in(self, raw: dict[str, Any]) -> str:
         """Take in a Workflow of a namespace that is followed by ourselves; nothing else of it is kept than its UID."""

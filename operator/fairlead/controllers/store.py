@@ -20,7 +20,7 @@ from fairlead.engine.names import bucket
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.line import Turn
 
-from .pods import Owner
+from .owner import Owner, bucket_of_run
 from .status import is_finished
 
 __all__ = ["Workflow", "WorkflowStore"]
@@ -134,6 +134,11 @@ class Workflow:
         return ObjectKey(self.namespace, self.name), int(self.status["shards"]["count"])
 
     @property
+    def bucket(self) -> int:
+        """The bucket of the run: asked for at every change of one of its pods."""
+        return bucket_of_run(self.namespace, self.uid, self.status.get("concurrencyKey", ""))
+
+    @property
     def owner(self) -> Owner:
         """What its children name as their owner."""
         return Owner(
@@ -220,7 +225,7 @@ class WorkflowStore:
         """
         known = self._by_uid.get(uid)
         if known is not None:
-            return known.owner.bucket
+            return known.bucket
         found = self._buckets.get(uid)
         return bucket(uid) if found is None else found
 
@@ -241,7 +246,7 @@ class WorkflowStore:
         """Forget a Workflow that is gone."""
         known = self._by_uid.pop(uid, None)
         if known is not None:
-            self._note_bucket(uid, known.owner.bucket)
+            self._note_bucket(uid, known.bucket)
         self._leaving.discard(uid)
         if uid not in self._removed:
             self._removed[uid] = None if known is None else known.shards

@@ -165,6 +165,34 @@ def test_two_share_the_work_and_each_acts_and_looks_only_at_its_own() -> None:
     play(scene)
 
 
+def test_a_run_of_another_replica_is_heard_of_and_not_looked_at() -> None:
+    async def scene(on: Scene) -> None:
+        await on.divided()
+        looked = {host.name: looks(host) for host in (on.first, on.second)}
+        on.create()
+        await on.to_the_end()
+        uids = {run["metadata"]["uid"] for run in on.cluster.list(WORKFLOWS)}
+        for host in (on.first, on.second):
+            assert looked[host.name] == {uid for uid in uids if group_of(uid) in on.held(host)}
+            assert host.operator is not None
+            assert len(host.operator.store) == RUNS
+
+    def looks(host: Host) -> set[str]:
+        found: set[str] = set()
+        assert host.operator is not None
+        controller = host.operator.controller
+        reconcile = controller.reconcile
+
+        async def noted(uid: str) -> float | None:
+            found.add(uid)
+            return await reconcile(uid)
+
+        controller.reconcile = noted  # type: ignore[method-assign]
+        return found
+
+    play(scene)
+
+
 @pytest.mark.parametrize("seconds", [0.1, 5.3, 11.0])
 def test_what_a_killed_one_did_is_taken_over_within_fifteen_seconds(seconds: float) -> None:
     async def scene(on: Scene) -> None:
