@@ -37,7 +37,7 @@ class Bucket:
         self.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
-        for _ in range(3):  # what its connections have put off until the loop goes round: else they count as forgotten
+        for _ in range(10):  # what connections, even one just accepted, put off until it goes round: else they are lost
             self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
