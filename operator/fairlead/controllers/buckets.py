@@ -108,7 +108,11 @@ class Holdings:
 
     def holds(self, uid: str) -> bool:
         """Tell whether this replica may act for a run now."""
-        return self.count and (self.groups is ALL or self.group_of(uid) in self.groups)
+        return self.count and self.has(uid)
+
+    def has(self, uid: str) -> bool:
+        """Tell whether a run is in one of the groups, whether or not they count at this moment."""
+        return self.groups is ALL or self.group_of(uid) in self.groups
 
     def holds_key(self, namespace: str, key: str) -> bool:
         """Tell whether this replica may decide now which of the runs with a `concurrencyKey` are active."""

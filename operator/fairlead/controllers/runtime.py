@@ -335,7 +335,7 @@ class Operator:
     def workflow_event(self, type_: str | None, raw: dict[str, Any]) -> None:
         """Take in what the watch tells about one Workflow. `type_` is None for the initial listing."""
         uid = raw["metadata"]["uid"]
-        held = self.holdings.holds(uid)
+        ours = self.holdings.has(uid)
         if type_ == "DELETED":
             self.store.remove(uid)
         else:
@@ -343,7 +343,7 @@ class Operator:
             if self.store.put(raw) is before:
                 return  # our own write, come back
         # A run that was and is another replica's is not looked at: there is nothing to do, and nothing to forget.
-        if held or self.holdings.holds(uid):
+        if ours or self.holdings.has(uid):
             self.queue.add(uid)
 
     def _take_in(self, raw: dict[str, Any]) -> str:
