@@ -137,7 +137,7 @@ def document(result: Object) -> str:
             "",
             "<!-- Generated from docs/benchmark/latest.json by `make gen`. Do not edit. -->",
             "",
-            f"Measured by `make bench` ({machine}); medians of the rounds (of replicas the means), and the least CPU time.",
+            f"Measured by `make bench` ({machine}): medians of the rounds, of replicas means; of CPU time the least.",
             "Seconds say something about that machine only; the ratios are measured side by side, in the same run.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
