@@ -1,19 +1,22 @@
-"""What a process has cost: CPU time and memory, from /proc."""
+"""What a process has cost: CPU time by the clock that the kernel keeps of it, memory from /proc."""
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 
 __all__ = ["cpu_seconds", "forget_peak", "peak_megabytes"]
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+#: What the kernel calls the clock of a whole process that is counted to the nanosecond (`clock_getcpuclockid`).
+_CPUCLOCK_SCHED = 2
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Return the CPU time of a process so far, user and system.
+
+    Not from /proc/PID/stat: it is told there in hundredths of a second, and a hundred tasks cost ten of them.
+    """
+    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
 
 
 def forget_peak(pid: int) -> None:

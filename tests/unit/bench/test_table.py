@@ -29,6 +29,13 @@ def test_ratios_are_medians_of_each_round_against_its_own_bare_run() -> None:
     assert rows([shape], {shape.name: found})[0]["ratio_vs_bare"] == 1.2
 
 
+def test_the_cpu_of_a_task_is_that_of_the_round_with_the_least_whose_plays_are_one() -> None:
+    shape = SHAPES["layers-10x10"]
+    plays = [measured(1, cpu=each) for each in (0.1, 0.3, 0.2, 0.15, 0.2, 0.1, 0.4, 0.4, 0.05)]
+    (row,) = rows([shape], {shape.name: {"bare": plays, "fairlead": plays}})
+    assert (shape.plays, row["rounds"], row["cpu_ms_per_task"]) == (3, 3, 1.5)
+
+
 def test_a_chain_is_compared_by_its_hops() -> None:
     shape = SHAPES["chain-20"]
     found = {"bare": [measured(9, hops=(0.01, 0.03))], "fairlead": [measured(1, hops=(0.03, 0.03))]}
