@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from e2e.bench.engines import Bare, Engine, Fairlead
 from e2e.bench.measure import Measured, measure, remove
 from e2e.bench.plots import draw
 from e2e.bench.replicated import replicated
-from e2e.bench.shapes import SHAPES, Shape
+from e2e.bench.shapes import SHAPES, SMALL_PLAYS, Shape
 from e2e.bench.standing import idle, restart
-from e2e.bench.table import dropped, merged, over, rows, table, told, unmeasured, verdict
+from e2e.bench.table import dropped, judged, merged, over, table, told, unmeasured, verdict
 from e2e.devcluster import api as dev_api
 from e2e.devcluster import state
 from e2e.devcluster.api import Api, Refusal
@@ -46,32 +47,32 @@ _STANDING: Mapping[str, Callable[[Fairlead], dict[str, Any]]] = {
 }
 
 
-def play(
-    api: Api, engines: Sequence[Engine], shapes: Sequence[Shape], rounds: int
-) -> dict[str, dict[str, list[Measured]]]:
-    """Return what was measured, by shape and engine; engines take turns at each play.
+def play(api: Api, engines: Sequence[Engine], shape: Shape, rounds: int) -> dict[str, list[Measured]]:
+    """Return what was measured of a shape, by engine, and by `small` what Fairlead made of the small shape beside it.
 
-    So that what slows the machine down for a minute slows down all of them. They are started anew for each round, and
-    warmed up.
+    The engines take turns at each play, so that what slows the machine down for a minute slows down all of them. They
+    are started anew for each round, and warmed up.
     """
-    found: dict[str, dict[str, list[Measured]]] = {}
-    for shape in shapes:
-        # The second floor is for what has a limit; the others take long enough.
-        compared = [engine for engine in engines if engine.name != "floor" or shape.limit is not None]
-        of_shape: dict[str, list[Measured]] = {engine.name: [] for engine in compared}
-        found[shape.name] = of_shape
-        for number in range(1, rounds + 1):
-            with ExitStack() as running:
+    # The second floor is for what has a limit; the others take long enough.
+    compared = [engine for engine in engines if engine.name != "floor" or shape.limit is not None]
+    found: dict[str, list[Measured]] = {engine.name: [] for engine in compared}
+    if shape.small:
+        found["small"] = []
+    for number in range(1, rounds + 1):
+        with ExitStack() as running:
+            for engine in compared:
+                engine.start()
+                running.callback(engine.stop)
+                measure(api, engine, _WARM_UP, _NAMESPACE)
+            for _ in range(shape.plays):
                 for engine in compared:
-                    engine.start()
-                    running.callback(engine.stop)
-                    measure(api, engine, _WARM_UP, _NAMESPACE)
-                for _ in range(shape.plays):
-                    for engine in compared:
-                        measured = measure(api, engine, shape, _NAMESPACE)
-                        of_shape[engine.name].append(measured)
-                        line = f"{shape.name} {number}/{rounds} {engine.name}: {_told(shape, measured)}"
-                        print(line, file=sys.stderr, flush=True)
+                    if shape.small and engine.name == "fairlead":
+                        small = SHAPES[shape.small]
+                        found["small"] += [measure(api, engine, small, _NAMESPACE) for _ in range(SMALL_PLAYS)]
+                    measured = measure(api, engine, shape, _NAMESPACE)
+                    found[engine.name].append(measured)
+                    line = f"{shape.name} {number}/{rounds} {engine.name}: {_told(shape, measured)}"
+                    print(line, file=sys.stderr, flush=True)
     return found
 
 
@@ -123,7 +124,7 @@ def main() -> int:
                     now["standing"] = _STANDING[name](ours)
                 else:
                     shape = replace(SHAPES[name], plays=1) if arguments.quick else SHAPES[name]
-                    now["shapes"] = rows([shape], play(api, engines, [shape], rounds))
+                    now["shapes"] = [judged(shape, partial(play, api, engines, shape, rounds), arguments.slack)]
             except (OSError, RuntimeError, Refusal) as error:
                 problems.append(f"{name} could not be measured: {error}")
                 print(problems[-1], file=sys.stderr, flush=True)

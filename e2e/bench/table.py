@@ -1,18 +1,19 @@
-"""From measurements to the table, the result on file, and the verdict. Pure."""
+"""From measurements to the table, the result on file, and the verdict. What plays is given to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-from e2e.bench.shapes import SHAPES
+from e2e.bench.shapes import SHAPES, SMALL_PLAYS
 
 if TYPE_CHECKING:
     from e2e.bench.measure import Measured
     from e2e.bench.shapes import Shape
 
-__all__ = ["document", "dropped", "merged", "over", "rows", "table", "told", "unmeasured", "verdict"]
+__all__ = ["document", "dropped", "judged", "merged", "over", "row", "table", "told", "unmeasured", "verdict"]
 
 Object = dict[str, Any]
 Rounds = Mapping[str, "Sequence[Measured]"]
@@ -36,17 +37,25 @@ _REPLICAS = 1.7
 #: Where a ratio is over its limit, it may be so by as much over the floor's.
 _OVER_FLOOR = 1.05
 
-_FLAT = (("wide-100", "wide-10000"), ("layers-10x10", "layers-100x100"), ("chain-100", "chain-10000"))
+
+def judged(shape: Shape, play: Callable[[], Rounds], slack: float = 1.0) -> Object:
+    """Return what was measured of a shape. If it is over a budget, it is played as often again, and all plays count.
+
+    What is near its budget is over it at times by luck of the machine; with twice as many plays less often.
+    """
+    first = play()
+    found = row(shape, first)
+    if problems := verdict([found], slack):
+        print(f"{'; '.join(problems)}: as many rounds again, and all count", file=sys.stderr, flush=True)
+        second = play()
+        found = row(shape, {engine: [*first[engine], *second[engine]] for engine in first})
+    return found
 
 
-def rows(shapes: Sequence[Shape], measured: Mapping[str, Rounds]) -> list[Object]:
-    """Return what was measured of each shape; ratios are medians over all plays, each against its own bare one."""
-    return [_row(shape, measured[shape.name]) for shape in shapes]
-
-
-def _row(shape: Shape, rounds: Rounds) -> Object:
+def row(shape: Shape, rounds: Rounds) -> Object:
+    """Return what was measured of a shape; ratios are medians over all plays, each against its own bare one."""
     ours, bare = rounds["fairlead"], rounds["bare"]
-    row: Object = {
+    found: Object = {
         "shape": shape.name,
         "pods": shape.pods,
         "runs": shape.copies,
@@ -61,13 +70,16 @@ def _row(shape: Shape, rounds: Rounds) -> Object:
         "status_bytes_per_task": _middle(each.counted["status_bytes"] / shape.pods for each in ours),
     }
     if floor := rounds.get("floor"):
-        row["floor_vs_bare"] = _middle(f.time / b.time for f, b in zip(floor, bare, strict=True))
+        found["floor_vs_bare"] = _middle(f.time / b.time for f, b in zip(floor, bare, strict=True))
     if hops := [hop for each in ours for hop in each.hops]:
-        row["hop_p50_ms"], row["hop_p99_ms"] = _quantile(hops, 0.5) * 1000, _quantile(hops, 0.99) * 1000
-        row["bare_hop_p50_ms"] = _quantile([hop for each in bare for hop in each.hops], 0.5) * 1000
+        found["hop_p50_ms"], found["hop_p99_ms"] = _quantile(hops, 0.5) * 1000, _quantile(hops, 0.99) * 1000
+        found["bare_hop_p50_ms"] = _quantile([hop for each in bare for hop in each.hops], 0.5) * 1000
+    if small := rounds.get("small"):
+        beside = _rounds(small, SMALL_PLAYS)
+        found["cpu_growth"] = _middle(_growth(shape, *each) for each in zip(ours, beside, strict=True))
     if shape.limit is not None:
-        row["limit"] = shape.limit
-    return row
+        found["limit"] = shape.limit
+    return found
 
 
 def _middle(values: Any) -> float:
@@ -80,8 +92,20 @@ def _least_cpu(played: Sequence[Measured], shape: Shape) -> float:
     It is what the same work costs; whatever else runs on the machine, or beside it, only adds to that. Small shapes
     are played several times in a round, which count as one: the least of nine would be less than that of three.
     """
-    rounds = (played[at : at + shape.plays] for at in range(0, len(played), shape.plays))
-    return round(min(fmean(each.cpu for each in one) for one in rounds) * 1000 / shape.pods, 3)
+    return round(min(fmean(each.cpu for each in one) for one in _rounds(played, shape.plays)) * 1000 / shape.pods, 3)
+
+
+def _growth(shape: Shape, large: Measured, small: Sequence[Measured]) -> float:
+    """Return the CPU time of a task, against that of a task of the small shape, played by the same process just before.
+
+    Side by side, since the same work costs a third more when the machine is slow, and so it may be an hour later.
+    """
+    beside = fmean(each.cpu for each in small) / SHAPES[shape.small].pods
+    return large.cpu / shape.pods / beside
+
+
+def _rounds(played: Sequence[Measured], plays: int) -> list[Sequence[Measured]]:
+    return [played[at : at + plays] for at in range(0, len(played), plays)]
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
@@ -106,7 +130,7 @@ def dropped(result: Object, name: str) -> Object:
 
 def unmeasured(result: Object) -> list[str]:
     """Return what is missing in a result that would be the whole."""
-    names = {row["shape"] for row in result["shapes"]}
+    names = {row["shape"] for row in result["shapes"] if "cpu_growth" in row or not SHAPES[row["shape"]].small}
     standing = {"restart": "restart_seconds", "idle": "idle_cpu_percent", "replicas": "replicas_ratio"}
     return [name for name in SHAPES if name not in names] + [
         name for name, key in standing.items() if key not in result["standing"]
@@ -124,6 +148,7 @@ _HEADS = {
     "floor_vs_bare": "×",
     "hop_p50_ms": " ms",
     "cpu_ms_per_task": " ms",
+    "cpu_growth": "×",
     "rss_mb": " MB",
     "api_writes_per_task": "",
     "status_bytes_per_task": "",
@@ -143,7 +168,8 @@ def document(result: Object) -> str:
             "<!-- Generated from docs/benchmark/latest.json by `make gen`. Do not edit. -->",
             "",
             f"Measured by `make bench` ({machine}): medians of the rounds, of replicas means; of CPU time the least.",
-            "Seconds say something about that machine only; the ratios are measured side by side, in the same run.",
+            "Seconds say something about that machine only; the ratios are measured side by side, in the same run. CPU growth is",
+            "that of a task of the large shape to one of a hundred in the same process.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
             "",
@@ -184,7 +210,6 @@ def _shown(value: Any, unit: str) -> str:
 def verdict(found: Sequence[Object], slack: float = 1.0) -> list[str]:
     """Return which budgets are not met; each may be used `slack` times."""
     problems = []
-    by_shape = {row["shape"]: row for row in found}
     for row in found:
         name = row["shape"]
         most = max(row.get("limit", 0.0), row.get("floor_vs_bare", 0.0) * _OVER_FLOOR) * slack
@@ -198,11 +223,9 @@ def verdict(found: Sequence[Object], slack: float = 1.0) -> list[str]:
         writes = (WRITES + (WRITES_OF_A_RUN * row["runs"] + row["seconds"]) / row["pods"]) * slack
         if row["pods"] >= 100 and row["api_writes_per_task"] > writes:
             problems.append(f"{name}: {row['api_writes_per_task']:.2f} writes a task, at most {writes:.2f}")
-    for small, large in _FLAT:
-        if small in by_shape and large in by_shape:
-            growth = by_shape[large]["cpu_ms_per_task"] / by_shape[small]["cpu_ms_per_task"]
-            if growth > FLATNESS * slack:
-                problems.append(f"{large}: {growth:.2f}× the CPU a task of {small}, at most {FLATNESS * slack:g}×")
+        if row.get("cpu_growth", 0.0) > FLATNESS * slack:
+            growth = f"{row['cpu_growth']:.2f}× the CPU a task of {SHAPES[name].small}"
+            problems.append(f"{name}: {growth}, at most {FLATNESS * slack:g}×")
     return problems
 
 

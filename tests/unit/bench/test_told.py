@@ -62,11 +62,16 @@ def test_the_page_says_what_is_over_its_budget() -> None:
 
 def test_all_budgets_are_met_only_where_all_was_measured() -> None:
     shape = {"pods": 1, "runs": 1, "rounds": 3, "cpu_ms_per_task": 1.0, "rss_mb": 90.0, "seconds": 1.0}
-    shapes = [shape | {"shape": name, "ratio_vs_bare": 1.0, "api_writes_per_task": 2.0} for name in SHAPES]
+    shapes = [
+        shape | {"shape": name, "ratio_vs_bare": 1.0, "api_writes_per_task": 2.0, "cpu_growth": 1.1} for name in SHAPES
+    ]
     standing = {"restart_seconds": 2.0, "restart_pods": 1} | IDLE | REPLICAS | {"replicas_ratio": 1.8}
     whole = {"machine": {}, "shapes": shapes, "standing": standing}
     assert unmeasured(whole) == []
     assert document(whole).endswith("All budgets of [performance.md](performance.md) are met.\n")
+    shapes[4] = {key: value for key, value in shapes[4].items() if key != "cpu_growth"}
+    assert unmeasured(whole) == ["wide-10000"]
+    shapes[4] |= {"cpu_growth": 1.1}
     part = dropped(dropped(whole, "wide-100"), "idle-10000")
     assert unmeasured(part) == ["wide-100", "idle"]
     assert document(part).endswith("is exceeded. Not measured: wide-100, idle.\n")
