@@ -9,7 +9,6 @@ whatever was started after it.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import time
@@ -26,6 +25,7 @@ from fairlead.kube.resources import WORKFLOWS
 from fairlead.kube.session import Session
 from fairlead.telemetry.logs import configure
 
+from . import heap
 from .certificate import CertificateFiles
 from .metrics_server import MetricsServer
 from .moderation import Moderation
@@ -47,7 +47,8 @@ def run(options: OperatorOptions) -> int:
     configure(format_=options.log_format, level=options.log_level)
     # kopf tells at INFO what it does with every single object.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    _look_for_garbage_less_often()
+    heap.look_for_garbage_less_often()
+    heap.share_one_heap()
     try:
         return uvloop.run(_serve(options))
     except ArchiveError as error:
@@ -58,17 +59,6 @@ def run(options: OperatorOptions) -> int:
         return 3
     except KeyboardInterrupt:
         return 130
-
-
-def _look_for_garbage_less_often() -> None:
-    """Have Python look for cycles after 10,000 new objects, not 700, and never among what has been imported.
-
-    Nearly all that is allocated here is freed by reference counts, or lives as long as its run: with the defaults a
-    large run is looked through again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
 
 
 async def _serve(options: OperatorOptions) -> int:
