@@ -105,6 +105,15 @@ MUTANTS = (
     ),
     Mutant(
         invariant="S2",
+        name="pods-of-a-job",
+        broken="A child starts from how a Job has ended, which only its pods tell, and nobody holds those.",
+        file="engine/ends.py",
+        old="    is_witnessed = attempt.held and state.node.work.kind is not WorkKind.JOB\n",
+        new="    is_witnessed = attempt.held\n",
+        caught_by=(f"{_ENGINE}/test_observe.py::test_the_end_of_a_job_is_recorded_before_anything_starts_from_it",),
+    ),
+    Mutant(
+        invariant="S2",
         name="sent-before-its-record",
         broken="A request that must not be sent twice is sent before its start is on record.",
         file="engine/podless.py",

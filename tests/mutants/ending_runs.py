@@ -79,6 +79,17 @@ MUTANTS = (
         caught_by=(f"{_CONTROLLERS}/test_gather.py::test_a_pod_that_goes_while_no_operator_is_there_is_missed",),
     ),
     Mutant(
+        invariant="L1",
+        name="nothing-in-its-way",
+        broken="A run that waits for what is not known of an older one is not told when that is not in its way.",
+        file="controllers/concurrency.py",
+        old="        if moved:\n",
+        new="        if False:\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_concurrency.py::test_whoever_was_behind_a_run_of_which_nothing_was_known_starts",
+        ),
+    ),
+    Mutant(
         invariant="L2",
         name="held-by-the-deleted",
         broken="What a deleted run owns is never let go of.",
@@ -114,6 +125,17 @@ MUTANTS = (
         old="        if not await self._releaser.release_all(shards[0], uid, shards[1]):\n            return True\n",
         new="",
         caught_by=(f"{_CONTROLLERS}/test_shard_release.py::test_they_go_with_their_run",),
+    ),
+    Mutant(
+        invariant="L2",
+        name="shards-of-a-key",
+        broken="Each replica takes the shards of a run with a key that is gone for another one's, and they stay.",
+        file="controllers/shard_release.py",
+        old="                    self._note(meta)\n",
+        new="",
+        caught_by=(
+            f"{_CONTROLLERS}/test_shard_release.py::test_those_of_a_run_that_had_a_key_are_found_by_its_holder",
+        ),
     ),
     Mutant(
         invariant="L2",

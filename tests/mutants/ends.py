@@ -16,8 +16,8 @@ MUTANTS = (
         name="released-at-once",
         broken="A pod is let go of as soon as its end is seen.",
         file="engine/ends.py",
-        old="    elif recorded:\n",
-        new="    elif True:\n",
+        old="    if recorded:\n",
+        new="    if True:\n",
         caught_by=(
             f"{_ENGINE}/test_observe.py::test_nothing_is_released_before_its_end_is_recorded",
             f"{_CONTROLLERS}/test_writer.py::test_a_pod_is_held_while_its_end_cannot_be_written",

@@ -86,13 +86,33 @@ MUTANTS = (
         name="looked-too-early",
         broken="Whether a create is still wanted is asked before it waits for a slot, not after.",
         file="kube/transport.py",
-        old="        async with self.slots.place(turn):\n            for attempt in range(self._max_retries + 1):\n"
-        "                if before_send is not None:\n                    before_send()\n",
-        new="        if before_send is not None:\n            before_send()\n"
-        "        async with self.slots.place(turn):\n            for attempt in range(self._max_retries + 1):\n",
+        old="        def check() -> None:\n            if before_send is not None:\n                before_send()\n",
+        new="        if before_send is not None:\n            before_send()\n\n        def check() -> None:\n",
         caught_by=(
             "tests/unit/kube/test_transport.py::TestInFlight::test_before_send_sees_the_world_after_the_wait",
             "tests/unit/kube/test_transport.py::TestInFlight::test_before_send_runs_before_a_retry_as_well",
+        ),
+    ),
+    Mutant(
+        invariant="S7",
+        name="looked-before-the-connection",
+        broken="Whether a create is still wanted is asked before a connection is made for it, not after.",
+        file="kube/transport.py",
+        old="body, headers, limit, check)\n",
+        new="body, headers, limit, lambda: None)\n",
+        caught_by=(
+            "tests/unit/kube/test_transport.py::TestInFlight::test_before_send_is_asked_after_a_connection_was_made",
+        ),
+    ),
+    Mutant(
+        invariant="S7",
+        name="stopped-all-the-same",
+        broken="A create that waited for its turn leaves although the run was stopped gracefully meanwhile.",
+        file="controllers/start.py",
+        old="        if run.state.stopping and (not state.node.final or run.state.stop_mode is StopMode.TERMINATE):\n",
+        new="        if False:\n",
+        caught_by=(
+            f"{_CONTROLLERS}/test_start.py::test_a_create_that_waits_while_its_run_is_stopped_gracefully_never_leaves",
         ),
     ),
     Mutant(

@@ -82,9 +82,9 @@ MUTANTS = (
         invariant="S17",
         name="answer-as-it-came",
         broken="The answer that a request failed with is shown as it came, with the Secret that the server repeats.",
-        file="egress/answer.py",
-        old="    text = request.without_secrets(_decoded(data[:LIMIT], response.charset))\n",
-        new="    text = _decoded(data[:LIMIT], response.charset)\n",
+        file="egress/request.py",
+        old="        secrets = sorted(self.secrets, key=len, reverse=True)\n",
+        new="        secrets: list[str] = []\n",
         caught_by=(_SECRETS,),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,26 +88,23 @@ async def _print(request: Request) -> int:
 @asynccontextmanager
 async def _run(request: Request, store: ArchiveStore | None) -> AsyncIterator[tuple[Cluster | None, _Object]]:
     """Yield a run: from the cluster, or as it is in the archive, then without a cluster to ask for its pods."""
-    try:
-        connected = connect(request.kubeconfig, request.context, request.namespace)
-        async with connected as cluster:
-            try:
-                found = await cluster.read(request.name)
-            except CliError as error:
-                archived = await _archived(request, store, request.namespace or cluster.namespace)
-                if archived is None:
-                    raise error from None
-                yield None, archived
-            else:
-                yield cluster, found
-            return
-    except CliError as error:
-        if error.code is not ExitCode.UNREACHABLE:
-            raise
-        archived = await _archived(request, store, request.namespace or "")
-        if archived is None:
-            raise error from None
-    yield None, archived
+    cluster: Cluster | None = None
+    found: _Object
+    namespace = request.namespace or ""
+    async with AsyncExitStack() as connection:
+        try:
+            connected = connect(request.kubeconfig, request.context, request.namespace)
+            cluster = await connection.enter_async_context(connected)
+            namespace = request.namespace or cluster.namespace
+            found = await cluster.read(request.name)
+        except CliError as error:
+            if cluster is None and error.code is not ExitCode.UNREACHABLE:
+                raise
+            archived = await _archived(request, store, namespace)
+            if archived is None:
+                raise error from None
+            cluster, found = None, archived
+        yield cluster, found
 
 
 async def _archived(request: Request, store: ArchiveStore | None, namespace: str) -> _Object | None:
@@ -145,7 +142,13 @@ def _attempts(request: Request, workflow: _Object) -> list[_Attempt]:
 async def _logs(
     request: Request, workflow: _Object, attempt: _Attempt, cluster: Cluster | None, store: ArchiveStore | None
 ) -> list[_Log]:
-    live = {} if cluster is None else await cluster.logs(attempt.object_name, request.tail)
+    try:
+        live = {} if cluster is None else await cluster.logs(attempt.object_name, request.tail)
+    except CliError as error:
+        kept = [] if store is None else await _kept(request, workflow, attempt, store)
+        if not kept or error.code is not ExitCode.UNREACHABLE:
+            raise
+        return kept
     if live:
         return [_Log(pod=pod, text=text) for pod, text in live.items()]
     return [] if store is None else await _kept(request, workflow, attempt, store)

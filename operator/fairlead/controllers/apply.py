@@ -21,6 +21,7 @@ from fairlead.clock import utc_now
 from fairlead.engine.commands import Command, EndAttempt, EventType, RecordEvent, ReleaseAttempt, StartAttempt
 from fairlead.engine.events import AttemptGone, AttemptSeen, Event, StartRefused
 from fairlead.engine.model import OBJECT_KINDS, Phase, WorkKind
+from fairlead.engine.observe import SUPERSEDED
 from fairlead.engine.state import Result
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.events import EventRecorder, ObjectReference
@@ -30,7 +31,7 @@ from fairlead.kube.transport import ApiClient, PatchType
 from fairlead.line import CLEAN_UP, cleaned_at_once
 
 from .buckets import Holds, everything
-from .caches import Cache, View
+from .caches import Cache, View, has_ended
 from .carrier import Carrier
 from .errands import Errands
 from .gather import GATHERED_SECONDS, pods_of_job
@@ -46,6 +47,9 @@ log = logging.getLogger(__name__)
 
 _DEFECT_SECONDS = 30
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+#: What is stalled where calls about a run's own objects lack a right.
+_CALLS = "calls"
 
 #: Objects of all runs that are being released, as a rule; the others wait as a line of a few words each.
 _RELEASED_AT_ONCE = 64
@@ -127,6 +131,10 @@ class Applier:
         for carrier in self._carriers.values():
             carrier.resync(run)
         self._errands.resync(run)
+
+    def forget(self, run: Run) -> None:
+        """Take note that memory drops a run, which may be read again."""
+        self._errands.remember(run)
 
     def abandon(self, uid: str) -> None:
         """Give up what is carried out for a run that is over, or gone."""
@@ -237,7 +245,7 @@ class Applier:
             async def delete() -> None:
                 # It may have ended by itself while the request was lost; then it is kept like any other (S12): another
                 # operator whose view is old would create it again.
-                if not _is_over(run, end):
+                if not self._is_over(run, end):
                     await self._client.delete(
                         resource, key.name, key.namespace, uid=uid, propagation=propagation, grace_period_seconds=grace
                     )
@@ -250,6 +258,17 @@ class Applier:
                 raise
             return AttemptGone(node=end.node, number=end.number, seen_at=utc_now())
         return None
+
+    def _is_over(self, run: Run, end: EndAttempt) -> bool:
+        """Tell whether what is to be ended has ended by now, or the run is not followed any more."""
+        if run.closed:
+            return True
+        if end.reason == SUPERSEDED:  # its attempt is over, on record; only the object itself tells of its own end
+            view = self._informers[end.kind].get(ObjectKey(run.owner.namespace, end.object_name))
+            return view is not None and has_ended(view)
+        state = run.state.nodes.get(end.node)
+        attempt = None if state is None else state.current
+        return attempt is None or attempt.number != end.number
 
     async def _end_pods_of_job(self, run: Run, key: ObjectKey, uid: str) -> None:
         """Delete the pods of a Job without waiting for their node: the garbage collector would."""
@@ -285,7 +304,7 @@ class Applier:
                 await call()
             except ApiError as error:
                 if blocks_operator(error):
-                    run.stalled = f"the operator may not go on: {error.message}"
+                    run.stall(_CALLS, error.message)
                     self._notify(run.uid)
                 elif not error.is_transient and (not isinstance(error, Conflict) or error.is_wrong_uid):
                     raise
@@ -293,8 +312,8 @@ class Applier:
                     raise
                 await asyncio.sleep(seconds)
             else:
-                if run.stalled:
-                    run.stalled = ""
+                if _CALLS in run.stalls:
+                    run.stall(_CALLS, "")
                     self._notify(run.uid)
                 return
 
@@ -372,13 +391,6 @@ def _is_awaited(run: Run, node: str) -> bool:
 def _level(event: RecordEvent, *, headline: bool) -> int:
     """Return how loud a log is about a transition: a large run must not drown the others."""
     return logging.INFO if headline or event.type is EventType.WARNING else logging.DEBUG
-
-
-def _is_over(run: Run, end: EndAttempt) -> bool:
-    """Tell whether the attempt has ended by now, or the run is not followed any more."""
-    state = run.state.nodes.get(end.node)
-    attempt = None if state is None else state.current
-    return run.closed or attempt is None or attempt.number != end.number
 
 
 def _result(run: Run, release: ReleaseAttempt) -> str:

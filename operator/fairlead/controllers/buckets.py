@@ -12,6 +12,7 @@ from math import inf
 
 from fairlead.api import labels
 from fairlead.engine.names import BUCKETS, bucket, bucket_of_key
+from fairlead.kube.errors import Unreachable
 
 __all__ = [
     "ALL",
@@ -92,7 +93,7 @@ def _weight(group: int, member: str) -> bytes:
 class Holdings:
     """The groups that this replica holds, which counts until `deadline`, by the monotonic `clock`; at first none.
 
-    `bucket_of(uid)` is what is known of the bucket of a run, or of a template.
+    `bucket_of(uid)` is what is known of the bucket of a run, or of a template. `term` grows each time that all is lost.
     """
 
     def __init__(self, clock: Callable[[], float], bucket_of: Callable[[str], int] = bucket) -> None:
@@ -100,6 +101,7 @@ class Holdings:
         self._bucket_of = bucket_of
         self.groups: frozenset[int] = frozenset()
         self.deadline = -inf
+        self.term = 0
 
     @property
     def count(self) -> bool:
@@ -109,6 +111,20 @@ class Holdings:
     def holds(self, uid: str) -> bool:
         """Tell whether this replica may act for a run now."""
         return self.count and self.has(uid)
+
+    def fence(self) -> Callable[[], None]:
+        """Return what keeps back a write that is asked for now, by raising `ApiError`.
+
+        That is past the deadline, and once everything was lost, even if something is held again by then: others have
+        acted meanwhile.
+        """
+        term = self.term
+
+        def check() -> None:
+            if not self.count or self.term != term:
+                raise Unreachable("the lease is over: nothing is written", maybe_applied=False)
+
+        return check
 
     def has(self, uid: str) -> bool:
         """Tell whether a run is in one of the groups, whether or not they count at this moment."""

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
-from fairlead.engine.classify import JobView, PodView
+from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.kube.resources import ObjectKey
 
-from .children import ChildView
+from .children import ChildView, observe_child
 
-__all__ = ["Cache", "View"]
+__all__ = ["Cache", "View", "has_ended"]
 
 #: What is kept of an object.
 View: TypeAlias = PodView | JobView | ChildView
+
+
+def has_ended(view: View) -> bool:
+    """Tell whether what carries an attempt has ended."""
+    match view:
+        case PodView():
+            return observe_pod(view).outcome is not None
+        case JobView():
+            return observe_job(view).outcome is not None
+        case ChildView():
+            return observe_child(view).outcome is not None
 
 
 class Cache(Protocol):

@@ -14,7 +14,6 @@ from typing import Any
 
 from fairlead.api import labels
 from fairlead.clock import utc_now
-from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from fairlead.kube.resources import WORKFLOWS, ObjectKey
@@ -23,8 +22,8 @@ from fairlead.kube.transport import ApiClient
 
 from .apply import Applier
 from .buckets import Holds, everything
-from .caches import View
-from .children import ChildView, observe_child
+from .caches import View, has_ended
+from .children import ChildView
 from .expiry import Expiry
 from .gather import Gatherer
 from .shard_release import ShardReleaser
@@ -73,7 +72,7 @@ class Cleaner:
         self._applier = applier
         self._writer = writer
         self._notify = notify
-        self._releaser = ShardReleaser(client)
+        self._releaser = ShardReleaser(client, store.note_labels)
         self._confirmed_gone: dict[str, None] = {}
         self._released: dict[str, None] = {}
 
@@ -121,7 +120,7 @@ class Cleaner:
         for (kind, key), view in objects.items():
             if isinstance(view, ChildView) and view.epoch > view.carries:
                 continue  # its user has had it go on by itself, which is no business of this run any more
-            if not _has_ended(view):
+            if not has_ended(view):
                 held = True
                 if view.deleting_at is None:
                     self._applier.remove(kind, _key_of(key, view), view)
@@ -308,17 +307,7 @@ def _all_on_record(workflow: Workflow, objects: Mapping[tuple[WorkKind, ObjectKe
 
 
 def _is_of_concern(view: View) -> bool:
-    return view.held or (view.deleting_at is None and not _has_ended(view))
-
-
-def _has_ended(view: View) -> bool:
-    match view:
-        case PodView():
-            return observe_pod(view).outcome is not None
-        case JobView():
-            return observe_job(view).outcome is not None
-        case ChildView():
-            return observe_child(view).outcome is not None
+    return view.held or (view.deleting_at is None and not has_ended(view))
 
 
 def _remember(uids: dict[str, None], uid: str) -> None:

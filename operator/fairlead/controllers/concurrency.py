@@ -12,7 +12,7 @@ run on; from then on all runs with that key are in the same hands, and so are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -28,7 +28,7 @@ from fairlead.engine.stops import STOP_REASONS
 from fairlead.engine.wording import few
 
 from .asked import encode_record
-from .key_lines import Group, Lines, Place, age_of, lacks_template, order_of
+from .key_lines import Group, Lines, Place, age_of, order_of
 from .owner import Owner
 from .run import Run
 from .status import condition, is_finished
@@ -87,6 +87,7 @@ class Concurrency:
         self._holders: dict[Group, set[str]] = {}
         self._let_through: dict[str, Group] = {}
         self._passing: dict[Group, set[str]] = {}
+        self._doubted: set[str] = set()
         self._lines = Lines()
         self._watchers: dict[str, set[str]] = {}
         store.follow(self._heard)
@@ -145,6 +146,11 @@ class Concurrency:
                 self._notify(each.uid)  # it may take their place, too
         return self._decide(place, now)
 
+    @property
+    def passing(self) -> Collection[Group]:
+        """The keys of runs that were let through, and whose start, or going on, is not on record yet."""
+        return self._passing.keys()
+
     def decides_on(self, owner: Owner) -> bool:
         """Tell whether this replica may still start a run that it has let through."""
         return not owner.concurrency_key or self._decides(owner.namespace, owner.concurrency_key)
@@ -153,15 +159,20 @@ class Concurrency:
         """Take a run out of the line until :meth:`ask`: somebody else may have decided meanwhile."""
         self._leave(uid)
 
+    def doubt(self, uid: str) -> None:
+        """Take note that the start of a run may be on record or not: it holds its key until it is let through anew."""
+        self._doubted.add(uid)
+
     def not_started(self, uid: str) -> None:
         """Take note that a run that was let through has not started after all, or has ended."""
-        if self._unlet(uid):
+        if uid not in self._doubted and self._unlet(uid):
             self._note(uid)
             self._wake(uid)
 
     def forget(self, uid: str) -> None:
         """Forget what place a run has in line: it is another replica's, and its status tells."""
         self._leave(uid)
+        self._doubted.discard(uid)
         self.not_started(uid)
 
     # -- deciding
@@ -189,9 +200,12 @@ class Concurrency:
         if place.on_conflict is OnConflict.REPLACE:
             older = [workflow for workflow in holders if age_of(workflow) < place.age]
             self._stop(place, older[: len(holders) + before - place.limit + 1], now)
-        # Those far behind look at whoever is right before them: an end is not everybody's business.
-        first = before < place.limit
-        self._watch(place, [workflow.uid for workflow in holders] if first else [self._lines.neighbour(place)])
+        if before < place.limit:
+            # Also those before it: once they have started, it is their end that it waits for.
+            self._watch(place, [*(workflow.uid for workflow in holders), *self._lines.ahead(place)])
+        else:
+            # Those far behind look at whoever is right before them: an end is not everybody's business.
+            self._watch(place, [self._lines.neighbour(place)])
         return Verdict(Move.WAIT, key, message)
 
     def _holding(self, place: Place) -> list[Workflow]:
@@ -263,22 +277,25 @@ class Concurrency:
             self._unlet(known.uid)  # its start is on record
         if new is None or new.deleting or is_finished(new.status):
             self._leave(known.uid)
-        elif old is not None and not lacks_template(old) and lacks_template(new):
-            self._wake(known.uid)  # it is in nobody's way before its template is there
+            self._doubted.discard(known.uid)
         if new is None:
             self.not_started(known.uid)
-            self._lines.asked(known.namespace, known.uid)
-        elif known.uid not in self._let_through:
-            self._lines.note(new)
+            moved = self._lines.asked(known.namespace, known.uid)
+        else:
+            moved = known.uid not in self._let_through and self._lines.note(new)
+        if moved:
+            self._wake(known.uid)
 
     def _let(self, run: Workflow | Place, group: Group) -> None:
         """Let a run through: it holds the key until it is known that it has not started."""
         self._unlet(run.uid)
         self._let_through[run.uid] = group
         self._passing.setdefault(group, set()).add(run.uid)
-        self._lines.asked(group[0], run.uid)
+        if self._lines.asked(group[0], run.uid):
+            self._wake(run.uid)
 
     def _unlet(self, uid: str) -> bool:
+        self._doubted.discard(uid)
         group = self._let_through.pop(uid, None)
         if group is None:
             return False

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from fairlead.api.work import RenderedCondition
 from fairlead.clock import utc_now
+from fairlead.engine.commands import StartAttempt
 from fairlead.engine.expressions import ExpressionError
 from fairlead.engine.model import FailureClass
 from fairlead.engine.state import Outcome, Result
@@ -106,9 +107,12 @@ class Conditions:
         if target is not None and errand in target.errands:
             self._leave(target, errand)
 
-    def unrepeatable(self) -> set[str]:
+    def is_unrepeatable(self, start: StartAttempt) -> bool:  # noqa: ARG002
         """See `ErrandCarrier`: whoever comes after us looks again."""
-        return set()
+        return False
+
+    def withdraw(self, errand: Errand) -> None:
+        """See `ErrandCarrier`: there is none to withdraw."""
 
     async def settle(self, seconds: float) -> None:  # noqa: ARG002
         """See `ErrandCarrier`: whoever comes after us looks again."""
@@ -139,6 +143,7 @@ class Conditions:
             target.version = ""
             _all_wait(target, _WAITING, f"{target} does not exist yet")
         except ApiError as error:
+            target.version = ""  # what is told now holds until the object is judged again, the very same one as well
             _all_wait(target, *_obstacle(target, error))
         else:
             await self._judge(target, found)

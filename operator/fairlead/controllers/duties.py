@@ -11,7 +11,9 @@ from fairlead.kube.scope import Following
 
 from .actions import Actions
 from .buckets import group_of_key, selector_of
+from .concurrency import Concurrency
 from .errands import Errands
+from .log_keeper import LogKeeper
 from .store import WorkflowStore
 from .templates import Templates
 from .workflow import WorkflowController
@@ -34,8 +36,8 @@ class Duties(Protocol):
         """Do nothing more for the runs of some groups, which are somebody else's from now on."""
         ...
 
-    def must_finish(self, group: int) -> bool:
-        """Tell whether something is under way that nobody else could go on with."""
+    def finish(self, group: int) -> bool:
+        """Bring to an end what nobody else could go on with. Returns whether all of that is done."""
         ...
 
     async def look_at(self, groups: frozenset[int]) -> None:
@@ -58,9 +60,11 @@ class RunDuties:
         informers: Iterable[Following[Any]],
         store: WorkflowStore,
         controller: WorkflowController,
+        concurrency: Concurrency,
         errands: Errands,
         actions: Actions,
         templates: Templates,
+        logs: LogKeeper | None,
         notify: Callable[[str], None],
         count: Callable[[int], None],
         group_of: Callable[[str], int],
@@ -69,9 +73,11 @@ class RunDuties:
         self._informers = list(informers)
         self._store = store
         self._controller = controller
+        self._concurrency = concurrency
         self._errands = errands
         self._actions = actions
         self._templates = templates
+        self._logs = logs
         self._notify = notify
         self._count = count
 
@@ -83,6 +89,8 @@ class RunDuties:
         for uid in uids:
             self._notify(uid)
         self._templates.look_again()
+        if self._logs is not None:
+            self._logs.look_again()
 
     def pause(self, groups: frozenset[int]) -> None:
         """See `Duties`."""
@@ -97,13 +105,16 @@ class RunDuties:
         for uid in self._uids(groups):
             self._notify(uid)  # whatever is in mind about it is dropped
 
-    def must_finish(self, group: int) -> bool:
+    def finish(self, group: int) -> bool:
         """See `Duties`."""
-        # A start that is under way: whoever is next with its `concurrencyKey` has to know of it.
-        starting = self._controller.starting.values()
-        if any(group_of_key(owner.namespace, owner.concurrency_key) == group for owner in starting):
-            return True
-        return any(self._group_of(uid) == group for uid in self._errands.unrepeatable())
+        # A run that was let through: whoever is next with its `concurrencyKey` has to know of it.
+        done = not any(group_of_key(*key) == group for key in self._concurrency.passing)
+        active = self._controller.active
+        sending = [uid for uid, run in active.items() if run.state.unsent]
+        for uid in {*self._errands.runs, *sending}:
+            if self._group_of(uid) == group:
+                done &= self._errands.finish(uid, active.get(uid))
+        return done
 
     async def look_at(self, groups: frozenset[int]) -> None:
         """See `Duties`."""

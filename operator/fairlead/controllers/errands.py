@@ -8,6 +8,7 @@ be asked for twice. So an errand is kept until its end is on record, and handed 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from fairlead.clock import utc_now
@@ -19,7 +20,7 @@ from fairlead.engine.state import Outcome
 from .refusals import OPERATOR_FORBIDDEN
 from .run import Run
 
-__all__ = ["Errand", "ErrandCarrier", "Errands"]
+__all__ = ["Errand", "ErrandCarrier", "Errands", "not_sent"]
 
 
 class Errand:
@@ -43,16 +44,14 @@ class Errand:
         """Tell why it does not get on; two empty texts say that it does. Without our own rights, its run is stalled."""
         if self.is_over or (reason, message) == self._told:
             return
-        if reason == OPERATOR_FORBIDDEN:
-            self.run.stalled = f"the operator may not go on: {message}"
-        elif self._told[0] == OPERATOR_FORBIDDEN:
-            self.run.stalled = ""
         self._told = (reason, message)
+        self._stall()
         self._tell(self._seen(reason, message))
 
     def ends(self, outcome: Outcome) -> None:
         """Tell how it has ended."""
         if not self.is_over:
+            self.stops_waiting()
             self._end = self._seen("", "", outcome)
             self._tell(self._end)
 
@@ -62,15 +61,25 @@ class Errand:
         if self._end is not None:
             self._tell(self._end)
         elif self._told != ("", ""):
+            self._stall()
             self._tell(self._seen(*self._told))
 
-    def is_recorded(self) -> bool:
+    def stops_waiting(self) -> None:
+        """Wait for nothing any more."""
+        self._told = ("", "")
+        self._stall()
+
+    def is_recorded(self, run: Run) -> bool:
         """Tell whether its end is known to the run, and in the persisted status: nobody will ask for it again."""
-        state = self.run.state.nodes.get(self.start.node)
-        if self.run.closed or state is None or not 1 <= self.start.number <= len(state.attempts):
+        state = run.state.nodes.get(self.start.node)
+        if run.closed or state is None or not 1 <= self.start.number <= len(state.attempts):
             return False
         attempt = state.attempts[self.start.number - 1]
-        return attempt.finished_at is not None and attempt.revision <= self.run.state.recorded_revision
+        return attempt.finished_at is not None and attempt.revision <= run.state.recorded_revision
+
+    def _stall(self) -> None:
+        reason, message = self._told
+        self.run.stall(self.start.object_name, message if reason == OPERATOR_FORBIDDEN else "")
 
     def _seen(self, reason: str, message: str, outcome: Outcome | None = None) -> AttemptSeen:
         return AttemptSeen(
@@ -100,8 +109,12 @@ class ErrandCarrier(Protocol):
         """Give up, at whatever point it is. Nothing more is told about it."""
         ...
 
-    def unrepeatable(self) -> set[str]:
-        """Return the UIDs of the runs with something under way that nobody else could go on with."""
+    def is_unrepeatable(self, start: StartAttempt) -> bool:
+        """Tell whether nobody else could go on with an attempt."""
+        ...
+
+    def withdraw(self, errand: Errand) -> None:
+        """End an unrepeatable errand of which nothing has been done yet, so that it can be tried again elsewhere."""
         ...
 
     async def settle(self, seconds: float) -> None:
@@ -120,6 +133,7 @@ class Errands:
         self._carriers = carriers
         self._notify = notify
         self._by_run: dict[str, dict[str, Errand]] = {}
+        self._unsent: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         """Return how many there are, those included whose end is not recorded yet."""
@@ -132,32 +146,56 @@ class Errands:
         if known is not None:
             known.belongs_to(run)
             return
+        if start.object_name in self._unsent.get(run.uid, ()):
+            self._unsent[run.uid].remove(start.object_name)
+            start = replace(start, resumed=False)
         errand = errands[start.object_name] = Errand(run, start, self._notify)
         self._carriers[start.kind].begin(errand)
+
+    def remember(self, run: Run) -> None:
+        """Note what of a run, which memory is about to drop, was not sent: its record alone does not tell that.
+
+        Nor does it become untrue: whoever has the run meanwhile finds no end of it on record, and does not send it.
+        """
+        if unsent := not_sent(run):
+            self._unsent.setdefault(run.uid, set()).update(unsent)
 
     def end(self, run: Run, end: EndAttempt) -> None:
         """Give an errand up: the engine has concluded without it."""
         errand = self._by_run.get(run.uid, {}).pop(end.object_name, None)
         if errand is not None and not errand.is_over:
             self._carriers[end.kind].cancel(errand)
+            errand.stops_waiting()
 
     @property
     def runs(self) -> Collection[str]:
-        """The UIDs of the runs that have any."""
-        return self._by_run.keys()
+        """The UIDs of the runs that have any, or had."""
+        return self._by_run.keys() | self._unsent.keys()
 
-    def unrepeatable(self) -> set[str]:
-        """Return the UIDs of the runs with something under way that nobody else could go on with."""
-        return {uid for carrier in self._carriers.values() for uid in carrier.unrepeatable()}
+    def finish(self, uid: str, run: Run | None) -> bool:
+        """Bring to an end what nobody else could go on with, of a run that somebody else is about to have.
+
+        `run`: as it is in memory, if it is. Returns whether all of that has ended, and is on record: whoever reads the
+        run without its end must take it for one that was cut off.
+        """
+        done = True
+        for errand in list(self._by_run.get(uid, {}).values()):
+            carrier = self._carriers[errand.start.kind]
+            if carrier.is_unrepeatable(errand.start):
+                if not errand.is_over:
+                    carrier.withdraw(errand)
+                done &= errand.is_over and run is not None and errand.is_recorded(run)
+        return done and not (self._unsent.get(uid) if run is None else not_sent(run))
 
     def resync(self, run: Run) -> None:
         """Forget what is on record."""
         errands = self._by_run.get(run.uid, {})
-        for name in [name for name, errand in errands.items() if errand.is_over and errand.is_recorded()]:
+        for name in [name for name, errand in errands.items() if errand.is_over and errand.is_recorded(run)]:
             del errands[name]
 
     def forget(self, uid: str) -> None:
-        """Give up all errands of a run that is over, or gone."""
+        """Give up all errands of a run that is over, or gone, or somebody else's."""
+        self._unsent.pop(uid, None)
         for errand in self._by_run.pop(uid, {}).values():
             if not errand.is_over:
                 self._carriers[errand.start.kind].cancel(errand)
@@ -171,3 +209,13 @@ class Errands:
         """Give everything up."""
         for carrier in self._carriers.values():
             await carrier.close()
+
+
+def not_sent(run: Run) -> set[str]:
+    """Return the requests of a run, by name, that are sent once their start is on record, which it may be already."""
+    nodes = run.state.nodes
+    return {
+        nodes[node].attempts[number - 1].object_name
+        for (node, number), unsent in run.state.unsent.items()
+        if nodes[node].node.work.kind is WorkKind.HTTP and not unsent.resumed
+    }

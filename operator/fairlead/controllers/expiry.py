@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from typing import Protocol
 
+from fairlead.api.retention import LEAST_SECONDS
 from fairlead.clock import utc_now
 from fairlead.engine.commands import EventType, RecordEvent
 from fairlead.engine.history import Cause, Obstacle, Verdict, judge
@@ -89,11 +90,17 @@ class Expiry:
             self._tell(workflow, verdict)
             return _AGAIN_SECONDS
         if is_tracked(workflow):
-            # Deleting it would make the GitOps controller apply it again, and so run it again: only its children go.
-            for (kind, key), view in self._gatherer.objects(workflow.uid).items():
-                if view.deleting_at is None:
-                    self._applier.remove(kind, ObjectKey(key.namespace, view.name), view)
-            return None
+            # Deleting it would make the GitOps controller apply it again, and so run it again: only pods and Jobs go.
+            if (seconds := LEAST_SECONDS - (utc_now() - moment).total_seconds()) > 0:
+                return seconds
+            left = [
+                (kind, key, view)
+                for (kind, key), view in self._gatherer.objects(workflow.uid).items()
+                if kind is not WorkKind.WORKFLOW and view.deleting_at is None
+            ]
+            for kind, key, view in left:
+                self._applier.remove(kind, ObjectKey(key.namespace, view.name), view)
+            return _AGAIN_SECONDS if left else None
         return await self._delete(workflow, verdict)
 
     def _obstacles(self, workflow: Workflow) -> Iterator[Obstacle]:
@@ -117,10 +124,9 @@ class Expiry:
             yield Obstacle.LOGS
 
     def _below(self, workflow: Workflow) -> Iterator[Workflow]:
-        """Yield the sub-workflows of a run, and theirs."""
-        for (kind, _), view in self._gatherer.objects(workflow.uid).items():
-            child = self._store.get(view.uid) if kind is WorkKind.WORKFLOW else None
-            if child is not None:
+        """Yield the Workflows that go with a run, and those that go with them."""
+        for child in self._store.children(workflow.uid):
+            if child.namespace == workflow.namespace:  # an owner elsewhere is none
                 yield child
                 yield from self._below(child)
 

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 from fairlead.api.work import RenderedHttp
 from fairlead.clock import utc_now
+from fairlead.egress.connections import asker
 from fairlead.egress.request import IDEMPOTENT, SecretUnavailable
 from fairlead.egress.sender import Sender
+from fairlead.engine.commands import StartAttempt
 from fairlead.engine.model import FailureClass
 from fairlead.engine.state import Outcome, Result
 from fairlead.kube.errors import ApiError
@@ -80,9 +82,15 @@ class HttpTasks:
         elif errand in (line := self._waiting.get(errand.run.owner.namespace, deque())):
             line.remove(errand)
 
-    def unrepeatable(self) -> set[str]:
+    def is_unrepeatable(self, start: StartAttempt) -> bool:
+        """See `ErrandCarrier`. One that may have been sent before us is in doubt whatever is done."""
+        return not (start.resumed or _is_safe(start.work))
+
+    def withdraw(self, errand: Errand) -> None:
         """See `ErrandCarrier`."""
-        return {errand.run.uid for errand in self._under_way if not _is_safe(errand.start.work)}
+        if errand not in self._under_way:
+            self.cancel(errand)
+            self._not_sent(errand, "its run went to another replica of the operator before it was sent")
 
     async def settle(self, seconds: float) -> None:
         """See `ErrandCarrier`. What may be sent twice is: it is not waited for."""
@@ -108,10 +116,9 @@ class HttpTasks:
         for sender in (self._sender, *self._senders.values()):
             await sender.close()
 
-    def _not_sent(self, errand: Errand) -> None:
+    def _not_sent(self, errand: Errand, message: str = "the operator was stopped before it was sent") -> None:
         """Let one that has to be sent once be sent by our successor, which else could only say that it is not known."""
-        if not _is_safe(errand.start.work) and not errand.start.resumed:
-            message = "the operator was stopped before it was sent"
+        if self.is_unrepeatable(errand.start):
             errand.ends(
                 Outcome(
                     result=Result.FAILED,
@@ -181,6 +188,7 @@ class HttpTasks:
         async def read_secret(name: str, key: str) -> str:
             return values[name, key]
 
+        asker.set(errand.run.owner.namespace)  # of this one asyncio task
         sender = self._senders.get(errand.run.owner.namespace, self._sender)
         errand.ends(await sender.send(work, key=start.object_name, resumed=start.resumed, read_secret=read_secret))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fairlead.archive.store import ArchiveStore
+from fairlead.engine.model import WorkKind
+from fairlead.kube.scope import Following
 from fairlead.kube.session import Http
 from fairlead.kube.slots import Slots
 from fairlead.kube.transport import ApiClient
@@ -25,6 +28,7 @@ def keepers(
     store: WorkflowStore,
     archive: ArchiveStore | None,
     options: OperatorOptions,
+    informers: Mapping[WorkKind, Following[Any]],
     notify: Callable[[str], None],
     metrics: Metrics,
     holds: Holds,
@@ -38,7 +42,8 @@ def keepers(
         # By a client of its own: a node that is slow to give logs must not take the places of other requests.
         slots = Slots(LOGS_AT_ONCE, least=LOGS_AT_ONCE, start=LOGS_AT_ONCE)
         of_logs = ApiClient(session, observer=metrics, max_retries=0, slots=slots)
-        logs = LogKeeper(of_logs, archive, health, metrics, metrics, limit_bytes=options.kept_log_bytes, holds=holds)
+        most = options.kept_log_bytes
+        logs = LogKeeper(of_logs, archive, health, informers, metrics, metrics, limit_bytes=most, holds=holds)
     metrics.ask("fairlead_archive_failing_seconds", lambda: {(): health.failing_seconds()})
     metrics.ask("fairlead_archive_logs_waiting", lambda: {(): 0 if logs is None else len(logs)})
     return archiver, logs

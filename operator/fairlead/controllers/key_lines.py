@@ -16,7 +16,7 @@ from fairlead.api.concurrency import OnConflict
 from .status import is_finished
 from .store import Workflow
 
-__all__ = ["Group", "Lines", "Place", "age_of", "lacks_template", "order_of"]
+__all__ = ["Group", "Lines", "Place", "age_of", "order_of"]
 
 #: The namespace, and the key.
 Group = tuple[str, str]
@@ -60,7 +60,7 @@ class Lines:
         self.remove(place.uid)
         self._places[place.uid] = place
         insort(self._lines.setdefault(place.group, []), (place.order, place.uid))
-        self._unasked.get(place.group[0], {}).pop(place.uid, None)
+        self.asked(place.group[0], place.uid)
 
     def remove(self, uid: str) -> bool:
         """Take a run out of line. Returns whether it was in one."""
@@ -77,6 +77,10 @@ class Lines:
         """Return how many are before a place, which need not be taken."""
         return bisect_left(self._lines.get(place.group, ()), (place.order, place.uid))
 
+    def ahead(self, place: Place) -> list[str]:
+        """Return who is before a place."""
+        return [uid for _, uid in self._lines.get(place.group, [])[: self.before(place)]]
+
     def neighbour(self, place: Place) -> str:
         """Return who is right before a place that is not the first."""
         return self._lines[place.group][self.before(place) - 1][1]
@@ -89,19 +93,24 @@ class Lines:
 
     # -- those that nobody has asked yet
 
-    def note(self, workflow: Workflow) -> None:
-        """Take note of a run as it is now: whether it may be in line once it has been asked."""
-        unasked = self._unasked.setdefault(workflow.namespace, {})
-        if workflow.uid not in self._places and _may_wait(workflow):
-            unasked[workflow.uid] = workflow
-        else:
-            unasked.pop(workflow.uid, None)
-            if not unasked:
-                del self._unasked[workflow.namespace]
+    def note(self, workflow: Workflow) -> bool:
+        """Take note of a run as it is now: whether it may be in line once it has been asked.
 
-    def asked(self, namespace: str, uid: str) -> None:
-        """Take note that it is known of a run what its key is, or that it is gone."""
-        self._unasked.get(namespace, {}).pop(uid, None)
+        Returns whether it may be in the way of others than before, or of none any more.
+        """
+        if workflow.uid in self._places or not _may_wait(workflow):
+            return self.asked(workflow.namespace, workflow.uid)
+        unasked = self._unasked.setdefault(workflow.namespace, {})
+        before, unasked[workflow.uid] = unasked.get(workflow.uid), workflow
+        return before is not None and _in_the_way_of(before) != _in_the_way_of(workflow)
+
+    def asked(self, namespace: str, uid: str) -> bool:
+        """Take note that it is known of a run what its key is, or that it is gone. Returns whether that is new."""
+        unasked = self._unasked.get(namespace, {})
+        found = unasked.pop(uid, None)
+        if found is not None and not unasked:
+            del self._unasked[namespace]
+        return found is not None
 
     def unknown(self, place: Place) -> list[Workflow]:
         """Return runs of which nobody has asked yet what their key is, and that may belong before this place."""
@@ -136,13 +145,18 @@ def _may_wait(workflow: Workflow) -> bool:
 
 
 def _may_have_key(workflow: Workflow, key: str) -> bool:
-    if lacks_template(workflow):
+    if _lacks_template(workflow):
         return False
     recorded = workflow.status.get("concurrencyKey")
     return recorded is None or bool(recorded == key)
 
 
-def lacks_template(workflow: Workflow) -> bool:
+def _in_the_way_of(workflow: Workflow) -> tuple[bool, object, Order]:
+    """Return what those follow from that a run may be before, of which nobody has asked yet what its key is."""
+    return _lacks_template(workflow), workflow.status.get("concurrencyKey"), order_of(workflow)
+
+
+def _lacks_template(workflow: Workflow) -> bool:
     """Tell whether a run waits for its template: it is in nobody's way before that is there."""
     conditions = workflow.status.get("conditions") or ()
     return any((each["type"], each["reason"]) == ("Succeeded", "TemplateNotFound") for each in conditions)

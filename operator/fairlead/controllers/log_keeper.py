@@ -11,21 +11,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from fairlead.api.work import MAIN_CONTAINER
 from fairlead.archive.logs import LogKey, pack_log
 from fairlead.archive.store import ArchiveError, ArchiveStore
-from fairlead.engine.classify import JobView, PodView, observe_job, observe_pod
+from fairlead.engine.classify import JobView, PodView
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.logs import read_log_end
 from fairlead.kube.resources import ObjectKey
+from fairlead.kube.scope import Following
 from fairlead.kube.transport import ApiClient
 
 from .archiver import ArchiveHealth
 from .buckets import Holds, everything
+from .caches import has_ended
 from .gather import pods_of_job
 from .queue import QueueObserver, WorkQueue
 from .refusals import blocks_operator
@@ -82,6 +85,7 @@ class LogKeeper:
     """Keeps logs, so many bytes of each at most.
 
     `client` is one of its own: nodes that do not answer take up slots, and look like an API server that is overloaded.
+    Whoever makes it sees to it that `changed` is told of what `informers` show.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class LogKeeper:
         client: ApiClient,
         archive: ArchiveStore,
         health: ArchiveHealth,
+        informers: Mapping[WorkKind, Following[Any]],
         observer: Observer,
         queue_observer: QueueObserver,
         *,
@@ -98,6 +103,7 @@ class LogKeeper:
         self._client = client
         self._archive = archive
         self._health = health
+        self._informers = informers
         self._observer = observer
         self._limit_bytes = limit_bytes
         self._holds = holds
@@ -130,7 +136,7 @@ class LogKeeper:
             return
         if not new.owner_uid or new.uid in self._done or not self._holds(new.owner_uid):
             return
-        part = not _has_ended(new)
+        part = not has_ended(new)
         known = self._wanted.get(new.uid)
         if part and (known is not None or new.uid in self._parts or not _has_to_go(new)):
             return
@@ -151,6 +157,12 @@ class LogKeeper:
             replaces=not part and (new.uid in self._parts or known is not None),
         )
         self.queue.add(new.uid)
+
+    def look_again(self) -> None:
+        """Look at all that the informers show: of runs that were another replica's until now, nothing was noted."""
+        for kind, informer in self._informers.items():
+            for key, view in informer.items():
+                self.changed(kind, key, None, view)
 
     async def _keep(self, uid: str) -> float | None:
         wanted = self._wanted.get(uid)
@@ -207,14 +219,6 @@ class LogKeeper:
         if wanted.replaces:
             await self._archive.delete(replace(wanted.named(pod), part=True).path)
         return "partial" if wanted.part else "written"
-
-
-def _has_ended(view: PodView | JobView) -> bool:
-    match view:
-        case PodView():
-            return observe_pod(view).outcome is not None
-        case JobView():
-            return observe_job(view).outcome is not None
 
 
 def _has_to_go(view: PodView | JobView) -> bool:

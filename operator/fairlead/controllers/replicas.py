@@ -156,6 +156,7 @@ class Replicas:
             self._failing_since = None
             log.warning("the lease was lost: another replica goes on with what this one did")
             self._bereft.clear()
+            self._holdings.term += 1
             self._give_up(frozenset(self._held))
             return 0.0
         self._failing_since = None
@@ -309,6 +310,7 @@ class Replicas:
 
     async def _hand_over(self, groups: set[int], known: dict[str, Lease], me: str) -> None:
         """Stop what we do for some groups, then let others have them."""
+        self._overdue = {group: at for group, at in self._overdue.items() if group in groups}
         ready = frozenset(group for group in groups & self._held.keys() if not self._has_to_wait(group))
         leases = [self._held[group] for group in ready]
         self._give_up(ready)
@@ -320,7 +322,7 @@ class Replicas:
                 await self._leases.write(lease, "")
 
     def _has_to_wait(self, group: int) -> bool:
-        if not self._duties.must_finish(group):
+        if self._duties.finish(group):
             self._overdue.pop(group, None)
             return False
         return self._clock() < self._overdue.setdefault(group, self._clock() + _PATIENCE_SECONDS)

@@ -61,8 +61,8 @@ class Run:
         what the Workflow's status said that must never be late, and the loop time before which the rest of it may be.
     shown_settings
         those that the reasons of nodes in line were written with.
-    stalled
-        what keeps the operator from getting on with this run, for its `Stalled` condition.
+    stalls
+        what keeps the operator from getting on with this run, for its `Stalled` condition, by what is kept.
     closed
         no more is to be created or written for it.
     taken_up, probes
@@ -111,7 +111,7 @@ class Run:
     shown_settings: Settings | None = None
     persisted_generation: int = 0
     persisted_stalled: str = ""
-    stalled: str = ""
+    stalls: dict[str, str] = field(default_factory=dict)
     closed: bool = False
     heard_at: float = 0.0
     next_resync: float = 0.0
@@ -138,6 +138,18 @@ class Run:
     def traceparent(self, start: StartAttempt) -> str:
         """Return the `traceparent` of an attempt; "" where runs are not traced."""
         return "" if self.trace is None else attempt_parent(self.trace, start.node, start.number)
+
+    @property
+    def stalled(self) -> str:
+        """What keeps the operator from getting on with it, "" for nothing."""
+        return next(iter(self.stalls.values()), "")
+
+    def stall(self, what: str, problem: str) -> None:
+        """Note that the operator lacks a right for something of this run; "" that it does not (any more)."""
+        if problem:
+            self.stalls[what] = f"the operator may not go on: {problem}"
+        else:
+            self.stalls.pop(what, None)
 
     @property
     def dirty(self) -> bool:

@@ -19,7 +19,7 @@ from fairlead.egress.sender import Sender
 from fairlead.engine.model import WorkKind
 from fairlead.expr.cel import CelEvaluator
 from fairlead.kube.discovery import Discovery
-from fairlead.kube.errors import ApiError, Unreachable
+from fairlead.kube.errors import ApiError
 from fairlead.kube.events import EventRecorder
 from fairlead.kube.informer import Informer
 from fairlead.kube.informers import Informers
@@ -109,7 +109,7 @@ class Operator:
         self.waiting_for = "starting"
         self.tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._check_lease)
+        client = ApiClient(session, observer=self.metrics, max_in_flight=options.max_in_flight, fence=self._fence)
         self.client = client
         self.callers = Callers(client)
         self.scope = Scope(options.watch_namespaces)
@@ -195,7 +195,7 @@ class Operator:
         )
         self.history = History(self.store, options.history, self.templates.limits, self.queue.add)
         self.archiver, self.logs = keepers(
-            session, client, self.store, archive, options, self.queue.add, self.metrics, self.holdings.holds
+            session, client, self.store, archive, options, self.informers, self.queue.add, self.metrics, holds
         )
         expiry = Expiry(
             client,
@@ -220,6 +220,7 @@ class Operator:
             self.scope,
         )
         self.sweep = Sweep(self.cleaner.sweep, self.store.__len__)
+        self.concurrency = Concurrency(self.store, self._active, self.queue.add, self.holdings.holds_key)
         self.controller = WorkflowController(
             store=self.store,
             gatherer=self.gatherer,
@@ -230,7 +231,7 @@ class Operator:
             client=client,
             definitions=definitions,
             evaluator=evaluator,
-            concurrency=Concurrency(self.store, self._active, self.queue.add, self.holdings.holds_key),
+            concurrency=self.concurrency,
             metrics=self.metrics,
             holds=holds,
             traced=self.tracing is not None,
@@ -243,6 +244,19 @@ class Operator:
             workers=max(1, options.max_in_flight // 2),
             holds=holds,
             waits_for_log=(lambda _uid: False) if self.logs is None else self.logs.waits_for,
+        )
+        self.duties = RunDuties(
+            self.informers.values(),
+            self.store,
+            self.controller,
+            self.concurrency,
+            self.errands,
+            self.actions,
+            self.templates,
+            self.logs,
+            self.queue.add,
+            self.metrics.groups_taken_over,
+            self.holdings.group_of,
         )
         self.metrics.templates.most = options.template_metrics
         self.census = Census(self.store, lambda: self.controller.active, self.holdings)
@@ -355,10 +369,9 @@ class Operator:
         if new is None:
             self.workflow_event("DELETED", {"metadata": {"uid": old}})
 
-    def _check_lease(self, resource: str) -> None:
-        """Keep back whatever is about to be written past the deadline: others may act by now. Raises `ApiError`."""
-        if not self.holdings.count and resource not in _FREE and not resource.endswith("reviews"):
-            raise Unreachable("the lease is over: nothing is written", maybe_applied=False)
+    def _fence(self, resource: str) -> Callable[[], None] | None:
+        """Return what keeps back a write that is asked for now, if anything may: others may act by then."""
+        return None if resource in _FREE or resource.endswith("reviews") else self.holdings.fence()
 
     async def _reconcile(self, uid: str) -> float | None:
         return await self.controller.reconcile(uid)
@@ -444,23 +457,12 @@ class Operator:
         )
 
     def _replicas(self, session: Http, namespace: str, name: str) -> Replicas:
-        duties = RunDuties(
-            self.informers.values(),
-            self.store,
-            self.controller,
-            self.errands,
-            self.actions,
-            self.templates,
-            self.queue.add,
-            self.metrics.groups_taken_over,
-            self.holdings.group_of,
-        )
         # By a client of its own: what it has to say must not wait for a slot, nor for as long as others may.
         slots = Slots(2 * GROUPS, least=2 * GROUPS, start=2 * GROUPS)
         client = ApiClient(
             session, observer=self.metrics, request_timeout=LEASE_SECONDS / 3, max_retries=0, slots=slots
         )
-        return Replicas(client, namespace, name, self.holdings, duties, self.metrics)
+        return Replicas(client, namespace, name, self.holdings, self.duties, self.metrics)
 
     def _changed(self, kind: WorkKind, key: ObjectKey, old: Any, new: Any) -> None:
         if self.logs is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,14 @@ class HeldShard:
 
 
 class ShardReleaser:
-    """Takes our finalizer off shards."""
+    """Takes our finalizer off shards.
 
-    def __init__(self, client: ApiClient) -> None:
+    `note` is told of the metadata of those that we hold: they tell which bucket a run was in that is gone.
+    """
+
+    def __init__(self, client: ApiClient, note: Callable[[Mapping[str, Any]], None] = lambda _metadata: None) -> None:
         self._client = client
+        self._note = note
 
     async def release_all(self, run: ObjectKey, run_uid: str, count: int) -> bool:
         """Let go of all shards of a run; it has at least `count`. Returns False if some could not be released."""
@@ -57,11 +61,10 @@ class ShardReleaser:
         found = []
         pages = self._client.list_pages(TASKSTATUSSHARDS, namespace, metadata_only=True, resource_version="0")
         async for page in pages:
-            found += [
-                HeldShard(ObjectKey(meta["namespace"], meta["name"]), meta["uid"], _run_of(meta))
-                for meta in (item["metadata"] for item in page.items)
-                if labels.FINALIZER in meta.get("finalizers", ())
-            ]
+            for meta in (item["metadata"] for item in page.items):
+                if labels.FINALIZER in meta.get("finalizers", ()):
+                    self._note(meta)
+                    found.append(HeldShard(ObjectKey(meta["namespace"], meta["name"]), meta["uid"], _run_of(meta)))
         return found
 
     async def release_orphans(self, shards: Iterable[HeldShard], alive: Container[str]) -> None:

@@ -22,7 +22,7 @@ from fairlead.clock import utc_now
 from fairlead.engine.classify import PodView, observe_job, observe_pod
 from fairlead.engine.commands import StartAttempt
 from fairlead.engine.events import AttemptSeen, Event, StartRefused
-from fairlead.engine.model import FailureClass, WorkKind
+from fairlead.engine.model import FailureClass, StopMode, WorkKind
 from fairlead.kube.errors import AlreadyExists, ApiError, NotFound
 from fairlead.kube.resources import CLAIMS, CONFIGMAPS, JOBS, PODS, WORKFLOWS, ObjectKey, Resource
 from fairlead.kube.transport import ApiClient
@@ -154,8 +154,14 @@ class Starter:
         def allow() -> None:
             self._check_wanted(run, start)
 
+        told = False
+
         def leave() -> None:
+            nonlocal told
             self._check_wanted(run, start)
+            if told:
+                return  # it is asked more than once
+            told = True
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("creating %s", start.object_name, extra=run.owner.fields(start.node, start.number))
             if heard_at:
@@ -173,7 +179,10 @@ class Starter:
             raise _Abandoned("Closed")
         if workflow.spec.get("suspend") and not run.state.is_finalizing:
             raise _Abandoned("Suspended")
-        attempts = run.state.nodes[start.node].attempts
+        state = run.state.nodes[start.node]
+        if run.state.stopping and (not state.node.final or run.state.stop_mode is StopMode.TERMINATE):
+            raise _Abandoned("Stopped")
+        attempts = state.attempts
         if len(attempts) < start.number or attempts[start.number - 1].ending:
             raise _Abandoned("Cancelled")
         if attempts[start.number - 1].created:

@@ -70,7 +70,7 @@ class StdoutReader:
                 printed = Printed(text=await read_log(self._client, pod, MAIN_CONTAINER, limit_bytes=TEXT_LIMIT))
             except ApiError as error:
                 if blocks_operator(error):
-                    run.stalled = f"the operator may not go on: {error.message}"
+                    run.stall(object_name, error.message)
                     self._notify(run.uid)
                     await asyncio.sleep(_RIGHTS_SECONDS)
                     continue
@@ -80,7 +80,7 @@ class StdoutReader:
                     continue
                 log.warning("cannot read what %s printed: %s", pod, error, extra=run.owner.fields())
                 printed = Printed(error=error.message or str(error))
-            run.stalled = ""
+            run.stall(object_name, "")
             run.printed[object_name] = printed
             again()
             return

@@ -21,7 +21,7 @@ from fairlead.kube.resources import WORKFLOWS, ObjectKey
 from fairlead.line import Turn
 
 from .owner import Owner, bucket_of_run
-from .status import is_finished
+from .status import is_finished, is_invalid
 
 __all__ = ["Workflow", "WorkflowStore"]
 
@@ -119,6 +119,13 @@ class Workflow:
         return "startTime" in self.status and not is_finished(self.status)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended, by its recorded status, and is not one that was found invalid and corrected since."""
+        status = self.status
+        corrected = is_invalid(status) and status["observedGeneration"] != self.generation
+        return is_finished(status) and not corrected
+
+    @property
     def parent_uid(self) -> str:
         """The UID of the run that it is a sub-workflow of; "" for one that a user, or something else, made."""
         for each in self.raw["metadata"].get("ownerReferences") or ():
@@ -159,6 +166,7 @@ class WorkflowStore:
         self._removed: dict[str, tuple[ObjectKey, int] | None] = {}
         self._leaving: set[str] = set()
         self._buckets: dict[str, int] = {}
+        self._children: dict[str, set[str]] = {}
         self._listeners: list[Callable[[Workflow | None, Workflow | None], None]] = []
 
     def follow(self, listener: Callable[[Workflow | None, Workflow | None], None]) -> None:
@@ -176,6 +184,10 @@ class WorkflowStore:
     def get(self, uid: str) -> Workflow | None:
         """Return the Workflow with this UID."""
         return self._by_uid.get(uid)
+
+    def children(self, uid: str) -> list[Workflow]:
+        """Return the Workflows that a run is the owner of, whatever made them: they are deleted with it."""
+        return [self._by_uid[child] for child in sorted(self._children.get(uid, ()))]
 
     def put(self, raw: Mapping[str, Any]) -> Workflow:
         """Take in a report unless a newer one is known; return what is known now."""
@@ -195,6 +207,7 @@ class WorkflowStore:
             return as_new
         known = self._by_uid.get(workflow.uid)
         self._by_uid[workflow.uid] = workflow
+        self._note_parent(known, workflow)
         self._tell(known, workflow)
         return workflow
 
@@ -242,11 +255,23 @@ class WorkflowStore:
         while len(self._buckets) > _REMEMBERED:
             del self._buckets[next(iter(self._buckets))]
 
+    def _note_parent(self, old: Workflow | None, new: Workflow | None) -> None:
+        before, now = "" if old is None else old.parent_uid, "" if new is None else new.parent_uid
+        if before == now:
+            return
+        if old is not None and before:
+            self._children[before].discard(old.uid)
+            if not self._children[before]:
+                del self._children[before]
+        if new is not None and now:
+            self._children.setdefault(now, set()).add(new.uid)
+
     def remove(self, uid: str) -> None:
         """Forget a Workflow that is gone."""
         known = self._by_uid.pop(uid, None)
         if known is not None:
             self._note_bucket(uid, known.bucket)
+            self._note_parent(known, None)
         self._leaving.discard(uid)
         if uid not in self._removed:
             self._removed[uid] = None if known is None else known.shards

@@ -33,13 +33,13 @@ from .buckets import Holds, everything
 from .cleanup import Cleaner
 from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_status
 from .definitions import Definition, Definitions
+from .errands import not_sent
 from .gather import JOB_LOOK_SECONDS, Gatherer
 from .owner import Owner
 from .reading import ShardsMissing, read_record, state_of
 from .run import Run, service_account_of
 from .status import (
     invalid_status,
-    is_finished,
     is_invalid,
     operations,
     refused_status,
@@ -148,6 +148,7 @@ class WorkflowController:
         """Drop what memory has of a run, so that it is read again from what is persisted."""
         run = self._runs.pop(uid, None)
         if run is not None:
+            self._applier.forget(run)
             run.closed = True
             if run.write_timer is not None:
                 run.write_timer.cancel()
@@ -174,7 +175,7 @@ class WorkflowController:
         self._settling = True
         async with asyncio.timeout(seconds + 1):
             await self._applier.settle(seconds)
-            while self._starting or any(run.inbox for run in self._runs.values()):  # noqa: ASYNC110  (the workers are at it)
+            while self._starting or any(run.inbox or not_sent(run) for run in self._runs.values()):  # noqa: ASYNC110  (the workers are at it)
                 await asyncio.sleep(0.01)
 
     async def drain(self, seconds: float) -> None:
@@ -197,7 +198,7 @@ class WorkflowController:
         self._actions.settle(workflow)
         run = self._runs.get(uid)
         if run is None:
-            if _is_over(workflow) and not self._actions.may_go_on(workflow):
+            if workflow.is_over and not self._actions.may_go_on(workflow):
                 self._applier.abandon(uid)
                 self._concurrency.not_started(uid)
                 return await self._cleaner.finished(workflow)
@@ -209,7 +210,7 @@ class WorkflowController:
 
     async def _take_up(self, workflow: Workflow) -> Run | float | None:
         """Open a run, unless others with its `concurrencyKey` are in its way."""
-        if _is_over(workflow) and "startTime" not in workflow.status and not is_invalid(workflow.status):
+        if workflow.is_over and "startTime" not in workflow.status and not is_invalid(workflow.status):
             self._actions.refuse(workflow, "NotStarted", "the run was over before it had started: create it anew")
             return None
         if workflow.uid in self._doubted:
@@ -241,7 +242,7 @@ class WorkflowController:
         written = workflow.spec if definition is None else definition.spec
         started_at = time_of(workflow.status.get("startTime"))
         verdict = Verdict(Move.START)
-        if started_at is None or _is_over(workflow):
+        if started_at is None or workflow.is_over:
             if compiled.concurrency is not None:
                 await self._cleaner.catch_up()
             try:
@@ -301,6 +302,10 @@ class WorkflowController:
             await self._writer.begin(run, before_send=check_held)
         except (Conflict, NotFound, _NotHeld):
             return False
+        except ApiError as error:
+            if error.maybe_applied:
+                self._concurrency.doubt(run.uid)
+            raise
         finally:
             self._starting.pop(run.uid, None)
         return True
@@ -409,7 +414,7 @@ class WorkflowController:
 
     async def _refuse(self, workflow: Workflow, error: InvalidSpec) -> None:
         """Say why a Workflow cannot be run: for good, or until its template appears."""
-        if _is_over(workflow):
+        if workflow.is_over:
             self._actions.refuse(workflow, "InvalidSpec", f"the definition cannot be run: {error}")
             return
         begun = "startTime" in workflow.status
@@ -417,6 +422,8 @@ class WorkflowController:
         now, previous, generation = utc_now(), workflow.status, workflow.generation
         if waits:
             reason, problem = "TemplateNotFound", error.problems[0]
+            if await self._stopped(workflow, str(problem)):
+                return
             status = unready_status(problem, reason=reason, generation=generation, previous=previous, now=now)
         else:
             refuse = refused_status if begun else invalid_status
@@ -439,25 +446,33 @@ class WorkflowController:
     async def _hold_back(self, workflow: Workflow, verdict: Verdict) -> None:
         """Say of a run that it waits for others with its key, or does not start at all because of them."""
         reason = verdict.move.value
-        if _is_over(workflow):  # and is asked to go on
+        if workflow.is_over:  # and is asked to go on
             if verdict.move is not Move.WAIT:
                 self._actions.refuse(workflow, reason, verdict.message)
             return
         waits = verdict.move is Move.WAIT
-        asked = await self._actions.stop_of(workflow, verdict.message) if waits else None
-        generation, previous, now = workflow.generation, workflow.status, utc_now()
-        if asked is None:
-            status = conflict_status(verdict, generation=generation, previous=previous, now=now)
-        else:
-            waits, reason = False, "Stopped"
-            status = stopped_status(asked, generation=generation, previous=previous, now=now)
+        if waits and await self._stopped(workflow, verdict.message):
+            return
+        status = conflict_status(verdict, generation=workflow.generation, previous=workflow.status, now=utc_now())
         if not await self._write(workflow, status):
             return
         if not waits:
             self._metrics.run_finished("failed", reason)
         type_ = EventType.NORMAL if waits else EventType.WARNING
-        key = f"concurrency/{reason}/{generation}"
+        key = f"concurrency/{reason}/{workflow.generation}"
         self._applier.record(workflow.owner, RecordEvent(type=type_, reason=reason, message=status["message"], key=key))
+
+    async def _stopped(self, workflow: Workflow, why_not_started: str) -> bool:
+        """End a run that has not started, if somebody asks for that. Returns whether somebody does."""
+        asked = await self._actions.stop_of(workflow, why_not_started)
+        if asked is None:
+            return False
+        status = stopped_status(asked, generation=workflow.generation, previous=workflow.status, now=utc_now())
+        if await self._write(workflow, status):
+            self._metrics.run_finished("failed", "Stopped")
+            told = {"reason": "Stopped", "message": status["message"], "key": f"stopped/{workflow.generation}"}
+            self._applier.record(workflow.owner, RecordEvent(type=EventType.WARNING, **told))
+        return True
 
     async def _write(self, workflow: Workflow, status: Mapping[str, Any]) -> bool:
         """Persist the status of a run that is not under way.
@@ -476,12 +491,6 @@ class WorkflowController:
     async def _reread(self, workflow: Workflow) -> None:
         """Somebody changed the Workflow between our reading and writing it: the sweep's read brings the newest."""
         await self._cleaner.reread(workflow.uid, ObjectKey(workflow.namespace, workflow.name))
-
-
-def _is_over(workflow: Workflow) -> bool:
-    """Tell whether a run has ended, and is not one that was found invalid and corrected since."""
-    corrected = is_invalid(workflow.status) and workflow.status["observedGeneration"] != workflow.generation
-    return is_finished(workflow.status) and not corrected
 
 
 def _count(tasks: int) -> str:

@@ -58,10 +58,10 @@ async def read(request: Request, response: aiohttp.ClientResponse) -> Answer:
         if len(raw) > LIMIT:
             break
     data = _unpacked(bytes(raw), response.headers.get("Content-Encoding", "").strip().lower())
-    text = request.without_secrets(_decoded(data[:LIMIT], response.charset))
+    text = request.without_secrets(_clean(_decoded(data[:LIMIT], response.charset)))
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
-        shown = request.without_secrets(value)
+        shown = request.without_secrets(_clean(value))
         headers[name.lower()] = f"{headers[name.lower()]}, {shown}" if name.lower() in headers else shown
     body = _json(text, response.headers.get("Content-Type"))
     excess = ""
@@ -71,7 +71,7 @@ async def read(request: Request, response: aiohttp.ClientResponse) -> Answer:
         excess = f"the answer has more than {VALUES:,} values"
     return Answer(
         status=response.status,
-        reason=request.without_secrets(response.reason or _phrase(response.status)),
+        reason=request.without_secrets(_clean(response.reason or _phrase(response.status))),
         headers=headers,
         body=body,
         text=text,
@@ -92,8 +92,13 @@ def _unpacked(raw: bytes, encoding: str) -> bytes:
 def _decoded(data: bytes, charset: str | None) -> str:
     try:
         return data.decode(charset or "utf-8", "replace")
-    except LookupError:  # a charset that nobody knows
+    except (LookupError, UnicodeError):  # a charset that nobody knows, or that cannot stand for this
         return data.decode("utf-8", "replace")
+
+
+def _clean(text: str) -> str:
+    """Replace what no UTF-8 can stand for: bytes of a header that are none, by aiohttp's way of decoding them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _json(text: str, content_type: str | None) -> Json:

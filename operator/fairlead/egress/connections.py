@@ -12,16 +12,23 @@ import asyncio
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .addresses import Addresses
 
-__all__ = ["Connections", "Refused"]
+__all__ = ["Connections", "Refused", "asker"]
 
-#: Threads that look up names. Their own, so that a dead name server stalls nothing else in the process.
-_RESOLVERS = 16
+#: Threads that look up names. Their own, so that a dead name server stalls nothing else in the process; and so many of
+#: them at once for one asker. A look-up that hangs goes on when its request has been given up.
+_RESOLVERS, _RESOLVERS_EACH = 128, 8
+
+#: Who asks, as far as look-ups are shared out: the namespace of a task. Set it before a request is sent.
+asker: ContextVar[str] = ContextVar("asker", default="")
 
 
 class Refused(OSError):
@@ -39,7 +46,7 @@ class Connections:
     def __init__(self, addresses: Addresses, *, tls: ssl.SSLContext | None = None) -> None:
         self.addresses = addresses
         self._tls = tls
-        self._lookups = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
+        self._lookups = _LookUps()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     def session(self, *, allow_private: bool) -> aiohttp.ClientSession:
@@ -53,7 +60,7 @@ class Connections:
         """Close every connection. A look-up that hangs is left behind."""
         for session in self._sessions.values():
             await session.close()
-        self._lookups.shutdown(wait=False, cancel_futures=True)
+        self._lookups.close()
 
     def _open(self, allow_private: bool) -> aiohttp.ClientSession:
         if self._tls is None:
@@ -74,10 +81,31 @@ class Connections:
         )
 
 
+class _LookUps:
+    """Looks names up in threads, so many at once for each asker: a dead name server holds up those who name it only."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
+        self._places: dict[str, asyncio.Semaphore] = {}
+
+    async def look_up(self, host: str, port: int, family: int) -> list[tuple[int, str]]:
+        """Return the addresses of a name, each with its family. Raises `OSError` where it has none."""
+        places = self._places.setdefault(asker.get(), asyncio.Semaphore(_RESOLVERS_EACH))
+        await places.acquire()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        # Who is cancelled waits no longer, but the thread does: the place is free when that has come back.
+        work.add_done_callback(partial(_is_back, places))
+        return await asyncio.shield(work)
+
+    def close(self) -> None:
+        """A look-up that hangs is left behind."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class _Resolver(AbstractResolver):
     """Looks a name up and leaves out the addresses that may not be reached."""
 
-    def __init__(self, addresses: Addresses, allow_private: bool, lookups: ThreadPoolExecutor) -> None:
+    def __init__(self, addresses: Addresses, allow_private: bool, lookups: _LookUps) -> None:
         self._addresses = addresses
         self._allow_private = allow_private
         self._lookups = lookups
@@ -91,8 +119,7 @@ class _Resolver(AbstractResolver):
             Refused: the name has addresses, and none that may be reached.
             OSError: it has none.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._lookups, _look_up, host, port, family)
+        found = await self._lookups.look_up(host, port, family)
         problems: list[str] = []
         results: list[ResolveResult] = []
         for found_family, address in found:
@@ -116,6 +143,12 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _is_back(places: asyncio.Semaphore, work: asyncio.Future[Any]) -> None:
+    places.release()
+    if not work.cancelled():
+        work.exception()  # nobody may be there any more to take it
 
 
 def _look_up(host: str, port: int, family: int) -> list[tuple[int, str]]:

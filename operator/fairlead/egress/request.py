@@ -18,6 +18,8 @@ from yarl import URL
 from fairlead.api.kinds.http import CONNECTION_HEADERS
 from fairlead.api.work import RenderedHeader, RenderedHttp
 
+from .redaction import CUT_OUT, without_escaped
+
 __all__ = ["IDEMPOTENT", "BadRequest", "Request", "SecretReader", "SecretUnavailable", "build", "follow", "parse_url"]
 
 #: Methods that may be sent twice (RFC 9110, 9.2.2).
@@ -69,28 +71,29 @@ class Request:
 
     def without_secrets(self, text: str) -> str:
         """Return a text as it may be shown: servers like to repeat what they were sent."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "[secret]")
-            text = text.replace(json.dumps(secret)[1:-1], "[secret]")
-        return text
+        secrets = sorted(self.secrets, key=len, reverse=True)
+        for secret in secrets:
+            text = text.replace(secret, CUT_OUT)
+        return without_escaped(text, secrets) if secrets else text
 
 
-def parse_url(text: str) -> URL:
-    """Read an absolute http or https URL.
+def parse_url(text: str, shown: str | None = None) -> URL:
+    """Read an absolute http or https URL. `shown` is what messages say instead of it.
 
     Raises:
         BadRequest: it is none.
     """
+    shown = (text if shown is None else shown)[:100]
     # Control characters and spaces are dropped or read differently by every parser: `http://a\\t.b`.
     if any(character <= " " or character == "\x7f" for character in text):
-        raise BadRequest(f"url: a space or control character in {text[:100]!r}")
+        raise BadRequest(f"url: a space or control character in {shown!r}")
     try:
         url = URL(text)
         port = url.port
     except ValueError as error:
-        raise BadRequest(f"url {text[:100]!r}: {error}") from None
+        raise BadRequest(f"url {shown!r}: {error}") from None
     if url.scheme not in ("http", "https") or not url.host or port is None:
-        raise BadRequest(f"url: {text[:100]!r} is no http:// or https:// address")
+        raise BadRequest(f"url: {shown!r} is no http:// or https:// address")
     if url.user is not None or url.password is not None:
         raise BadRequest("url: credentials belong into a header that is read from a Secret, not into the url")
     return url.with_fragment(None)
@@ -146,8 +149,8 @@ def follow(request: Request, status: int, location: str) -> Request:
     try:
         target = request.url.join(URL(location))
     except ValueError as error:
-        raise BadRequest(f"redirected to {location[:100]!r}: {error}") from None
-    url = parse_url(str(target))
+        raise BadRequest(f"redirected to {request.without_secrets(location)[:100]!r}: {error}") from None
+    url = parse_url(str(target), request.without_secrets(str(target)))
     if request.url.scheme == "https" and url.scheme == "http":
         raise BadRequest(f"redirected from https to {url.origin()}, which is not encrypted")
     headers = request.headers.copy()
@@ -174,9 +177,10 @@ def _check_names(headers: Iterable[RenderedHeader]) -> None:
 
 
 def _spellings(secret: str) -> Iterable[str]:
-    """Return how a server may repeat a value: as it is, without `Bearer`, or unescaped."""
-    token = secret.rpartition(" ")[2]
-    return (each for each in (secret, token, unquote(secret)) if len(each) >= _LEAST_SECRET)
+    """Return what a server may repeat of a value: all of it, without `Bearer`, or unescaped."""
+    received = secret.strip(" \t")  # blanks around a value are not part of it (RFC 9110, 5.5)
+    token = received.rpartition(" ")[2]
+    return (each for each in (secret, received, token, unquote(received)) if len(each) >= _LEAST_SECRET)
 
 
 def _is_json(body: str) -> bool:

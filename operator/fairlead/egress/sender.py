@@ -86,6 +86,13 @@ class Sender:
         except SecretUnavailable as error:
             raise _Failed(error.reason, error.message, FailureClass.CONFIGURATION) from None
         try:
+            return await self._answer(work, request, safe)
+        except _Failed as failed:
+            failed.message = request.without_secrets(failed.message)
+            raise
+
+    async def _answer(self, work: RenderedHttp, request: Request, safe: bool) -> dict[str, Json]:
+        try:
             async with asyncio.timeout(work["timeoutSeconds"]):
                 answer = await self._exchange(request, work["allowPrivate"], safe)
         except TimeoutError:

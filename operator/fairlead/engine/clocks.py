@@ -22,6 +22,9 @@ __all__ = ["check", "check_run", "final_deadline", "watch"]
 
 FINALLY_DEADLINE = "FinallyDeadlineExceeded"
 
+#: An end that was asked for without waiting for its node, and is not seen after this time, is asked for once more.
+_FORCED_AGAIN = timedelta(seconds=60)
+
 
 def watch(p: Pass, state: NodeState, attempt: Attempt) -> None:
     """Set the timers that follow from what was just observed of a live attempt."""
@@ -108,9 +111,10 @@ def _watch_lost(p: Pass, state: NodeState, attempt: Attempt) -> None:
     due = attempt.deleting_at + timedelta(seconds=patience)
     if due > p.now:
         arm(p.run, state.name, due)
-    elif not attempt.forced:
-        attempt.forced = True
+    elif attempt.forced_at is None or attempt.forced_at + _FORCED_AGAIN <= p.now:
+        attempt.forced_at = p.now
         end_attempt(p, state, attempt, "NodeLost", force=True)
+        arm(p.run, state.name, p.now + _FORCED_AGAIN)
 
 
 def check_run(p: Pass) -> None:

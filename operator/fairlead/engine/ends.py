@@ -13,7 +13,7 @@ from fairlead.engine.commands import EndAttempt, EventType, ReleaseAttempt
 from fairlead.engine.deadlines import node_deadline
 from fairlead.engine.endings import ENDING_MESSAGES, ENDINGS, RUN_DEADLINE
 from fairlead.engine.expressions import ExpressionError
-from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase, StopMode
+from fairlead.engine.model import ACTIVE, OBJECT_KINDS, FailureClass, Json, Phase, StopMode, WorkKind
 from fairlead.engine.outputs import OutputError, check_values, read_outputs
 from fairlead.engine.passes import Pass, arm, end_node, give_back, note
 from fairlead.engine.retry import RetryDecision, decide_retry
@@ -239,10 +239,13 @@ def keep_until_recorded(p: Pass, state: NodeState, attempt: Attempt) -> None:
     if attempt.finished_at is None:
         return
     recorded = attempt.revision <= p.run.recorded_revision
+    # A Job is held, but not its pods, which tell how it has ended.
+    is_witnessed = attempt.held and state.node.work.kind is not WorkKind.JOB
+    if not (recorded or is_witnessed):
+        p.run.unproven_revision = max(p.run.unproven_revision, attempt.revision)
     if not attempt.held:
-        if not recorded:
-            p.run.unproven_revision = max(p.run.unproven_revision, attempt.revision)
-    elif recorded:
+        return
+    if recorded:
         p.commands.append(release(state, attempt))
     else:
         p.run.unreleased[state.name, attempt.number] = None

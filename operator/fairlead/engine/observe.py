@@ -24,10 +24,10 @@ from fairlead.engine.state import Attempt, NodeRecord, NodeState, Outcome, Resul
 from fairlead.engine.transitions import move, path_to_starting
 from fairlead.engine.wording import shorten
 
-__all__ = ["dispose_of_strays", "observe", "take_in_strays"]
+__all__ = ["SUPERSEDED", "dispose_of_strays", "observe", "take_in_strays"]
 
 #: The reason of an attempt that must not count: its node had ended when it was begun.
-_SUPERSEDED = "Superseded"
+SUPERSEDED = "Superseded"
 
 
 def observe(p: Pass, event: Event) -> None:
@@ -78,7 +78,7 @@ def _attempt_seen(p: Pass, seen: AttemptSeen) -> None:
     if attempt.finished_at is not None:
         if attempt.reason == LOST and seen.outcome is not None:
             record_end(p, state, attempt, seen.outcome)
-        elif attempt.reason == _SUPERSEDED:
+        elif attempt.reason == SUPERSEDED:
             _dispose_once_recorded(p, state, seen, attempt.revision)
         else:
             # Its end is known already. Seen again after a crash between recording and releasing: release it now.
@@ -125,7 +125,7 @@ def _superseded(p: Pass, known: int, seen: AttemptSeen) -> list[Attempt]:
             created=True,
             started_at=seen.started_at,
             finished_at=at,
-            reason=_SUPERSEDED,
+            reason=SUPERSEDED,
             revision=p.run.revision,
             epoch=p.run.epoch,
         )
@@ -250,7 +250,7 @@ def _dispose_of_stray(p: Pass, state: NodeState, seen: AttemptSeen) -> None:
         if not seen.deleting:
             p.commands.append(
                 EndAttempt(
-                    node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind, reason=_SUPERSEDED
+                    node=seen.node, number=seen.number, object_name=seen.object_name, kind=kind, reason=SUPERSEDED
                 )
             )
     elif seen.held:

@@ -278,15 +278,15 @@ def _start_from(p: Pass, queue: list[QueueEntry], limit: int | None) -> bool:
             heappop(queue)
             continue  # an entry that is no longer true: started elsewhere, ended, or held back
         has_object = state.node.work.kind in OBJECT_KINDS
-        if has_object and p.room is not None:
-            if p.room <= 0:
-                return False
-            p.room -= 1
+        if has_object and p.room is not None and p.room <= 0:
+            return False
         heappop(queue)
-        _start(p, state)
+        begins = _start(p, state)
+        if begins and p.room is not None:
+            p.room -= 1
         if run.unsettled:
             return True
-        if run.hold_until is not None and has_object:
+        if run.hold_until is not None and begins:
             run.hold_until = p.now + _PROBE  # one asks; the others follow once its object exists
             return False
         if not run.is_proven:
@@ -294,20 +294,23 @@ def _start_from(p: Pass, queue: list[QueueEntry], limit: int | None) -> bool:
     return False
 
 
-def _start(p: Pass, state: NodeState) -> None:
-    """Begin what a node does: most kinds are begun by somebody else, on our command."""
+def _start(p: Pass, state: NodeState) -> bool:
+    """Begin what a node does: most kinds are begun by somebody else, on our command.
+
+    Returns whether an object is to be created.
+    """
     run, kind = p.run, state.node.work.kind
     try:
         work = state.node.work.evaluate(p.scope(state))
     except ExpressionError as error:
         end_node(p, state, Phase.FAILED, reason="ExpressionError", message=error.message)
-        return
+        return False
     if kind is WorkKind.SET:
         _set(p, state, work["values"])
-        return
+        return False
     if kind not in OBJECT_KINDS:
         podless.begin(p, state, work)
-        return
+        return False
     number = len(state.attempts) + 1
     object_name = attempt_name(run.name, run.uid, state.name, number)
     earlier = state.attempts[-1] if kind is WorkKind.WORKFLOW and number == state.epoch_start + 1 > 1 else None
@@ -328,6 +331,7 @@ def _start(p: Pass, state: NodeState) -> None:
             succeeds=earlier.object_name if earlier else "",
         )
     )
+    return True
 
 
 def _set(p: Pass, state: NodeState, values: dict[str, Json]) -> None:

@@ -81,6 +81,7 @@ def restore(
     run.stop_recorded, run.stop_mode = stopping, stop_mode
     run.unsettled = list(graph.nodes)
     lists: dict[str, NodeRecord] = {}
+    waiting: list[NodeState] = []
     for record in records:
         state = run.nodes.get(record.name)
         if state is None:
@@ -88,9 +89,11 @@ def restore(
         elif state.node.for_each is not None and record.digest:
             lists[record.name] = record
             state.more = record.more
-        else:
-            _restore_node(graph, run, state, record)
+        elif _restore_node(graph, run, state, record):
+            waiting.append(state)
     _restore_lists(graph, run, lists)
+    for state in waiting:
+        _await_next(graph, run, state)
     if run.is_finalizing:
         ends = [run.nodes[name].completed_at for name, node in graph.nodes.items() if not node.final]
         run.final_since = max((end for end in ends if end is not None), default=None)
@@ -145,7 +148,8 @@ def unfold(graph: Graph, run: RunState, state: NodeState, values: list[Json]) ->
             continue
         run.touched[item.name] = None  # it may stand elsewhere than it was recorded: as one that is to be run again
         if keep_ends:
-            _restore_node(graph, run, item, record)
+            if _restore_node(graph, run, item, record):
+                _await_next(graph, run, item)
         else:
             item.attempts = _attempts_of(run, record)
             item.epoch_start = len(item.attempts)
@@ -183,7 +187,8 @@ def _attempts_of(run: RunState, record: NodeRecord) -> list[Attempt]:
     ]
 
 
-def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> None:
+def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRecord) -> bool:
+    """Bring back what was recorded of a node. Returns whether its next attempt is to be waited for (`_await_next`)."""
     state.attempts = _attempts_of(run, record)
     state.epoch_start = sum(1 for attempt in state.attempts if attempt.epoch < run.epoch)
     state.started_at, state.queued_at = record.started_at, record.queued_at
@@ -192,27 +197,34 @@ def _restore_node(graph: Graph, run: RunState, state: NodeState, record: NodeRec
     run.output_bytes += capacity.size_of(record.outputs)
     if record.phase in TERMINAL:
         _set_terminal(graph, run, state, record)
-        return
+        return False
     if len(state.attempts) == state.epoch_start:
         if record.phase is not Phase.WAITING:
             # Its trigger has fired and its `when` was true: evaluated again, it might see other ends by now.
             move(run, state, Phase.QUEUED)
             _join(graph, run, state)
-        return
+        return False
     for phase in path_to_starting(state.phase):
         move(run, state, phase)
     last = state.attempts[-1]
     if last.finished_at is None:
         _resume(run, state)
-        return
-    # Recorded as failed and due for another attempt, or for another round: the delay counts from its recorded end.
-    state.reason, state.message = last.reason, last.message
-    repeat = state.node.repeat
+        return False
+    move(run, state, Phase.BACKOFF)
+    return True
+
+
+def _await_next(graph: Graph, run: RunState, state: NodeState) -> None:
+    """Wait for the next attempt, or round, of what was recorded to have failed: the delay counts from its recorded end.
+
+    Everything that its retry rules may read has to be back by now.
+    """
+    last, repeat = state.attempts[-1], state.node.repeat
+    assert last.finished_at is not None, "only what has ended is tried again"
     if last.succeeded and repeat is not None:
         delay = timedelta(seconds=repeat.delay_seconds)
     else:
         delay = decide_retry(graph, run, state, last).delay
-    move(run, state, Phase.BACKOFF)
     state.reason, state.message = last.reason or "NextIteration", last.message
     state.not_before = last.finished_at + delay
     arm(run, state.name, state.not_before)

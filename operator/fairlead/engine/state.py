@@ -88,9 +88,9 @@ class Attempt:
     stuck, stuck_since
         a reason such as `ImagePull` for which the object will not start without somebody's help, and since when
         it has tried.
-    ending, forced
-        why we asked for its end (a reason such as `TimedOut`), or "" when we did not; and that it was asked for without
-        waiting for its node.
+    ending, forced_at
+        why we asked for its end (a reason such as `TimedOut`), or "" when we did not; and when it was last asked for
+        without waiting for its node.
     deleting_at
         when its object, which somebody deleted, should have been gone; set while it is not.
     due_at
@@ -113,7 +113,7 @@ class Attempt:
     created: bool = False
     held: bool = False
     ending: str = ""
-    forced: bool = False
+    forced_at: datetime | None = None
     stuck: str = ""
     stuck_since: datetime | None = None
     node_name: str = ""

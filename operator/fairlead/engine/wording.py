@@ -18,7 +18,9 @@ def few(names: Sequence[str], shown: int = 5) -> str:
 
 
 def shorten(message: str) -> str:
-    """Cut a message to what a status may hold; a longer one ends in an ellipsis."""
+    """Cut a message to what a status may hold; a longer one ends in an ellipsis. What is no UTF-8 becomes `?`."""
+    if not message.isascii():
+        message = message.encode("utf-8", "replace").decode("utf-8")
     return message if len(message) <= MESSAGE_CHARACTERS else message[: MESSAGE_CHARACTERS - 1] + "…"
 
 

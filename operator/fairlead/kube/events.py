@@ -218,6 +218,10 @@ class EventRecorder:
                 self._queue.give_up(pending, loop.time())
             else:
                 self._queue.done(pending)
+        except Exception:  # a bug about one event must not keep all others from being written
+            _log.exception("event %s not recorded", event["reason"])
+            self._drop("refused")
+            self._queue.done(pending)
         else:
             self._answered(pending)
 
@@ -298,7 +302,7 @@ class EventRecorder:
 
     def _manifest(self, about: ObjectReference, type_: str, reason: str, message: str, identity: str) -> JsonObject:
         said = f"{about.uid}\0{type_}\0{reason}\0{identity}"
-        digest = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
         at = _stamp(self._now())
         return {
             "apiVersion": EVENTS.api_version,

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 import orjson
@@ -75,7 +74,8 @@ class ApiClient:
         max_retry_wait: seconds; a longer Retry-After fails at once, and `retry_after` tells the caller.
         field_manager: recorded as the author of every field written.
         slots: instead of those that follow from `max_in_flight`.
-        fence: is called with the resource right before every attempt to write leaves, and raises to keep it back.
+        fence: is called with the resource when a write is asked for; what it returns, if anything, is called right
+            before every attempt leaves, and raises to keep it back.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ApiClient:
         max_retry_wait: float = 10.0,
         field_manager: str = "fairlead",
         slots: Slots | None = None,
-        fence: Callable[[str], None] = lambda _resource: None,
+        fence: Callable[[str], Callable[[], None] | None] = lambda _resource: None,
     ) -> None:
         self._session = session
         self._observer: Observer = observer or NullObserver()
@@ -366,15 +366,21 @@ class ApiClient:
         headers = headers_for(accept, self._identity)
         if body is not None:
             headers["Content-Type"] = content_type
-        target, limit = target_of(path, params), seconds or self._request_timeout
+        target, asked, limit = target_of(path, params), f"{verb} {path}", seconds or self._request_timeout
+        fence = None if method == "GET" else self._fence(resource)
+
+        def check() -> None:
+            if before_send is not None:
+                before_send()
+            if fence is not None:
+                fence()
+
         async with self.slots.place(turn):
             for attempt in range(self._max_retries + 1):
-                if before_send is not None:
-                    before_send()
-                if method != "GET":
-                    self._fence(resource)
+                check()
                 try:
-                    return await self._exchange(method, target, f"{verb} {path}", verb, resource, body, headers, limit)
+                    # Once more right before it is written: a connection may have to be made first.
+                    return await self._exchange(method, target, asked, verb, resource, body, headers, limit, check)
                 except ApiError as error:
                     if is_overload(error):
                         self.slots.overloaded()
@@ -462,6 +468,7 @@ class ApiClient:
         body: bytes | None,
         headers: Mapping[str, str],
         seconds: float,
+        check: Callable[[], None],
     ) -> bytes:
         """One attempt: send, read all of the answer, tell the observer."""
         clock = asyncio.get_running_loop().time
@@ -474,7 +481,7 @@ class ApiClient:
                 body,
                 seconds=seconds,
                 connect_seconds=self._connect_timeout,
-                fence=None if method == "GET" else partial(self._fence, resource),
+                fence=check,
             )
             code = str(reply.status)
             if 200 <= reply.status < 300:

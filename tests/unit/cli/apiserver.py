@@ -28,7 +28,8 @@ class FakeApiServer:
     `logs` are those of pods by name, `job_pods` the names of a Job's.
     `shards` are TaskStatusShards by name, `revisions` the definitions that runs of templates keep to. `actions` are
     those that were created. `operator` is called with each, and what it returns is its status; None leaves it without
-    an answer. `refusal` is what a write, or the read of a shard, is answered with, if anything. The user is ann.
+    an answer. `refusal` is what a write, or the read of a shard or a log, is answered with, if anything. The user
+    is ann.
     """
 
     def __init__(self) -> None:
@@ -112,6 +113,8 @@ class FakeApiServer:
 
     async def _log(self, request: web.Request) -> web.StreamResponse:
         text = self.logs.get(request.match_info["name"])
+        if self.refusal:
+            return _status(*self.refusal)
         if text is None:
             return _not_found()
         lines, tail = text.splitlines(keepends=True), int(request.query.get("tailLines", 10**6))

@@ -286,6 +286,33 @@ class TestLogs:
         result = CliRunner().invoke(app, ["logs", "demo", "a", "--archive", shelf.url, *nowhere])
         assert result.stdout == "one\n"
 
+    def test_while_they_cannot_be_asked_for_the_archive_has_what_was_kept(
+        self, demo: FakeApiServer, logs: Any, shelf: Shelf
+    ) -> None:
+        demo.refusal = (503, "ServiceUnavailable", "the server is overloaded")
+        shelf.put_log("demo-a-1", "one\ntwo\n")
+        result = logs("demo", "a", "--archive", shelf.url)
+        assert (result.stdout, result.exit_code) == ("one\ntwo\n", ExitCode.OK)
+        assert "demo-a-1: kept" in result.stderr
+
+    @pytest.mark.parametrize("archived", [False, True])
+    def test_if_nothing_was_kept_it_says_that_they_cannot_be_asked_for(
+        self, demo: FakeApiServer, logs: Any, shelf: Shelf, archived: bool
+    ) -> None:
+        demo.refusal = (503, "ServiceUnavailable", "the server is overloaded")
+        shelf.put_run("demo")
+        error = refused(logs("demo", "a", *(("--archive", shelf.url) if archived else ())))
+        assert error.code == ExitCode.UNREACHABLE
+        assert "the server is overloaded" in error.message
+
+    def test_if_the_user_may_not_see_them_the_archive_does_not_show_them(
+        self, demo: FakeApiServer, logs: Any, shelf: Shelf
+    ) -> None:
+        demo.refusal = (403, "Forbidden", 'User "ann" cannot get resource "pods/log"')
+        shelf.put_log("demo-a-1", "one\ntwo\n")
+        error = refused(logs("demo", "a", "--archive", shelf.url))
+        assert (error.code, error.message) == (ExitCode.FAILED, f"not allowed: {demo.refusal[2]}")
+
     def test_where_none_is_to_be_had_it_says_what_would_help(self, demo: FakeApiServer, logs: Any) -> None:
         demo.logs.clear()
         result = logs("demo", "a")

@@ -30,7 +30,7 @@ def a_run(uid: str = "u1", namespace: str = "ns", service_account: str = "loader
         compiled=cast("Any", None),
         settings=cast("Any", None),
         generation=1,
-        state=cast("Any", SimpleNamespace(nodes={}, recorded_revision=0)),
+        state=cast("Any", SimpleNamespace(nodes={}, recorded_revision=0, unsent={})),
         written={},
         version=1,
         service_account=service_account,
@@ -40,7 +40,8 @@ def a_run(uid: str = "u1", namespace: str = "ns", service_account: str = "loader
 def began(run: Run, node: str) -> Attempt:
     """Put an attempt of a node on the run's record."""
     attempt = Attempt(number=1, object_name=f"daily-{node}-1")
-    run.state.nodes[node] = cast("Any", SimpleNamespace(attempts=[attempt]))
+    of = SimpleNamespace(work=SimpleNamespace(kind=WorkKind.HTTP))
+    run.state.nodes[node] = cast("Any", SimpleNamespace(attempts=[attempt], node=of))
     return attempt
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from fairlead.controllers import apply, workflow
 from fairlead.engine.commands import EndAttempt
 from fairlead.engine.model import WorkKind
 from fairlead.kube.errors import ApiError, Conflict, Forbidden, ServerError
-from fairlead.kube.resources import JOBS, PODS, Resource
+from fairlead.kube.resources import CONFIGMAPS, JOBS, PODS, Resource
 
 pytestmark = looptime
 
@@ -230,6 +231,23 @@ async def test_a_run_is_stalled_for_as_long_as_the_rights_to_end_its_pods_are_mi
     assert "cannot delete" not in stage.status()["message"]
 
 
+async def test_what_can_be_done_does_not_hide_that_something_else_cannot(stage: Stage) -> None:
+    missing = stage.api.fail(Forbidden(403, "", 'User "x" cannot impersonate resource "y"'), "get", CONFIGMAPS)
+    condition = {"apiVersion": "v1", "kind": "ConfigMap", "name": "flag", "when": "${object.data.ready == 'yes'}"}
+    await stage.begin()
+    [pod] = tasks("a", timeoutSeconds=10, retry=RETRIED)["tasks"]
+    stage.apply({"tasks": [pod, {"name": "flag", "wait": {"condition": condition}}]})
+    await asyncio.sleep(1)
+    stage.runs(stage.pod("a"))
+    await asyncio.sleep(15)
+    assert stage.is_ending(stage.pod("a"))
+    stalled = stage.condition("Stalled")
+    assert (stalled["status"], "cannot impersonate" in stalled["message"]) == ("True", True)
+    missing.lift()
+    await asyncio.sleep(15)
+    assert stage.condition("Stalled")["status"] == "False"
+
+
 async def test_ending_is_tried_again_after_an_outage_longer_than_its_retries(stage: Stage) -> None:
     missing = stage.api.fail(NO_RIGHTS, "delete", PODS)
     pod = await timing_out(stage)
@@ -251,6 +269,22 @@ async def test_one_that_ends_by_itself_meanwhile_is_kept_like_any_other(stage: S
     assert stage.phases() == {"a": "Failed"}
     assert pod in stage.pods()
     assert not stage.is_ending(pod)
+
+
+async def test_a_pod_that_must_not_count_is_ended_although_its_task_is_over(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply(tasks("a", "b"))
+    await asyncio.sleep(1)
+    pod = deepcopy(stage.pods()[stage.pod("a")])
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(3)
+    stray = stage.pod("a", 2)
+    kept = ("namespace", "labels", "annotations", "ownerReferences", "finalizers")
+    stage.api.put(PODS, pod | {"metadata": {"name": stray} | {key: pod["metadata"][key] for key in kept}})
+    stage.runs(stray)
+    await asyncio.sleep(5)
+    assert stage.is_ending(stray)
+    assert stage.phases() == {"a": "Succeeded", "b": "Starting"}
 
 
 # -- by force, where the node does not answer

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 from tests.unit.controllers.test_actions import ask
 
-from fairlead.kube.errors import ServerError
+from fairlead.controllers.buckets import group_of_key
+from fairlead.kube.errors import ServerError, Unreachable
 from fairlead.kube.resources import WORKFLOWACTIONS, WORKFLOWS, WORKFLOWTEMPLATES
 
 pytestmark = looptime
@@ -107,6 +110,27 @@ async def test_as_many_as_may(stage: Stage) -> None:
     assert stage.status("e")["message"] == "the key 'k' is held by a, b (2/2); 2 in line before this run"
 
 
+def watch_is_late(stage: Stage) -> None:
+    """Let the watch tell of a change a moment later than whoever has made it is answered."""
+    told, loop = stage.operator.workflow_event, asyncio.get_running_loop()
+
+    def later(type_: str, raw: dict[str, Any]) -> None:
+        loop.call_later(0.05, told, type_, deepcopy(raw))
+
+    stage.api.leave(told)
+    stage.api.follow(WORKFLOWS, later)
+
+
+async def test_a_place_that_changes_hands_is_free_for_the_next_each_time(stage: Stage) -> None:
+    await stage.begin()
+    watch_is_late(stage)
+    names = [f"r{number}" for number in range(12)]
+    await applied(stage, *names, limit=4)
+    for over, starts in zip([names[0], *names[4:]], names[4:], strict=False):
+        await ends(stage, over)
+        assert phases(stage, starts, *names[1:4]) == ["Running"] * 4
+
+
 async def test_other_keys_and_other_namespaces_are_none_of_its_business(stage: Stage) -> None:
     await stage.begin()
     stage.apply(keyed("k"), "one")
@@ -139,6 +163,29 @@ async def test_a_start_that_cannot_be_recorded_leaves_the_key_to_others_only_whe
     await asyncio.sleep(10)
     assert sorted(phases(stage, "one", "two")) == ["Pending", "Running"]
     assert len(stage.pods()) == 1
+
+
+async def test_a_start_that_may_be_on_record_holds_its_key(stage: Stage) -> None:
+    def tell(name: str) -> None:
+        stage.operator.workflow_event("MODIFIED", deepcopy(stage.raw(name)))
+
+    await stage.begin()
+    stage.api.leave(stage.operator.workflow_event)  # the watch is late
+    stage.api.fail(Unreachable("no answer", maybe_applied=True), "patch", WORKFLOWS, name="one", applied=True, times=1)
+    stage.apply(keyed(), "one")
+    stage.apply(keyed() | {"priority": 5}, "two")
+    tell("one")
+    await asyncio.sleep(0.01)
+    assert "startTime" in stage.status("one")
+    tell("two")
+    await asyncio.sleep(0.05)
+    assert "startTime" not in stage.status("two")
+    stage.api.follow(WORKFLOWS, stage.operator.workflow_event)
+    await asyncio.sleep(10)
+    tell("one")
+    tell("two")
+    await asyncio.sleep(10)
+    assert phases(stage, "one", "two") == ["Running", "Pending"]
 
 
 @pytest.mark.parametrize("who", ["one", "two"])
@@ -374,6 +421,36 @@ async def test_whoever_was_behind_a_run_that_turns_out_to_lack_its_template_star
     assert phases(stage, "new") == ["Running"]
 
 
+def gone(stage: Stage) -> None:
+    stage.api.drop(WORKFLOWS, "old")
+
+
+def without_a_key(stage: Stage) -> None:
+    stage.api.edit(WORKFLOWS, "old", lambda raw: raw["spec"].pop("concurrencyKey"))
+
+
+def invalid(stage: Stage) -> None:
+    template = {"metadata": {"namespace": NAMESPACE, "name": "t"}, "spec": tasks("a", needs=["nobody"])}
+    stage.api.put(WORKFLOWTEMPLATES, template)
+
+
+@pytest.mark.parametrize("becomes", [gone, without_a_key, invalid])
+async def test_whoever_was_behind_a_run_of_which_nothing_was_known_starts(
+    stage: Stage, becomes: Callable[[Stage], None]
+) -> None:
+    await stage.begin()
+    held = stage.api.hold("get", WORKFLOWTEMPLATES)
+    stage.apply({"concurrencyKey": {"key": "mine"}, "templateRef": {"name": "t"}}, "old")
+    await asyncio.sleep(2)
+    await applied(stage, "new", key="other")
+    assert stage.status("new")["message"] == "older runs with the key 'other' are looked at first"
+    becomes(stage)
+    if becomes is invalid:
+        held.lift()
+    await asyncio.sleep(3)
+    assert phases(stage, "new") == ["Running"]
+
+
 async def test_a_line_that_does_not_move_costs_no_writes(stage: Stage) -> None:
     await stage.begin()
     await applied(stage, "one", "two", "three")
@@ -397,6 +474,27 @@ async def test_a_retry_waits_for_its_turn_as_well(stage: Stage) -> None:
     stage.ends(stage.pod("a", 2, run="one"))
     await asyncio.sleep(70)
     assert phases(stage, "one", "three") == ["Succeeded", "Running"]
+
+
+async def test_a_key_is_not_handed_over_with_a_run_on_its_way(stage: Stage) -> None:
+    await stage.begin()
+    group = group_of_key(NAMESPACE, "k")
+    held = stage.api.hold("patch", WORKFLOWS)
+    await applied(stage, "one")
+    assert not stage.operator.duties.finish(group)
+    assert stage.operator.duties.finish(group - 1)
+    held.lift()
+    await asyncio.sleep(1)
+    assert stage.operator.duties.finish(group)
+    await ends(stage, "one", 1)
+    held = stage.api.hold("patch", WORKFLOWS)
+    ask(stage, run="one", action="Retry", mode=None)
+    await asyncio.sleep(3)
+    assert not stage.operator.duties.finish(group)
+    held.lift()
+    await asyncio.sleep(3)
+    assert phases(stage, "one") == ["Running"]
+    assert stage.operator.duties.finish(group)
 
 
 # -- many, in any order

@@ -225,6 +225,32 @@ class TestRights:
         await asyncio.sleep(11)
         assert succeeded(run, "a")
 
+    @pytest.mark.parametrize(
+        ("error", "reason", "stalled"),
+        [
+            (Forbidden(403, "Forbidden", 'User "x" cannot get resource "configmaps"'), "Forbidden", False),
+            (Forbidden(403, "", 'User "x" cannot impersonate resource "serviceaccounts"'), OPERATOR_FORBIDDEN, True),
+            (ServerError(503, "", "x"), "ApiUnavailable", False),
+        ],
+        ids=["Forbidden", "impersonate", "503"],
+    )
+    async def test_when_it_has_passed_the_same_object_is_waited_for_as_before(
+        self, api: FakeApi, conditions: Conditions, error: ApiError, reason: str, stalled: bool
+    ) -> None:
+        run = a_run()
+        api.put(CONFIGMAPS, config_map(ready="no"))
+        begin(conditions, run, "a")
+        await asyncio.sleep(15)
+        assert waits(run, "a") == ["WaitingForCondition"]
+        trouble = api.fail(error, "get", CONFIGMAPS)
+        await asyncio.sleep(20)
+        assert (waits(run, "a")[-1], bool(run.stalled)) == (reason, stalled)
+        trouble.lift()
+        await asyncio.sleep(11)
+        assert waits(run, "a") == ["WaitingForCondition", reason, "WaitingForCondition"]
+        assert seen(run, "a")[-1].message == "when is not true yet of ConfigMap flag"
+        assert run.stalled == ""
+
 
 @pytest.mark.parametrize(
     "when",

@@ -166,6 +166,43 @@ async def test_a_restarted_operator_waits_on(stage: Stage) -> None:
     assert list(stage.pods()) == [stage.pod("a")]
 
 
+@pytest.mark.parametrize(("mode", "reason"), [("Graceful", "Stopped"), ("Cancel", "Cancelled")])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_run_that_waits_for_its_template_can_be_stopped(
+    stage: Stage, mode: str, reason: str, restarted: bool
+) -> None:
+    await stage.begin()
+    run(stage)
+    await asyncio.sleep(5)
+    if restarted:
+        await stage.restart()
+        await asyncio.sleep(5)
+    ask(stage, action="Stop", mode=mode)
+    await asyncio.sleep(5)
+    assert answer(stage) == ("True", "Accepted")
+    assert stage.status()["phase"] == "Cancelled"
+    finished = stage.condition("Finished")
+    assert (finished["status"], finished["reason"]) == ("True", reason)
+    assert [each["name"] for each in stage.status()["actions"]] == ["again"]
+    template(stage, tasks("a"))
+    await asyncio.sleep(65)
+    assert stage.pods() == {}
+    assert stage.status()["phase"] == "Cancelled"
+
+
+async def test_what_else_is_asked_of_one_that_waits_is_refused(stage: Stage) -> None:
+    await stage.begin()
+    run(stage)
+    await asyncio.sleep(5)
+    ask(stage, action="Approve", tasks=["a"])
+    await asyncio.sleep(5)
+    assert answer(stage) == ("False", "NotStarted")
+    assert stage.status()["phase"] == "Pending"
+    template(stage, tasks("a"))
+    await asyncio.sleep(2)
+    assert list(stage.pods()) == [stage.pod("a")]
+
+
 async def test_a_template_that_cannot_run_is_told_at_the_field_that_names_it(stage: Stage) -> None:
     await stage.begin()
     template(stage, tasks("a", needs=["nobody"]))

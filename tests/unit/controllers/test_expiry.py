@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 from tests.unit.controllers.shelf import ArchivingStage
 
+from fairlead.api.retention import LEAST_SECONDS
+from fairlead.clock import utc_now
 from fairlead.controllers.options import HistoryPolicy, OperatorOptions
 from fairlead.engine.history import HistoryLimits
 from fairlead.kube.errors import ServerError
@@ -41,6 +44,10 @@ async def archiving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Options]:
         await each.crash()
 
 
+#: The metadata of a run that Argo CD has applied.
+TRACKED = {"namespace": NAMESPACE, "name": "daily", "annotations": {"argocd.argoproj.io/tracking-id": "x"}}
+
+
 def limits(succeeded: int | None = None, failed: int | None = None, **namespaces: HistoryLimits) -> HistoryPolicy:
     return HistoryPolicy(HistoryLimits(succeeded, failed), namespaces)
 
@@ -57,6 +64,13 @@ async def finish(stage: Stage, name: str, code: int = 0, **spec: Any) -> None:
 
 def left(stage: Stage) -> list[str]:
     return sorted(stage.api.of(WORKFLOWS))
+
+
+def retry(stage: Stage, name: str) -> None:
+    """The user of a run has it go on by itself."""
+    body = {"workflowName": name, "workflowUID": stage.uid(name), "action": "Retry"}
+    metadata = {"namespace": NAMESPACE, "name": "again"}
+    stage.api.put(WORKFLOWACTIONS, {"kind": "WorkflowAction", "metadata": metadata, "spec": body})
 
 
 # -- history limits
@@ -147,6 +161,22 @@ async def test_one_that_argo_cd_would_apply_again_is_neither_deleted_nor_counted
     await finish(stage, "two")
     await asyncio.sleep(5)
     assert left(stage) == ["tracked", "two"]
+
+
+async def test_of_one_that_would_be_applied_again_the_pods_go_but_not_at_once(stage: Stage) -> None:
+    """A controller that has lost touch could create anew what is gone earlier."""
+    await stage.begin()
+    stage.apply({**tasks("a", "b"), "ttlSecondsAfterFinished": 0}, metadata=TRACKED)
+    await asyncio.sleep(1)
+    stage.ends(stage.pod("a"))
+    stage.ends(stage.pod("b"), 1)
+    await asyncio.sleep(2)
+    assert stage.status()["phase"] == "Failed"
+    ended_at = datetime.fromisoformat(stage.status()["completionTime"])
+    await asyncio.sleep((ended_at - utc_now()).total_seconds() + LEAST_SECONDS - 1)
+    assert len(stage.pods()) == 2
+    await asyncio.sleep(5)
+    assert (left(stage), stage.pods()) == (["daily"], {})
 
 
 async def test_after_a_restart_the_same_ones_are_kept(archiving: Options) -> None:
@@ -243,11 +273,7 @@ async def test_each_end_of_a_run_that_was_retried_is_archived(archiving: Options
     stage = archiving()
     await stage.begin()
     await finish(stage, "daily", code=1)
-    body = {"workflowName": "daily", "workflowUID": stage.uid(), "action": "Retry"}
-    stage.api.put(
-        WORKFLOWACTIONS,
-        {"kind": "WorkflowAction", "metadata": {"namespace": NAMESPACE, "name": "again"}, "spec": body},
-    )
+    retry(stage, "daily")
     await asyncio.sleep(2)
     stage.ends(stage.pod("a", 2))
     await asyncio.sleep(3)
@@ -329,10 +355,12 @@ def parent(**spec: Any) -> dict[str, Any]:
     return {"tasks": [{"name": "sub", "workflow": {"templateRef": {"name": "etl"}}}], **spec}
 
 
-async def child_of(stage: Stage) -> str:
-    """A run of a sub-workflow, whose pod exists. Returns the child's name."""
+async def child_of(stage: Stage, *others: dict[str, Any], **fields: Any) -> str:
+    """A run of a sub-workflow, whose pod exists, and of other tasks. Returns the child's name."""
     template(stage)
-    stage.apply(parent(ttlSecondsAfterFinished=0))
+    spec = parent(ttlSecondsAfterFinished=0)
+    spec["tasks"] += others
+    stage.apply(spec, **fields)
     await asyncio.sleep(2)
     (child,) = [name for name in left(stage) if name != "daily"]
     return child
@@ -373,11 +401,7 @@ async def test_a_run_whose_sub_workflow_goes_on_by_itself_is_not_deleted(archivi
     stage.ends(stage.pod("a", run=child), 1)
     await asyncio.sleep(5)
     assert stage.status()["phase"] == "Failed"
-    body = {"workflowName": child, "workflowUID": stage.uid(child), "action": "Retry"}
-    stage.api.put(
-        WORKFLOWACTIONS,
-        {"kind": "WorkflowAction", "metadata": {"namespace": NAMESPACE, "name": "again"}, "spec": body},
-    )
+    retry(stage, child)
     await asyncio.sleep(5)
     stage.shelf.broken = False
     await asyncio.sleep(200)
@@ -385,3 +409,61 @@ async def test_a_run_whose_sub_workflow_goes_on_by_itself_is_not_deleted(archivi
     stage.ends(stage.pod("a", 2, run=child))
     await asyncio.sleep(30)
     assert "daily" not in left(stage)
+
+
+async def test_a_run_that_would_be_applied_again_leaves_its_sub_workflows_alone(archiving: Options) -> None:
+    stage = archiving()
+    await stage.begin()
+    child = await child_of(stage, *tasks("more")["tasks"], metadata=TRACKED)
+    stage.ends(stage.pod("more"))
+    stage.ends(stage.pod("a", run=child), 1)
+    await asyncio.sleep(5)
+    assert stage.status()["phase"] == "Failed"
+    retry(stage, child)
+    await asyncio.sleep(200)
+    assert left(stage) == sorted(["daily", child])
+    assert stage.pod("more") not in stage.pods()
+    assert stage.status(child)["phase"] == "Running"
+    stage.ends(stage.pod("a", 2, run=child))
+    await asyncio.sleep(100)
+    assert stage.status(child)["phase"] == "Succeeded"
+    assert left(stage) == sorted(["daily", child])
+
+
+async def with_one_below(stage: Stage) -> None:
+    """A run that is over and due, and one that it owns without our labels, as a manifest of it would make it."""
+    await stage.begin()
+    stage.apply({**tasks("a"), "ttlSecondsAfterFinished": 0})
+    await asyncio.sleep(1)
+    owner = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind, "name": "daily", "uid": stage.uid()}
+    metadata = {"namespace": NAMESPACE, "name": "below", "ownerReferences": [owner | {"controller": True}]}
+    stage.apply(tasks("a"), "below", metadata=metadata)
+    await asyncio.sleep(2)
+
+
+async def test_a_run_waits_for_all_that_it_owns_whoever_made_it(stage: Stage) -> None:
+    await with_one_below(stage)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(100)
+    assert stage.status()["phase"] == "Succeeded"
+    assert stage.status("below")["phase"] == "Running"
+    assert left(stage) == ["below", "daily"]
+    stage.ends(stage.pod("a", run="below"))
+    await asyncio.sleep(30)
+    assert "daily" not in left(stage)
+
+
+async def test_a_run_waits_until_all_that_it_owns_is_archived_whoever_made_it(archiving: Options) -> None:
+    stage = archiving()
+    await with_one_below(stage)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(5)
+    stage.shelf.broken = True
+    stage.ends(stage.pod("a", run="below"))
+    await asyncio.sleep(100)
+    assert [each.name for each in stage.shelf.runs()] == ["daily"]
+    assert left(stage) == ["below", "daily"]
+    stage.shelf.broken = False
+    await asyncio.sleep(75)
+    assert "daily" not in left(stage)
+    assert sorted(each.name for each in stage.shelf.runs()) == ["below", "daily"]

@@ -9,7 +9,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from tests.unit.controllers.errand_kit import a_run, errand, outcome, waits
+from tests.unit.controllers.errand_kit import a_run, errand, outcome, start, waits
 from tests.unit.controllers.fake_api import FakeApi, looptime
 
 from fairlead.clock import utc_now
@@ -17,6 +17,7 @@ from fairlead.controllers.errands import Errand
 from fairlead.controllers.http_task import HttpTasks
 from fairlead.controllers.refusals import OPERATOR_FORBIDDEN
 from fairlead.controllers.run import Run
+from fairlead.egress.connections import asker
 from fairlead.egress.request import SecretReader
 from fairlead.engine.model import FailureClass, WorkKind
 from fairlead.engine.state import Outcome, Result
@@ -42,7 +43,7 @@ class Sender:
 
     async def send(self, work: Any, *, key: str, resumed: bool, read_secret: SecretReader) -> Outcome:
         secrets = {each["name"]: await read_secret(each["secretName"], each["secretKey"]) for each in work["headers"]}
-        self.sent[key] = {"resumed": resumed, "secrets": secrets}
+        self.sent[key] = {"resumed": resumed, "secrets": secrets, "asker": asker.get()}
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
@@ -127,6 +128,18 @@ class TestWhoseTurnItIs:
         await carrier.close()
         assert usual.closed
         assert own.closed
+
+    async def test_names_are_looked_up_on_behalf_of_the_namespace_of_the_run(
+        self, api: FakeApi, sender: Sender
+    ) -> None:
+        carrier = tasks(api, sender, in_flight=1)
+        for number, namespace in enumerate(("one", "two", "one")):
+            begin(carrier, a_run(namespace, namespace), f"n{number}")
+            sender.answers(f"n{number}")
+        await asyncio.sleep(1)
+        askers = {key: sent["asker"] for key, sent in sender.sent.items()}
+        assert askers == {"daily-n0-1": "one", "daily-n1-1": "two", "daily-n2-1": "one"}
+        assert asker.get() == ""
 
     async def test_a_place_in_line_is_no_task(self, api: FakeApi, sender: Sender) -> None:
         run, carrier = a_run(), tasks(api, sender)
@@ -348,3 +361,46 @@ class TestTheEndOfTheOperator:
         await carrier.settle(10)
         begin(carrier, run, "a", resumed=True)
         assert run.inbox == []
+
+
+class TestAnotherReplica:
+    async def test_what_waits_and_must_be_sent_once_is_left_to_it(self, api: FakeApi, sender: Sender) -> None:
+        run, carrier = a_run(), tasks(api, sender, in_flight=1)
+        errands = [begin(carrier, run, node) for node in ("under-way", "waits")]
+        await asyncio.sleep(1)
+        for each in errands:
+            carrier.withdraw(each)
+        ended = outcome(run, "waits")
+        assert ended is not None
+        assert (ended.failure_class, ended.reason) == (FailureClass.INFRASTRUCTURE, "NotSent")
+        assert outcome(run, "under-way") is None
+        sender.answers("under-way")
+        await asyncio.sleep(1)
+        assert sender.nodes == ["under-way"]
+        assert outcome(run, "under-way") is not None
+        await carrier.close()
+
+    async def test_so_is_what_waits_for_its_secrets(self, api: FakeApi, sender: Sender) -> None:
+        run, carrier = a_run(), tasks(api, sender)
+        api.fail(ServerError(500, "InternalError", "etcd"), "get", SECRETS)
+        errand = begin(carrier, run, "a", work(secret="etl"))
+        await asyncio.sleep(1)
+        carrier.withdraw(errand)
+        await asyncio.sleep(30)
+        assert sender.nodes == []
+        assert (ended := outcome(run, "a")) is not None
+        assert ended.reason == "NotSent"
+
+    @pytest.mark.parametrize(
+        ("of", "resumed", "once"),
+        [
+            (work("POST"), False, True),
+            (work("POST"), True, False),  # it is in doubt already
+            (work("POST", idempotent=True), False, False),
+            (work("GET"), False, False),
+        ],
+    )
+    def test_which_must_be_sent_once(
+        self, api: FakeApi, sender: Sender, of: dict[str, Any], resumed: bool, once: bool
+    ) -> None:
+        assert tasks(api, sender).is_unrepeatable(start("a", WorkKind.HTTP, of, resumed=resumed)) is once

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.controllers.fake_api import LOGS, looptime, tasks
 from tests.unit.controllers.shelf import ArchivingStage
 
+from fairlead.controllers.buckets import ALL
 from fairlead.controllers.log_keeper import PATIENCE_SECONDS
 from fairlead.controllers.options import OperatorOptions
 from fairlead.kube.errors import ApiError, Forbidden, NotFound, ServerError
@@ -60,6 +61,24 @@ async def test_the_log_of_an_attempt_is_kept_when_it_has_ended(keeping: Options,
     stage = keeping()
     pod = await started(stage)
     stage.ends(pod, code)
+    await asyncio.sleep(1)
+    assert stage.shelf.logs() == {f"{pod}.log.gz": "hello\n"}
+    assert (result(stage, "written"), stage.api.count("get", LOGS)) == (1, 1)
+
+
+async def test_that_of_a_run_that_was_another_replicas_is_kept_by_whoever_takes_it_over(keeping: Options) -> None:
+    stage = keeping()
+    pod = await started(stage)
+    stage.operator.holdings.groups = frozenset()
+    stage.ends(pod)
+    await asyncio.sleep(100)
+    assert stage.shelf.logs() == {}
+    stage.operator.holdings.groups = ALL
+    stage.operator.duties.begin(ALL)
+    assert stage.operator.logs is not None
+    assert len(stage.operator.logs) == 1
+    await asyncio.sleep(1)
+    stage.operator.duties.begin(ALL)
     await asyncio.sleep(1)
     assert stage.shelf.logs() == {f"{pod}.log.gz": "hello\n"}
     assert (result(stage, "written"), stage.api.count("get", LOGS)) == (1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from math import inf
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,29 @@ async def _writes_past_the_deadline() -> None:
     operator.holdings.deadline = inf
     await operator.client.delete(PODS, "p", "default", uid=uid)
     assert cluster.list(PODS) == []
+
+
+def test_what_waited_through_a_loss_is_not_written_afterwards() -> None:
+    play(_writes_of_an_earlier_term())
+
+
+async def _writes_of_an_earlier_term() -> None:
+    cluster = Cluster(leases=True)
+    session: Any = cluster.network.session("a")
+    operator = Operator(session, OperatorOptions(lease_namespace=LEASE_NAMESPACE))
+    operator.holdings.groups, operator.holdings.deadline = ALL, inf
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
+    async with AsyncExitStack() as places:
+        for _ in range(operator.client.slots.limit):
+            await places.enter_async_context(operator.client.slots.place())
+        waits = asyncio.create_task(operator.client.create(PODS, pod, "default"))
+        await asyncio.sleep(1)
+        operator.holdings.term += 1
+    with pytest.raises(Unreachable, match="lease is over"):
+        await waits
+    assert cluster.list(PODS) == []
+    await operator.client.create(PODS, pod, "default")
 
 
 def test_a_create_that_is_about_to_leave_is_abandoned() -> None:

@@ -224,6 +224,60 @@ class TestRestarts:
         assert set(server.arrived) <= {stage.pod("call"), stage.pod("next"), stage.pod("next", 2)}
         assert len(server.arrived) == 2
 
+    async def test_one_that_is_stopped_while_a_start_is_being_recorded_leaves_no_doubt(
+        self, stage: Stage, server: Server, run: Any
+    ) -> None:
+        run(request(retry=RETRY))
+        await stage.begin()
+        stage.apply({"tasks": [], "suspend": True})
+        await asyncio.sleep(5)  # that the run has begun is on record
+        recording = stage.api.hold("patch", WORKFLOWS)
+        stage.respec(suspend=False)
+        await asyncio.sleep(1)
+        stopping = asyncio.create_task(stage.operator.controller.settle(10))
+        await asyncio.sleep(1)
+        recording.lift()
+        await stopping
+        await stage.operator.controller.drain(5)
+        await stage.restart()
+        await asyncio.sleep(30)
+        assert stage.status()["phase"] == "Succeeded"
+        assert server.arrived == [stage.pod("call", 2)]
+
+    async def test_a_run_that_is_read_again_once_a_start_is_on_record_leaves_no_doubt(
+        self, stage: Stage, server: Server, run: Any
+    ) -> None:
+        def forget(_type: str, raw: dict[str, Any]) -> None:
+            if any(each.get("attempts") for each in raw["status"]["tasks"]):
+                stage.api.leave(forget)
+                stage.operator.controller.forget(uid)
+                stage.operator.queue.add(uid)
+
+        run(request())
+        await stage.begin()
+        uid = stage.apply({"tasks": [], "suspend": True})
+        await asyncio.sleep(5)
+        stage.api.follow(WORKFLOWS, forget)
+        stage.respec(suspend=False)
+        await asyncio.sleep(70)
+        assert stage.status()["phase"] == "Succeeded"
+        assert server.arrived == [stage.pod("call")]
+
+    async def test_it_is_handed_over_with_its_end_on_record(self, stage: Stage, server: Server, run: Any) -> None:
+        run(request())
+        await stage.begin()
+        group = stage.operator.holdings.group_of(stage.apply({"tasks": []}))
+        await asyncio.sleep(0.5)
+        assert len(server.arrived) == 1
+        assert not stage.operator.duties.finish(group)
+        recording = stage.api.hold("patch", WORKFLOWS)
+        await asyncio.sleep(5)
+        assert not stage.operator.duties.finish(group)
+        recording.lift()
+        await asyncio.sleep(1)
+        assert stage.operator.duties.finish(group)
+        assert stage.status()["phase"] == "Succeeded"
+
 
 class TestWaits:
     async def test_until_the_condition_holds(self, stage: Stage, run: Any) -> None:

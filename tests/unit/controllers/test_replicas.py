@@ -134,8 +134,8 @@ class Member:
         self.told.append(("end", groups))
         self.acting -= groups
 
-    def must_finish(self, group: int) -> bool:
-        return group in self.unfinished
+    def finish(self, group: int) -> bool:
+        return group not in self.unfinished
 
     async def look_at(self, groups: frozenset[int]) -> None:
         self.told.append(("look at", groups))
@@ -260,6 +260,23 @@ def test_what_cannot_be_cut_off_is_waited_for_before_a_hand_over() -> None:
         first.unfinished = set(ALL)
         on.join("c")  # which may get all of its share from the second
         assert await on.until(lambda: len(first.groups) < 8, 90) > 50  # and not for ever
+
+    play(scene)
+
+
+def test_patience_begins_anew_with_each_hand_over() -> None:
+    async def scene(on: Scene) -> None:
+        first = on.join("a")
+        await on.until(lambda: first.groups == ALL, 2)
+        first.unfinished = set(ALL)
+        second = on.join("b")
+        await asyncio.sleep(20)
+        second.kill()
+        on.members.remove(second)
+        await asyncio.sleep(60)
+        assert first.groups == ALL
+        on.join("c")
+        assert await on.until(lambda: len(first.groups) < 16, 90) > 50
 
     play(scene)
 

@@ -126,6 +126,24 @@ def test_runs_of_several_keys_are_shared_and_each_key_is_in_one_hand(limit: int)
     play(scene)
 
 
+def test_a_run_is_not_held_up_by_an_older_one_that_waits_for_a_key_of_another_replica() -> None:
+    async def scene(on: Scene) -> None:
+        await on.divided()
+        keys = [f"key-{number}" for number in range(60)]
+        mine = [key for key in keys if group_of_key("default", key) in on.held(on.first)]
+        theirs = next(key for key in keys if group_of_key("default", key) in on.held(on.second))
+        spec = {**keyed(theirs), "suspend": True}
+        on.cluster.put(WORKFLOWS, {"metadata": {"name": "busy"}, "spec": spec}, "default")
+        await asyncio.sleep(2)
+        for number, key in enumerate(mine[:12]):
+            create(on, [f"old-{number}"], key=theirs)
+            create(on, [f"new-{number}"], key=key)  # in the same second: which of them is older depends on the UIDs
+            await asyncio.sleep(5)
+            assert on.cluster.get(WORKFLOWS, f"new-{number}")["status"]["phase"] in ("Running", "Succeeded")
+
+    play(scene)
+
+
 def test_a_run_is_replaced_by_one_that_another_replica_has_heard_of() -> None:
     async def scene(on: Scene) -> None:
         await on.divided()

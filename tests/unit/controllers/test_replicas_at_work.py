@@ -260,6 +260,7 @@ def test_one_that_loses_the_api_server_does_nothing_and_the_other_goes_on() -> N
         await asyncio.sleep(30)
         on.weather.cut_off.clear()
         await on.divided()
+        assert on.first.operator.holdings.term == 1  # whatever it still had in hand is not written
         await on.to_the_end()
 
     play(scene)

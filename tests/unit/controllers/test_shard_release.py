@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tests.unit.controllers.fake_api import Stage, looptime, tasks
+from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
 
 from fairlead.api import labels
 from fairlead.controllers import ledger, writer
+from fairlead.controllers.buckets import group_of, group_of_key
 from fairlead.engine.names import shard_name
 from fairlead.kube.errors import Forbidden, ServerError
 from fairlead.kube.resources import PODS, TASKSTATUSSHARDS, WORKFLOWS
@@ -85,6 +86,25 @@ async def test_those_of_a_run_that_went_while_nobody_watched_are_found(stage: St
     gone(stage)
     assert len(left(stage)) == 3
     await stage.restart()
+    await asyncio.sleep(65)
+    assert left(stage) == []
+
+
+async def test_those_of_a_run_that_had_a_key_are_found_by_its_holder(stage: Stage) -> None:
+    """Its bucket was that of its key, and only what it has left tells so."""
+    await stage.begin()
+    uid = stage.apply({"concurrencyKey": {"key": "k"}, **tasks(*NAMES)})
+    await asyncio.sleep(3)
+    assert group_of_key(NAMESPACE, "k") != group_of(uid)
+    for name in NAMES:
+        stage.ends(stage.pod(name))
+    await asyncio.sleep(3)
+    await stage.crash()
+    gone(stage)
+    assert [len(stage.api.of(TASKSTATUSSHARDS)), len(stage.pods())] == [3, 0]
+    stage.operator = stage._new_operator()
+    stage.operator.holdings.groups = frozenset({group_of_key(NAMESPACE, "k")})
+    await stage.begin()
     await asyncio.sleep(65)
     assert left(stage) == []
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.unit.controllers.fake_api import NAMESPACE, Stage, looptime, tasks
+from tests.unit.controllers.test_actions import ask
 
 from fairlead.controllers import start
 from fairlead.engine.names import workspace_name
@@ -97,6 +98,20 @@ async def test_a_create_that_waits_while_its_run_is_cancelled_never_leaves(stage
     await asyncio.sleep(5)
     assert stage.api.count("create", PODS) == 0
     assert stage.phases() == {"a": "Cancelled"}
+
+
+async def test_a_create_that_waits_while_its_run_is_stopped_gracefully_never_leaves(stage: Stage) -> None:
+    await stage.begin()
+    waiting = stage.api.hold("create", PODS)
+    stage.apply(tasks("a"))
+    await asyncio.sleep(5)
+    ask(stage, mode="Graceful")
+    await asyncio.sleep(5)
+    waiting.lift()
+    await asyncio.sleep(5)
+    assert stage.api.count("create", PODS) == 0
+    assert stage.phases() == {"a": "Cancelled"}
+    assert stage.status()["phase"] == "Cancelled"
 
 
 # -- names that are taken

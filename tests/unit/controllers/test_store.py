@@ -111,6 +111,57 @@ def test_what_is_gone_is_forgotten() -> None:
     assert (store.get("u1"), len(store)) == (None, 0)
 
 
+def owned(version: int, uid: str, by: str) -> dict[str, Any]:
+    owner = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Workflow", "name": "daily", "uid": by, "controller": True}
+    return raw(version, uid, ownerReferences=[owner])
+
+
+def children(store: WorkflowStore, uid: str) -> list[tuple[str, int]]:
+    return [(child.uid, child.version) for child in store.children(uid)]
+
+
+def test_the_children_of_a_run_are_those_that_name_it_as_their_owner_now() -> None:
+    store = WorkflowStore()
+    store.put(owned(2, "u3", "u1"))  # heard of before its parent is
+    store.put(raw(1))
+    store.put(owned(3, "u2", "u1"))
+    store.put(owned(4, "u4", "u2"))
+    assert children(store, "u1") == [("u2", 3), ("u3", 2)]
+    assert children(store, "u2") == [("u4", 4)]
+    store.put(owned(5, "u2", "u1"))
+    assert children(store, "u1") == [("u2", 5), ("u3", 2)]
+    store.put(owned(6, "u2", "u3"))
+    store.put(owned(5, "u2", "u1"))  # a late report
+    assert (children(store, "u1"), children(store, "u3")) == ([("u3", 2)], [("u2", 6)])
+    store.put(raw(7, "u3"))
+    assert children(store, "u1") == []
+
+
+def test_a_child_that_is_gone_is_none() -> None:
+    store = WorkflowStore()
+    store.put(owned(1, "u2", "u1"))
+    store.put(owned(2, "u3", "u1"))
+    store.remove("u1")
+    assert children(store, "u1") == [("u2", 1), ("u3", 2)]
+    store.remove("u2")
+    store.put(owned(3, "u2", "u1"))  # a late report
+    assert children(store, "u1") == [("u3", 2)]
+    store.leave("u3")
+    assert [child.deleting for child in store.children("u1")] == [True]
+    store.remove("u3")
+    assert children(store, "u1") == []
+
+
+@pytest.mark.parametrize(
+    "more", [{"controller": False}, {"apiVersion": "acme.example/v1"}, {"kind": "WorkflowTemplate"}], ids=str
+)
+def test_who_is_owned_otherwise_is_no_child(more: dict[str, Any]) -> None:
+    store = WorkflowStore()
+    (owner,) = owned(1, "u2", "u1")["metadata"]["ownerReferences"]
+    store.put(raw(1, "u2", ownerReferences=[owner | more]))
+    assert store.children("u1") == []
+
+
 def test_it_may_change_while_it_is_iterated_over() -> None:
     store = WorkflowStore()
     store.put(raw(1))

@@ -216,6 +216,15 @@ async def test_a_child_that_its_user_retries_by_itself_goes_on(stage: Stage) -> 
     assert (stage.status(name)["phase"], stage.status()["phase"]) == ("Succeeded", "Failed")
 
 
+async def test_a_child_that_waits_for_its_template_ends_with_its_task(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({"tasks": [child(template="missing", deadlineSeconds=10)]})
+    await asyncio.sleep(300)
+    assert (stage.phases(), stage.status()["phase"]) == ({"sub": "Failed"}, "Failed")
+    assert (attempt(stage)["reason"], attempt(stage)["class"]) == ("DeadlineExceeded", "Timeout")
+    assert stage.status(stage.pod("sub"))["phase"] == "Cancelled"
+
+
 # -- crashes
 
 

@@ -132,7 +132,11 @@ def request(url: str, **fields: Any) -> RenderedHttp:
     return work  # type: ignore[return-value]
 
 
-SECRETS = {("api", "token"): "Bearer canary-5f0e1d\n"}
+SECRETS = {
+    ("api", "token"): "Bearer canary-5f0e1d\n",
+    ("slashed", "token"): "ab/cd+ef/gh",
+    ("blank", "token"): "tok-5f0e1d ",
+}
 
 
 async def read_secret(name: str, key: str) -> str:

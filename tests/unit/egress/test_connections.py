@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.unit.egress.conftest import Client, Server, answering, request
 
+from fairlead.egress.connections import asker
 from fairlead.engine.model import FailureClass
 from fairlead.engine.state import Outcome, Result
 
@@ -20,11 +25,23 @@ class Names:
     def __init__(self) -> None:
         self.answers: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
+        self._hang: dict[str, threading.Event] = {}
+
+    @contextmanager
+    def hanging(self, host: str) -> Iterator[None]:
+        """Answer nobody who asks for this name, until the end of this."""
+        released = self._hang[host] = threading.Event()
+        try:
+            yield
+        finally:
+            released.set()
 
     def look_up(self, host: str, port: int, *more: Any, **named: Any) -> Any:
         if host not in self.answers:
             return REAL(host, port, *more, **named)
         self.asked.append(host)
+        if host in self._hang:
+            self._hang[host].wait()
         answers = self.answers[host]
         addresses = answers.pop(0) if len(answers) > 1 else answers[0]
         family = {True: socket.AF_INET6, False: socket.AF_INET}
@@ -150,6 +167,42 @@ async def test_the_last_word_has_the_socket(
     monkeypatch.setattr("fairlead.egress.sender.Sender._check_literal", lambda *_: None)
     assert refused(await strict.send(request("http://169.254.169.254/")))
     assert connected == []
+
+
+class TestLookUpsThatHang:
+    """They go on when their request has been given up: nobody can end them."""
+
+    @pytest.fixture
+    def names(self, names: Names) -> Names:
+        names.answers |= {"slow.example": [["127.0.0.1"]], "quick.example": [["127.0.0.1"]]}
+        return names
+
+    @staticmethod
+    async def ask(client: Client, who: str, url: str, seconds: float) -> Outcome:
+        """Send a request. A task of its own: who asks is known there only."""
+
+        async def send() -> Outcome:
+            asker.set(who)
+            return await client.send(request(url, timeoutSeconds=seconds))
+
+        return await asyncio.create_task(send())
+
+    async def test_those_of_one_asker_hold_up_no_other(self, client: Client, names: Names, server: Server) -> None:
+        with names.hanging("slow.example"):
+            slow = [self.ask(client, "bad", "http://slow.example/", 0.1) for _ in range(200)]
+            assert {outcome.reason for outcome in await asyncio.gather(*slow)} == {"TimedOut"}
+            quick = await self.ask(client, "good", f"http://quick.example:{server.port}/", 5)
+            assert quick.result is Result.SUCCEEDED, quick
+
+    async def test_when_they_have_come_back_their_asker_goes_on(
+        self, client: Client, names: Names, server: Server
+    ) -> None:
+        with names.hanging("slow.example"):
+            slow = [self.ask(client, "bad", "http://slow.example/", 0.1) for _ in range(200)]
+            await asyncio.gather(*slow)
+        for _ in range(20):
+            quick = await self.ask(client, "bad", f"http://quick.example:{server.port}/", 5)
+            assert quick.result is Result.SUCCEEDED, quick
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -8,8 +8,11 @@ import json
 import logging
 import ssl
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from tests.unit.egress.conftest import CERTIFICATE, Client, Server, answering, header, request, secret
@@ -29,6 +32,20 @@ def failure(outcome: Outcome) -> tuple[FailureClass | None, str]:
 
 
 USER, CONFIGURATION, TIMEOUT = FailureClass.USER, FailureClass.CONFIGURATION, FailureClass.TIMEOUT
+
+
+@asynccontextmanager
+async def saying(answer: bytes) -> AsyncIterator[str]:
+    """A server that answers with these bytes, whatever it is asked. Yields its url."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class TestWhatIsSent:
@@ -176,6 +193,34 @@ class TestTheAnswer:
         server.handler = answering(200, {"n": 1})
         outcome = await client.send(request(server.url, successWhen="response.body.n"))
         assert (failure(outcome), outcome.message) == ((USER, "ExpressionError"), "successWhen: must be true or false")
+
+    async def test_a_phrase_that_is_no_utf_8_can_be_told_all_the_same(self, client: Client) -> None:
+        async with saying(b"HTTP/1.1 500 caf\xe9\r\nContent-Length: 0\r\n\r\n") as url:
+            outcome = await client.send(request(url))
+        assert failure(outcome) == (USER, "HttpStatus")
+        assert outcome.message.encode().endswith(b": 500 caf?")
+
+    async def test_a_header_that_is_no_utf_8_can_be_recorded_all_the_same(self, client: Client) -> None:
+        async with saying(b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 0\r\n\r\n") as url:
+            outcome = await client.send(request(url, outputs={"name": "response.headers['x-name']"}))
+        assert outcome.values == {"name": "caf?"}
+        assert orjson.loads(orjson.dumps(outcome.values)) == json.loads(json.dumps(outcome.values)) == outcome.values
+
+    async def test_a_body_that_decodes_to_what_is_no_text_can_be_recorded_all_the_same(
+        self, server: Server, client: Client
+    ) -> None:
+        server.handler = answering(200, b"\\ud800", Content_Type="text/plain; charset=unicode_escape")
+        outcome = await client.send(request(server.url, outputs={"t": "response.text"}))
+        assert outcome.values == {"t": "?"}
+        assert orjson.loads(orjson.dumps(outcome.values)) == json.loads(json.dumps(outcome.values)) == outcome.values
+
+    @pytest.mark.parametrize("charset", ["idna", "base64", "nobody-knows"])
+    async def test_a_charset_that_cannot_stand_for_a_body_is_taken_for_utf_8(
+        self, server: Server, client: Client, charset: str
+    ) -> None:
+        server.handler = answering(200, "Grüße".encode(), Content_Type=f"text/plain; charset={charset}")
+        outcome = await client.send(request(server.url, outputs={"t": "response.text"}))
+        assert (outcome.reason, outcome.values) == ("", {"t": "Grüße"})
 
 
 class TestBounds:
@@ -371,6 +416,83 @@ class TestSecrets:
         outcome = await client.send(request(server.url, headers=[secret("Authorization", "api")]))
         assert failure(outcome) == (CONFIGURATION, "HttpRefused")
         assert CANARY not in outcome.message
+
+    @pytest.mark.parametrize("shown", range(8, len(CANARY)))
+    @pytest.mark.parametrize("to", ["ftp://a.example/", "http://[::1/"])
+    async def test_nor_a_part_of_one_where_what_is_refused_is_cut(
+        self, server: Server, client: Client, to: str, shown: int
+    ) -> None:
+        server.handler = answering(302, Location=to + "x" * (100 - len(to) - shown) + CANARY)
+        outcome = await client.send(request(server.url, headers=[secret("Authorization", "api")]))
+        assert failure(outcome) == (CONFIGURATION, "HttpRefused")
+        assert CANARY[:8] not in outcome.message
+
+    async def test_none_shows_in_a_redirect_to_where_nobody_may_go(self, server: Server, client: Client) -> None:
+        server.handler = answering(302, Location=f"http://10.0.0.1/{CANARY}/x")
+        outcome = await client.send(request(server.url, headers=[secret("Authorization", "api")]))
+        assert failure(outcome) == (CONFIGURATION, "HttpRefused")
+        assert "http://10.0.0.1/[secret]/x: " in outcome.message
+        assert CANARY not in repr(outcome)
+
+    async def test_none_shows_in_a_redirect_to_where_nobody_answers(self, server: Server, client: Client) -> None:
+        server.handler = answering(302, Location=f"http://127.0.0.1:1/{CANARY}")
+        outcome = await client.send(request(server.url, headers=[secret("Authorization", "api")]))
+        assert failure(outcome) == (USER, "HttpUnavailable")
+        assert "http://127.0.0.1:1/[secret]: " in outcome.message
+        assert CANARY not in repr(outcome)
+
+    @pytest.mark.parametrize(
+        ("media", "written"),
+        [
+            ("application/json", r"canary\u002d5f0e1d"),
+            ("application/json", r"canary\u002D5f0e1d"),
+            ("application/json", r"\u0063\u0061\u006e\u0061\u0072\u0079\u002D\u0035f0e1d"),
+            ("text/plain", "canary%2d5f0e1d"),
+            ("text/plain", "canary%2D5f0e1d"),
+            ("text/html", "canary&#45;5f0e1d"),
+            ("text/html", "canary&#x2d;5f0e1d"),
+            ("text/html", "canary&#X002D;5f0e1d"),
+        ],
+    )
+    async def test_none_shows_however_a_server_escapes_it(
+        self, server: Server, client: Client, media: str, written: str
+    ) -> None:
+        headers = [secret("Authorization", "api")]
+        server.handler = answering(200, f'{{"sent": "{written}"}}'.encode(), Content_Type=media)
+        outcome = await client.send(
+            request(server.url, headers=headers, outputs={"t": "response.text", "b": "response.body"})
+        )
+        body = {"sent": "[secret]"} if media == "application/json" else None
+        assert outcome.values == {"t": '{"sent": "[secret]"}', "b": body}
+        server.handler = answering(400, written.encode(), Content_Type=media)
+        outcome = await client.send(request(server.url, headers=headers))
+        assert failure(outcome) == (USER, "HttpStatus")
+        assert outcome.message.endswith(": [secret]")
+
+    @pytest.mark.parametrize("written", [r"ab\/cd\u002Bef\/gh", r"ab\/cd+ef\/gh", "ab%2Fcd%2bef%2Fgh", "ab/cd+ef/gh"])
+    async def test_none_shows_of_one_in_which_there_is_something_to_escape(
+        self, server: Server, client: Client, written: str
+    ) -> None:
+        server.handler = answering(200, f'{{"sent":"{written}"}}'.encode(), Content_Type="application/json")
+        outcome = await client.send(
+            request(server.url, headers=[secret("X-Api-Key", "slashed")], outputs={"b": "response.body"})
+        )
+        assert server.asked[0].headers["X-Api-Key"] == "ab/cd+ef/gh"
+        assert outcome.values == {"b": {"sent": "[secret]"}}
+        assert "ab/cd+ef/gh" not in json.dumps(outcome.values) + repr(outcome)
+
+    async def test_none_shows_of_one_with_a_blank_at_its_end_which_no_server_gets(
+        self, server: Server, client: Client
+    ) -> None:
+        async def echo(asked: web.Request) -> web.Response:
+            return web.Response(text=f"[{asked.headers['X-Api-Key']}]")
+
+        server.handler = echo
+        outcome = await client.send(
+            request(server.url, headers=[secret("X-Api-Key", "blank")], outputs={"t": "response.text"})
+        )
+        assert server.asked[0].headers["X-Api-Key"] == "tok-5f0e1d"
+        assert outcome.values == {"t": "[[secret]]"}
 
     async def test_none_shows_when_we_have_a_bug(
         self, server: Server, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -225,7 +225,8 @@ def _is_recorded(attempt: Attempt) -> bool:
 
 
 def _recorded(attempt: Attempt) -> Attempt:
-    return replace(attempt, created=True, held=False, ending="", forced=False, deleting_at=None, revision=0)
+    forgotten: dict[str, Any] = {"ending": "", "forced_at": None, "deleting_at": None, "revision": 0, "rule": None}
+    return replace(attempt, created=True, held=False, **forgotten)
 
 
 Script: TypeAlias = FailureClass | Result | None

@@ -422,6 +422,17 @@ def test_unless_the_task_says_for_how_long() -> None:
     assert on.started(lost, after=152) == ["a/2"]
 
 
+def test_an_end_that_does_not_wait_for_the_node_is_asked_for_until_it_is_seen() -> None:
+    on = bench(node("a", retry=retries(0, 5), replace_lost_after_seconds=120))
+    on.tell(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=10)
+    assert on.ended(after=150) == [("a/1", "NodeLost")]
+    assert on.ended(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=200) == []
+    assert on.tell(after=201).wake_at == at(210)
+    [end] = on.orders(after=210)
+    assert isinstance(end, EndAttempt)
+    assert end.force
+
+
 def test_a_pod_that_goes_in_time_is_nothing_special() -> None:
     on = bench(node("a", retry=retries(0, 5)))
     on.tell(seen("a", running=1, node_name="n1", deleting=True, deleting_at=at(30)), after=10)

@@ -3,6 +3,7 @@
 import pytest
 from tests.unit.engine.kit import (
     Bench,
+    FakeWork,
     asked,
     at,
     bench,
@@ -18,7 +19,7 @@ from tests.unit.engine.kit import (
 
 from fairlead.engine.commands import EndAttempt, ReleaseAttempt
 from fairlead.engine.events import Event, StatusRecorded
-from fairlead.engine.model import Clocks, FailureClass, Phase, Settings, TriggerRule
+from fairlead.engine.model import Clocks, FailureClass, Phase, Settings, TriggerRule, WorkKind
 from fairlead.engine.plan import Plan
 
 INFRA = FailureClass.INFRASTRUCTURE
@@ -421,6 +422,13 @@ def test_the_end_of_an_older_attempt_does_not_decide(late: Event) -> None:
 
 
 # Releasing what is held (invariant S4).
+
+
+def test_the_end_of_a_job_is_recorded_before_anything_starts_from_it() -> None:
+    """It is held, but its pods, which tell how it has ended, are not."""
+    on = bench(node("job", work=FakeWork({}, kind=WorkKind.JOB)), node("next", "job"))
+    assert on.started(succeeded("job")) == []
+    assert on.recorded() == ["next/1"]
 
 
 def test_nothing_is_released_before_its_end_is_recorded() -> None:

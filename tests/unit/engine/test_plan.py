@@ -56,6 +56,13 @@ def test_no_more_objects_are_begun_than_there_is_room_for() -> None:
     assert on.started() == ["n3/1"]
 
 
+def test_what_fails_before_anything_is_asked_for_takes_no_room() -> None:
+    wrong = FakeWork(error="no such key")
+    on = bench(node("x", work=wrong), node("y", work=wrong), node("z"), begun=False)
+    on.room = 1
+    assert on.started() == ["z/1"]
+
+
 def test_what_has_no_object_needs_no_room_and_does_not_overtake_what_has_one() -> None:
     values = FakeWork({"values": {}}, kind=WorkKind.SET)
     on = bench(node("set", work=values), node("pod"), node("http", work=FakeWork({}, kind=WorkKind.HTTP)), begun=False)

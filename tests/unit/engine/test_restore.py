@@ -23,11 +23,14 @@ from tests.unit.engine.kit import (
 from fairlead.engine.events import Event, StatusRecorded
 from fairlead.engine.model import (
     TERMINAL,
+    Backoff,
     Clocks,
     FailureClass,
     ForEach,
     Node,
     Phase,
+    RetryPolicy,
+    RetryRule,
     Settings,
     StopMode,
     TriggerRule,
@@ -285,3 +288,18 @@ def test_an_attempt_of_an_earlier_epoch_has_ended_whatever_its_record_says() -> 
     after = on.restarted([NodeRecord(name="a", phase=Phase.WAITING, attempts=(unfinished,))])
     assert after.started(failed("a", end=1), after=6) == ["a/2"]
     assert [attempt.finished_at for attempt in after.state("a").attempts] == [at(1), None]
+
+
+def test_rules_about_retries_read_what_the_controller_before_read() -> None:
+    of_list = Value(lambda scope: scope["tasks"]["list"]["outputs"].get("x") == [1])
+    rule = RetryRule(when=of_list, limit=3, backoff=Backoff(initial_seconds=600, factor=1))
+    on = bench(
+        node("b", "list", reads=("list",), retry=RetryPolicy(rules=(rule,))),
+        node("list", for_each=ForEach(items=Value([1])), outputs=(declared("x"),)),
+    )
+    on.tell(succeeded("list[0]", text='{"x": 1}', end=5), after=5)
+    on.tell(failed("b", end=10), after=10)
+    assert on.phase("b") == "Backoff"
+    again = on.restarted()
+    assert again.started(after=60) == []
+    assert again.started(after=610) == ["b/2"]

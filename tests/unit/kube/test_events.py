@@ -165,6 +165,22 @@ async def test_a_refused_event_does_not_hold_up_the_next(api: Any, recorder: Sta
     assert len(api.asked) == 2
 
 
+async def test_an_event_that_cannot_be_written_does_not_end_the_recorder(
+    api: Any, recorder: Start, notes: Any, eventually: Any
+) -> None:
+    api.others.append(api.json({}, 201))
+    record = recorder()
+    record.record(RUN, "Warning", "TaskFailed", "500 caf\udce9", identity="load/1")
+    await eventually(lambda: notes.dropped == ["refused"])
+    record.record(RUN, "Normal", "Started", "go")
+    await eventually(lambda: said(api) == [("Started", "go", 1)])
+    record.record(RUN, "Warning", "TaskFailed", "500 caf\udce9", identity="load/2")
+    record.record(ELSEWHERE, "Normal", "Started", "go")
+    await record.close()
+    assert said(api) == [("Started", "go", 1)] * 2
+    assert notes.dropped == ["refused"] * 2
+
+
 async def test_the_queue_is_bounded(recorder: Start, notes: Any) -> None:
     record = recorder(running=False, queue_size=2)
     kept = [record.record(RUN, "Normal", "Started", str(n)) for n in range(4)]
