@@ -192,6 +192,8 @@ class FakeApiServer:
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()  # whatever its client has left unread
         for _ in range(10):  # what connections, even one just accepted, put off until it goes round: else they are lost
             self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
