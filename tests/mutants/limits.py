@@ -122,6 +122,6 @@ MUTANTS = (
         file="controllers/start.py",
         old="        if len(attempts) < start.number or attempts[start.number - 1].ending:\n",
         new="        if len(attempts) < start.number:\n",
-        caught_by=(f"{_CONTROLLERS}/test_start.py::test_a_create_that_waits_while_its_run_is_cancelled_never_leaves",),
+        caught_by=(f"{_CONTROLLERS}/test_start.py::test_a_create_that_waits_while_its_task_is_cancelled_never_leaves",),
     ),
 )

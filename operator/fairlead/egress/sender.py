@@ -124,7 +124,7 @@ class Sender:
             try:
                 request = follow(request, status, location)
             except BadRequest as error:
-                raise _refused(first.without_secrets(f"{first.shown}: {error}")) from None
+                raise _refused(f"{first.shown}: {error}") from None
         raise _Failed("HttpStatus", f"{first.shown}: more than {_REDIRECTS} redirects")
 
     def _check_literal(self, request: Request, allow_private: bool) -> None:
@@ -142,22 +142,22 @@ async def _judge(work: RenderedHttp, request: Request, answer: Answer) -> dict[s
     if answer.excess and (condition is not None or (usual and work["outputs"])):
         raise _Failed("ResponseTooLarge", f"{request.shown}: {answer.excess}")
     if condition is not None:
-        succeeded = await _evaluate(request, "successWhen", condition, answer)
+        succeeded = await _evaluate("successWhen", condition, answer)
         if not isinstance(succeeded, bool):
             raise _Failed("ExpressionError", "successWhen: must be true or false")
         if not succeeded:
             raise _Failed("HttpStatus", f"{request.shown}: successWhen is false: {answer.shown}")
     elif not usual:
         raise _Failed("HttpStatus", f"{request.shown}: {answer.shown}")
-    return {name: await _evaluate(request, f"output {name!r}", bound, answer) for name, bound in work["outputs"]}
+    return {name: await _evaluate(f"output {name!r}", bound, answer) for name, bound in work["outputs"]}
 
 
-async def _evaluate(request: Request, what: str, bound: Bound, answer: Answer) -> Json:
+async def _evaluate(what: str, bound: Bound, answer: Answer) -> Json:
     await asyncio.sleep(0)  # each evaluation converts the whole answer: others may go on in between
     try:
         return bound.evaluate(response=answer.scope)
     except ExpressionError as error:
-        raise _Failed("ExpressionError", request.without_secrets(f"{what}: {error.message}")) from None
+        raise _Failed("ExpressionError", f"{what}: {error.message}") from None
 
 
 def _broken(request: Request, error: Exception, safe: bool) -> _Failed:

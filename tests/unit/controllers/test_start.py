@@ -100,6 +100,19 @@ async def test_a_create_that_waits_while_its_run_is_cancelled_never_leaves(stage
     assert stage.phases() == {"a": "Cancelled"}
 
 
+async def test_a_create_that_waits_while_its_task_is_cancelled_never_leaves(stage: Stage) -> None:
+    await stage.begin()
+    stage.apply({**tasks("a"), "finally": tasks("f")["tasks"], "finallyDeadlineSeconds": 5})
+    await asyncio.sleep(1)
+    waiting = stage.api.hold("create", PODS)
+    stage.ends(stage.pod("a"))
+    await asyncio.sleep(10)
+    waiting.lift()
+    await asyncio.sleep(5)
+    assert stage.api.count("create", PODS, stage.pod("f")) == 0
+    assert stage.phases() == {"a": "Succeeded", "f": "Cancelled"}
+
+
 async def test_a_create_that_waits_while_its_run_is_stopped_gracefully_never_leaves(stage: Stage) -> None:
     await stage.begin()
     waiting = stage.api.hold("create", PODS)

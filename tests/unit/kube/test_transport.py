@@ -302,6 +302,7 @@ class TestInFlight:
             if suspended:
                 raise Suspended
 
+        api.others.append(api.json(POD, 201))
         monkeypatch.setattr(Session, "_connect", connect_late)
         with pytest.raises(Suspended):
             await client.create(PODS, POD, "ns", before_send=check)
