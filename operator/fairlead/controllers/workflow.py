@@ -35,7 +35,6 @@ from .concurrency import Concurrency, Move, Verdict, conflict_status, stopped_st
 from .definitions import Definition, Definitions
 from .errands import not_sent
 from .gather import JOB_LOOK_SECONDS, Gatherer
-from .owner import Owner
 from .reading import ShardsMissing, read_record, state_of
 from .run import Run, service_account_of
 from .status import (
@@ -100,7 +99,7 @@ class WorkflowController:
         self._holds = holds
         self._traced = traced
         self._doubted: set[str] = set()
-        self._starting: dict[str, Owner] = {}
+        self._starting: set[str] = set()
         self._client = client
         self._store = store
         self._gatherer = gatherer
@@ -120,11 +119,6 @@ class WorkflowController:
     def active(self) -> Mapping[str, Run]:
         """The runs in memory, by UID."""
         return self._runs
-
-    @property
-    def starting(self) -> Mapping[str, Owner]:
-        """The runs with a `concurrencyKey` whose start is being put on record, by UID."""
-        return self._starting
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one run up to date. Returns in how many seconds to look again without being told anything."""
@@ -203,8 +197,13 @@ class WorkflowController:
                 self._concurrency.not_started(uid)
                 return await self._cleaner.finished(workflow)
             opened = None if self._settling else await self._take_up(workflow)
+            if opened is None:
+                known = self._store.get(uid)
+                if known is not None and known.is_over and not workflow.is_over:
+                    return 0.0  # once more, as one that is over: our own write is no news that brings us back
+                return self._concurrency.recheck(uid)
             if not isinstance(opened, Run):
-                return self._concurrency.recheck(uid) if opened is None else opened
+                return opened
             run = opened
         return await self._advance(run)
 
@@ -297,7 +296,7 @@ class WorkflowController:
                 raise _NotHeld
 
         if run.owner.concurrency_key:
-            self._starting[run.uid] = run.owner
+            self._starting.add(run.uid)
         try:
             await self._writer.begin(run, before_send=check_held)
         except (Conflict, NotFound, _NotHeld):
@@ -307,7 +306,7 @@ class WorkflowController:
                 self._concurrency.doubt(run.uid)
             raise
         finally:
-            self._starting.pop(run.uid, None)
+            self._starting.discard(run.uid)
         return True
 
     async def _compile(self, workflow: Workflow, definition: Definition | None) -> _Read:

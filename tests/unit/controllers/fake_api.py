@@ -459,6 +459,16 @@ class Stage:
         self.api.follow(WORKFLOWS, operator.workflow_event)
         operator.work()
 
+    def watch_is_late(self) -> None:
+        """Let the watch tell of a Workflow a moment after whoever has changed it is answered, as it mostly does."""
+        told, loop = self.operator.workflow_event, asyncio.get_running_loop()
+
+        def later(type_: str, raw: JsonObject) -> None:
+            loop.call_later(0.05, told, type_, deepcopy(raw))
+
+        self.api.leave(told)
+        self.api.follow(WORKFLOWS, later)
+
     async def crash(self) -> None:
         """Stop the operator in the middle of whatever it does."""
         self.api.leave(self.operator.workflow_event)

@@ -110,20 +110,9 @@ async def test_as_many_as_may(stage: Stage) -> None:
     assert stage.status("e")["message"] == "the key 'k' is held by a, b (2/2); 2 in line before this run"
 
 
-def watch_is_late(stage: Stage) -> None:
-    """Let the watch tell of a change a moment later than whoever has made it is answered."""
-    told, loop = stage.operator.workflow_event, asyncio.get_running_loop()
-
-    def later(type_: str, raw: dict[str, Any]) -> None:
-        loop.call_later(0.05, told, type_, deepcopy(raw))
-
-    stage.api.leave(told)
-    stage.api.follow(WORKFLOWS, later)
-
-
 async def test_a_place_that_changes_hands_is_free_for_the_next_each_time(stage: Stage) -> None:
     await stage.begin()
-    watch_is_late(stage)
+    stage.watch_is_late()
     names = [f"r{number}" for number in range(12)]
     await applied(stage, *names, limit=4)
     for over, starts in zip([names[0], *names[4:]], names[4:], strict=False):
@@ -352,6 +341,7 @@ async def test_what_is_asked_of_a_run_in_line_is_answered(stage: Stage) -> None:
 async def test_a_run_in_line_can_be_stopped_and_starts_nothing(stage: Stage, mode: str, reason: str) -> None:
     await stage.begin()
     await applied(stage, "one", "two", "three")
+    stage.watch_is_late()
     ask(stage, run="two", mode=mode)
     await asyncio.sleep(5)
     assert accepted(stage) == ("True", "Accepted")

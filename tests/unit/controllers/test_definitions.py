@@ -177,6 +177,7 @@ async def test_a_run_that_waits_for_its_template_can_be_stopped(
     if restarted:
         await stage.restart()
         await asyncio.sleep(5)
+    stage.watch_is_late()
     ask(stage, action="Stop", mode=mode)
     await asyncio.sleep(5)
     assert answer(stage) == ("True", "Accepted")

@@ -263,6 +263,7 @@ async def test_one_whose_definition_is_gone_is_archived_without(archiving: Optio
 async def test_an_invalid_one_is_archived_too(archiving: Options) -> None:
     stage = archiving(history=limits(failed=0))
     await stage.begin()
+    stage.watch_is_late()
     stage.apply(tasks("a", needs=["nobody"]))
     await asyncio.sleep(5)
     assert [each.phase for each in stage.shelf.runs()] == ["Failed"]

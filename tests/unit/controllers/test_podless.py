@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.controllers.errand_kit import expression
-from tests.unit.controllers.fake_api import NAMESPACE, T0, Stage, looptime
+from tests.unit.controllers.fake_api import NAMESPACE, T0, Refusal, Stage, looptime
 
 from fairlead.api.compile import Compiled
 from fairlead.controllers import runtime, workflow
@@ -112,6 +112,16 @@ def wait(name: str = "flag", **more: Any) -> Node:
     return Node(name=name, work=Work(WorkKind.WAIT, work), **more)
 
 
+async def recording_starts(stage: Stage) -> Refusal:
+    """Begin a run, and hold up the write that puts the starts of its tasks on record. Returns what lets it go on."""
+    await stage.begin()
+    stage.apply({"tasks": [], "suspend": True})
+    await asyncio.sleep(5)  # that the run has begun is on record
+    held = stage.api.hold("patch", WORKFLOWS)
+    stage.respec(suspend=False)
+    return held
+
+
 def task(stage: Stage, name: str) -> dict[str, Any]:
     return next(each for each in stage.status()["tasks"] if each["name"] == name)
 
@@ -128,11 +138,7 @@ class TestRequests:
 
     async def test_its_start_is_on_record_before_it_is_sent(self, stage: Stage, server: Server, run: Any) -> None:
         run(request())
-        await stage.begin()
-        stage.apply({"tasks": [], "suspend": True})
-        await asyncio.sleep(5)  # that the run has begun is on record
-        recording = stage.api.hold("patch", WORKFLOWS)
-        stage.respec(suspend=False)
+        recording = await recording_starts(stage)
         await asyncio.sleep(5)
         assert server.arrived == []
         recording.lift()
@@ -228,11 +234,7 @@ class TestRestarts:
         self, stage: Stage, server: Server, run: Any
     ) -> None:
         run(request(retry=RETRY))
-        await stage.begin()
-        stage.apply({"tasks": [], "suspend": True})
-        await asyncio.sleep(5)  # that the run has begun is on record
-        recording = stage.api.hold("patch", WORKFLOWS)
-        stage.respec(suspend=False)
+        recording = await recording_starts(stage)
         await asyncio.sleep(1)
         stopping = asyncio.create_task(stage.operator.controller.settle(10))
         await asyncio.sleep(1)
